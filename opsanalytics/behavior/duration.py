@@ -1,0 +1,41 @@
+"""Lengths of time written as in `7d`."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer
+
+UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+def parse_duration(value: Any) -> timedelta:
+    """Read `30m`, `24h`, `7d`, `2w` (or a timedelta). A day is 24 hours, whatever the calendar says.
+
+    Raises:
+        ValueError: anything else, zero or negative.
+    """
+    if isinstance(value, timedelta):
+        length = value
+    else:
+        match = re.fullmatch(r"(\d+)\s*([smhdw])", value.strip()) if isinstance(value, str) else None
+        if match is None:
+            raise ValueError(f"{value!r} is not a length of time; write a number and s, m, h, d or w: '7d'")
+        length = timedelta(seconds=int(match[1]) * UNITS[match[2]])
+    if length <= timedelta(0):
+        raise ValueError(f"{value!r} must be longer than zero")
+    return length
+
+
+def format_duration(length: timedelta) -> str:
+    """The shortest spelling that `parse_duration` reads back."""
+    seconds = int(length.total_seconds())
+    for unit in ("w", "d", "h", "m"):
+        if seconds % UNITS[unit] == 0:
+            return f"{seconds // UNITS[unit]}{unit}"
+    return f"{seconds}s"
+
+
+Duration = Annotated[
+    timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str)
+]

@@ -1,0 +1,143 @@
+"""Definitions of funnels and retention: what is counted, before any data is read.
+
+They are pydantic models: written in `opsanalytics.toml`, built in Python, serialised to JSON, and
+hashed to an id that every number computed from them carries.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from opsanalytics.behavior.duration import Duration
+
+Scalar = bool | int | float | str
+Operator = Literal["eq", "ne", "in", "contains", "gt", "ge", "lt", "le", "set", "not_set"]
+Period = Literal["day", "week", "month"]
+
+
+class Definition(BaseModel):
+    """Base of all definitions: immutable, unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    def definition_id(self) -> str:
+        """First 12 hex digits of the SHA-256 of everything that can change a number.
+
+        Name and title do not: two funnels with equal rules have equal ids.
+        """
+        rules = self.model_dump(mode="json", exclude={"name", "title"})
+        text = json.dumps(rules, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(f"{type(self).__name__}:{text}".encode()).hexdigest()[:12]
+
+
+class Filter(Definition):
+    """One condition on an event: a canonical column (`platform`, `url`, ...) or a property.
+
+    A missing value fails every operator except `not_set` and `ne`.
+    """
+
+    property: str = Field(min_length=1)
+    op: Operator = "eq"
+    value: Scalar | tuple[Scalar, ...] | None = None
+
+    @model_validator(mode="after")
+    def _value_fits(self) -> "Filter":
+        if self.op in ("set", "not_set"):
+            if self.value is not None:
+                raise ValueError(f"op {self.op!r} takes no value")
+        elif self.op == "in":
+            if not isinstance(self.value, tuple) or not self.value:
+                raise ValueError("op 'in' takes a list of values")
+        elif self.value is None or isinstance(self.value, tuple):
+            raise ValueError(f"op {self.op!r} takes one value")
+        return self
+
+
+def _filters(value: Any) -> Any:
+    """Accept the short form `{plan = "pro"}` for a list of equality filters."""
+    if isinstance(value, dict) and "property" not in value:
+        return [
+            {"property": key, "op": "in" if isinstance(wanted, list) else "eq", "value": wanted}
+            for key, wanted in value.items()
+        ]
+    return [value] if isinstance(value, (dict, Filter)) else value
+
+
+class Step(Definition):
+    """An event that passes all filters of `where`. `Step("sign_up")` is the short form."""
+
+    event: str = Field(min_length=1)
+    where: Annotated[tuple[Filter, ...], BeforeValidator(_filters)] = ()
+    name: str | None = None
+
+    def __init__(self, event: str | None = None, /, **data: Any) -> None:
+        super().__init__(**({"event": event} if event is not None else {}), **data)
+
+    @property
+    def label(self) -> str:
+        return self.name or self.event
+
+
+def _step(value: Any) -> Any:
+    return {"event": value} if isinstance(value, str) else value
+
+
+StepField = Annotated[Step, BeforeValidator(_step)]
+
+
+class Funnel(Definition):
+    """Ordered funnel: other events may lie between the steps.
+
+    An attempt starts at an event of step 1; each next step is the earliest later unused event; an
+    event serves one step only; events with equal time stamps may be taken in any order. A person's
+    result is the attempt that gets furthest. The conversion window is measured from the entry event
+    and includes its end. The date range limits entries, not conversions.
+    """
+
+    name: str = Field(min_length=1, pattern=r"^[a-z][a-z0-9_]*$")
+    title: str | None = None
+    steps: Annotated[tuple[StepField, ...], Field(min_length=2, max_length=20)]
+    window: Duration
+    sources: tuple[str, ...] | None = None
+    """Sources whose events count; all if not given."""
+
+    @property
+    def label(self) -> str:
+        return self.title or self.name
+
+
+class Retention(Definition):
+    """Of the persons with a `start` event in a period, how many have a `returning` event k periods later.
+
+    Calendar periods of the reporting time zone; a person belongs to the period of the first start
+    event ever (`cohort = "first"`) or to every period with one (`recurring`). Period 0 counts return
+    events after the start event; it is not forced to 100 %. A cell is complete when its period has
+    ended for the whole cohort; the pooled curve uses complete cells only.
+    """
+
+    name: str = Field(min_length=1, pattern=r"^[a-z][a-z0-9_]*$")
+    title: str | None = None
+    start: StepField
+    returning: Annotated[tuple[StepField, ...], Field(min_length=1)]
+    """Any of these events is a return."""
+    period: Period = "week"
+    periods: int = Field(default=8, ge=1, le=60)
+    cohort: Literal["first", "recurring"] = "first"
+    sources: tuple[str, ...] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_return_event(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "returning" in data:
+            returning = data["returning"]
+            single = isinstance(returning, (str, dict, Step)) or not isinstance(returning, Sequence)
+            return data | {"returning": [returning] if single else returning}
+        return data
+
+    @property
+    def label(self) -> str:
+        return self.title or self.name

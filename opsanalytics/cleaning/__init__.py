@@ -1,0 +1,1 @@
+"""From landed bytes to canonical rows: parsing, deduplication, quarantine."""

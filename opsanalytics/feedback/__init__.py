@@ -1,0 +1,1 @@
+"""What users said: themes with quotes and numbers."""

@@ -1,0 +1,1 @@
+"""What to fix next: friction, pain points and the ranked backlog."""

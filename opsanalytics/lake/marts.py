@@ -1,0 +1,20 @@
+"""Reading and writing marts: small result tables, one Parquet file each."""
+
+import polars as pl
+
+from opsanalytics.lake.files import write_parquet
+from opsanalytics.lake.paths import Home
+from opsanalytics.lake.tables import Table
+
+
+def write_mart(home: Home, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    """Check `frame` against `table`, replace the mart on disk, return the frame as written."""
+    shaped = table.conform(frame)
+    write_parquet(home.marts / f"{table.name}.parquet", shaped)
+    return shaped
+
+
+def read_mart(home: Home, table: Table) -> pl.DataFrame:
+    """Read a mart; empty with the declared schema if it has not been computed yet."""
+    path = home.marts / f"{table.name}.parquet"
+    return pl.read_parquet(path) if path.exists() else table.empty()

@@ -1,0 +1,101 @@
+"""The one place that knows how the home folder is laid out."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths below one opsanalytics home folder (`data/` unless configured otherwise).
+
+    Computing a path never touches the disk; whoever writes creates the parent folder.
+    """
+
+    root: Path
+
+    @property
+    def landing(self) -> Path:
+        """Bytes exactly as received, by source and delivery."""
+        return self.root / "landing"
+
+    def delivery(self, source: str, delivery: str) -> Path:
+        """One complete fetch or one delivered file of a source: data file and `manifest.json`."""
+        return self.landing / source / delivery
+
+    @property
+    def lake(self) -> Path:
+        return self.root / "lake"
+
+    def cleaned(self, source: str) -> Path:
+        """Canonical rows by delivery, before deduplication across deliveries."""
+        return self.lake / "cleaned" / source
+
+    @property
+    def events(self) -> Path:
+        return self.lake / "events"
+
+    def events_file(self, source: str, day: date) -> Path:
+        """Canonical, deduplicated events of one source and UTC day."""
+        return self.events / f"day={day.isoformat()}" / f"{source}.parquet"
+
+    def duplicates_file(self, source: str, day: date) -> Path:
+        """Records set aside as duplicates, with the event they repeat."""
+        return self.lake / "duplicates" / f"day={day.isoformat()}" / f"{source}.parquet"
+
+    def quarantine(self, source: str) -> Path:
+        """Records that could not be read, one Parquet file a delivery."""
+        return self.lake / "quarantine" / source
+
+    def feedback_file(self, source: str) -> Path:
+        return self.lake / "feedback" / f"{source}.parquet"
+
+    def feedback_duplicates_file(self, source: str) -> Path:
+        return self.lake / "feedback_duplicates" / f"{source}.parquet"
+
+    @property
+    def identity(self) -> Path:
+        """Mapping from as-ingested ids to persons."""
+        return self.lake / "identity"
+
+    @property
+    def index(self) -> Path:
+        """The behavior index: rebuilt from events and identity at will."""
+        return self.root / "index"
+
+    @property
+    def marts(self) -> Path:
+        """Small result tables, one Parquet file each; the published DuckDB file is made of them."""
+        return self.root / "marts"
+
+    def inbox(self, source: str) -> Path:
+        """Where feedback dumps of a source are dropped."""
+        return self.root / "inbox" / "feedback" / source
+
+    @property
+    def published(self) -> Path:
+        """The read-only DuckDB file for analysts."""
+        return self.root / "opsanalytics.duckdb"
+
+    @property
+    def state(self) -> Path:
+        """SQLite: what cannot be rebuilt and needs transactions between processes."""
+        return self.root / "state.sqlite"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def quality(self) -> Path:
+        """Validation results by table and partition, and Data Docs."""
+        return self.root / "quality"
+
+    @property
+    def dagster(self) -> Path:
+        """DAGSTER_HOME unless the environment names another."""
+        return self.root / "dagster"
+
+    @property
+    def locks(self) -> Path:
+        return self.root / "locks"
