@@ -86,7 +86,7 @@ class VendorSimulator:
             raise RuntimeError("the simulator is already running")
         self._server = _Server(self, self._port)
         self._thread = threading.Thread(
-            target=self._server.serve_forever, name="vendor-simulator", daemon=True
+            target=self._server.serve_forever, args=(0.05,), name="vendor-simulator", daemon=True
         )
         self._thread.start()
         return self
