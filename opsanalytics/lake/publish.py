@@ -176,7 +176,7 @@ def _build(path: Path, home: Home, contents: Sequence[tuple[Table, pl.DataFrame]
 
 
 def _events_view(home: Home) -> str:
-    """The same rule as `lake.events.scan_events`: person of the user, else the device, else the distinct id."""
+    """Joins persons by the rule of `lake.events.scan_events`: user id, else device, else distinct id."""
     kinds = {"user": "user_id", "device": "device_id", "distinct": "distinct_id"}
     joins = " ".join(
         f"LEFT JOIN persons AS by_{kind} ON by_{kind}.id_kind = '{kind}' "
