@@ -15,8 +15,10 @@ from pyrate_limiter import Rate, RateItem, SQLiteBucket
 from opsanalytics.lake.paths import Home
 
 # The vendor counts when a request arrives, we count when it leaves. A slow request followed by a
-# quick one would shrink the distance between them; our windows are longer by this much.
-TRAVEL_MILLISECONDS = 1_000
+# quick one would shrink the distance between them; our windows are longer by this share, at most
+# by this much.
+TRAVEL_SHARE = 0.25
+TRAVEL_MILLISECONDS = 2_000
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,7 @@ class SharedLimiter:
         """`project` may be a secret-like key: only its hash is stored."""
         digest = hashlib.sha256(project.encode()).hexdigest()[:12]
         self.name = f"{vendor}_{digest}"
-        self._rates = [
-            Rate(limit.requests, round(limit.seconds * 1_000) + TRAVEL_MILLISECONDS) for limit in limits
-        ]
+        self._rates = [Rate(limit.requests, padded_milliseconds(limit.seconds)) for limit in limits]
         self._home = home
 
     def acquire(self, waiting: Callable[[float], None] | None = None) -> None:
@@ -72,3 +72,9 @@ class SharedLimiter:
                 return max(float(bucket.waiting(item)), 1.0) / 1_000  # type: ignore[arg-type]
             finally:
                 connection.close()
+
+
+def padded_milliseconds(seconds: float) -> int:
+    """A window with room for the difference in travel time of two requests."""
+    length = seconds * 1_000
+    return round(length + min(TRAVEL_MILLISECONDS, TRAVEL_SHARE * length))

@@ -26,6 +26,7 @@ from opsanalytics.sources.values import (
 )
 
 IDENTITY_VERBS = frozenset({"$identify", "$create_alias", "$merge"})
+LIBRARY_PLATFORMS = {"swift": "ios", "iphone": "ios", "macosx": "macos"}
 DEVICE_PREFIX = "$device:"
 
 # The usual spelling of a line; its `properties` text is cut out without writing it anew.
@@ -77,8 +78,8 @@ def read_line(source: str, zone: ZoneInfo, line: Line) -> tuple[Any, ...]:
         id_of(distinct_id),
         user_id,
         device_id,
-        text_of(properties.get("$session_id")),
-        lower(first_text(properties, ("platform", "$platform", "mp_lib"))),
+        first_text(properties, ("$session_id", "session_id")),
+        platform_of(properties),
         text_of(properties.get("$os")),
         text_of(properties.get("$browser")),
         first_text(properties, ("$app_version_string", "$app_version", "app_version", "$app_build_number")),
@@ -122,6 +123,13 @@ def ids_of(properties: dict[str, Any], distinct_id: str | None) -> tuple[str | N
     if device_id is None and distinct_id is not None and distinct_id.startswith(DEVICE_PREFIX):
         device_id = id_of(distinct_id.removeprefix(DEVICE_PREFIX))
     return id_of(properties.get("$user_id")), device_id
+
+
+def platform_of(properties: dict[str, Any]) -> str | None:
+    """Where the event came from, by its own word or by the library that sent it."""
+    stated = lower(first_text(properties, ("platform", "$platform")))
+    library = lower(text_of(properties.get("mp_lib")))
+    return stated or LIBRARY_PLATFORMS.get(library or "", library)
 
 
 def processing_time(properties: dict[str, Any]) -> int:
