@@ -15,7 +15,7 @@ from opsanalytics.lake.publish import PublishError, export, publish
 from opsanalytics.lake.schemas import EVENTS, PERSONS
 from opsanalytics.lake.tables import Column, SchemaError, Table
 from opsanalytics_tests.lake.processes import hear, python, tell
-from opsanalytics_tests.lake.samples import (
+from opsanalytics_tests.samples import (
     MONDAY,
     event,
     feedback,

@@ -25,7 +25,7 @@ def frame(table: Table, rows: list[dict[str, Any]]) -> pl.DataFrame:
     )
 
 
-def event(event_id: str, day: date = MONDAY, **fields: Any) -> dict[str, Any]:
+def event(event_id: str, day: date = MONDAY, /, **fields: Any) -> dict[str, Any]:
     ts = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     return {
         "event_id": event_id,
@@ -41,7 +41,7 @@ def event(event_id: str, day: date = MONDAY, **fields: Any) -> dict[str, Any]:
     } | fields
 
 
-def feedback(feedback_id: str, **fields: Any) -> dict[str, Any]:
+def feedback(feedback_id: str, /, **fields: Any) -> dict[str, Any]:
     return {
         "feedback_id": feedback_id,
         "source": "survey",
