@@ -71,7 +71,7 @@ def find_friction(
                 found.exposures.with_columns(signal=pl.lit(found.signal)).select(EXPOSURES.names())
             )
         rows.append(_rows(found, everybody))
-    friction = pl.concat(rows, how="diagonal_relaxed").with_columns(
+    friction = pl.concat([FRICTION.empty(), *rows], how="diagonal_relaxed").with_columns(
         as_of=pl.lit(as_of), quality=pl.lit(quality)
     )
     return Friction(
