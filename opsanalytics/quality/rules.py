@@ -229,3 +229,6 @@ FEEDBACK_RULES: tuple[Rule, ...] = (
         on="partitions",
     ),
 )
+
+RULES: Mapping[str, tuple[Rule, ...]] = {"events": EVENT_RULES, "feedback": FEEDBACK_RULES}
+"""The suites by table."""

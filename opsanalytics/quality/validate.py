@@ -137,9 +137,9 @@ class _Suite:
                 for (name,), part in frame[list(rows)].partition_by(PARTITION, as_dict=True).items():
                     finding = findings[rule.name, str(name)]
                     finding.unexpected += part.height
-                    missing = EXAMPLES - len(finding.examples)
-                    shown = part.select(rule.shows).head(missing).to_dicts() if rule.shows else []
-                    finding.examples.extend(example(row) for row in shown)
+                    if rule.shows:
+                        rows_shown = part.select(rule.shows).unique(maintain_order=True).head(EXAMPLES)
+                        finding.show(example(row) for row in rows_shown.to_dicts())
 
     def _outcome(self, rule: Rule, partition: str, finding: "_Finding") -> CheckOutcome:
         return CheckOutcome(
@@ -160,6 +160,10 @@ class _Finding:
     checked: int = 0
     unexpected: int = 0
     examples: list[str] = field(default_factory=list)
+
+    def show(self, examples: Iterable[str]) -> None:
+        """Keep the first few that differ."""
+        self.examples = list(dict.fromkeys((*self.examples, *examples)))[:EXAMPLES]
 
 
 class _Session:

@@ -169,6 +169,12 @@ def test_at_most_five_examples_are_kept_and_ids_are_redacted(home: Home) -> None
     assert "secret" not in "".join(outcome.examples)
 
 
+def test_equal_examples_are_kept_once(home: Home) -> None:
+    write_events(home, [event(f"{i}", user_id=None, distinct_id=None) for i in range(3)])
+    (outcome,) = [o for o in check(home, MONDAY) if o.check == "person_known"]
+    assert outcome.examples == ("event=sign_up, ts=2024-01-01T12:00:00Z",)
+
+
 def test_event_names_and_times_are_shown_in_full(home: Home) -> None:
     write_events(home, [event("1", ts=datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC))])
     (outcome,) = [o for o in check(home, MONDAY) if o.check == "ts_on_its_day"]
