@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from os.path import commonprefix
 
 from opsanalytics.feedback.words import phrases
 
@@ -36,7 +35,9 @@ def keywords(themes: Sequence[Sequence[list[str]]]) -> list[list[str]]:
     return [
         _choose(
             {
-                phrase: seen / len(theme) * math.log(1 + messages / total[phrase])
+                phrase: seen
+                / len(theme)
+                * math.log(1 + messages / total[phrase])
                 # A pair says more than its words, if it is nearly as common as they are.
                 * (1.3 if " " in phrase else 1.0)
                 for phrase, seen in count.items()
@@ -92,7 +93,7 @@ def _without_shared_words(ranked: list[str]) -> list[str]:
     chosen: list[str] = []
     for phrase in ranked:
         taken = [word for other in chosen for word in other.split()]
-        if not any(_same_stem(word, other) for word in phrase.split() for other in taken):
+        if not any(same_stem(word, other) for word in phrase.split() for other in taken):
             chosen.append(phrase)
     return chosen
 
@@ -111,12 +112,12 @@ def _overlaps(phrase: str, other: str) -> bool:
     """Whether every word of the one is a word of the other, or an inflection of it."""
     mine, theirs = phrase.split(), other.split()
     shorter, longer = sorted((mine, theirs), key=len)
-    return all(any(_same_stem(word, candidate) for candidate in longer) for word in shorter)
+    return all(any(same_stem(word, candidate) for candidate in longer) for word in shorter)
 
 
-def _same_stem(word: str, other: str) -> bool:
+def same_stem(word: str, other: str) -> bool:
     """Whether two words look like inflections of one: tag, tags, tagged; deleted, deleting, deletion."""
     shorter, longer = sorted((word, other), key=len)
-    common = len(commonprefix((word, other)))
+    common = next((at for at, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), len(shorter))
     ending = common == len(shorter) and common >= 3 and len(longer) - common <= 3
     return word == other or ending or (common >= 5 and common >= 0.6 * len(longer))

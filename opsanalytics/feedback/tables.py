@@ -13,7 +13,12 @@ FEEDBACK_THEMES = Table(
         Column("rank", pl.Int32, "By distinct authors, from 1.", True),
         Column("label", pl.String, "Short label made of the theme's own words.", True),
         Column("keywords", pl.List(pl.String), "Words and phrases that set it apart.", True),
-        Column("messages", pl.Int64, "Messages; the same text by the same (or no known) author counts once.", True),
+        Column(
+            "messages",
+            pl.Int64,
+            "Messages; the same text by the same (or no known) author counts once.",
+            True,
+        ),
         Column("authors", pl.Int64, "Distinct authors; messages without one count as one each.", True),
         Column("n", pl.Int64, "Distinct authors of all messages (n of share).", True),
         Column("share", pl.Float64, "authors / n."),

@@ -149,9 +149,7 @@ def _messages(feedback: pl.DataFrame, persons: pl.DataFrame | None) -> pl.DataFr
     )
 
 
-def _describe(
-    messages: pl.DataFrame, as_of: datetime, settings: ThemeSettings, quality: str
-) -> pl.DataFrame:
+def _describe(messages: pl.DataFrame, as_of: datetime, settings: ThemeSettings, quality: str) -> pl.DataFrame:
     """One row a theme, from messages with `theme_id` and `similarity`."""
     from statsmodels.stats.proportion import proportion_confint
 

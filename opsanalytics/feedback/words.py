@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from itertools import pairwise
 
 from opsanalytics.feedback.stopwords import STOP_WORDS
 
@@ -50,7 +51,7 @@ def content_words(text: str) -> list[str]:
 
 def phrases(content: list[str]) -> list[str]:
     """Words and pairs of neighbouring words (stop words between them do not count)."""
-    pairs = [f"{a} {b}" for a, b in zip(content, content[1:], strict=False) if a != b]
+    pairs = [f"{a} {b}" for a, b in pairwise(content) if a != b]
     return content + pairs
 
 

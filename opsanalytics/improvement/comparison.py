@@ -129,7 +129,9 @@ def _expected(passed: Floats, met: Floats, when: Floats, min_controls: int) -> t
     terms = np.divide(events, at_risk * left, out=np.zeros(len(events)), where=left > 0)
     remaining = np.concatenate([np.cumsum(terms[::-1])[::-1], [0.0]])
     position = np.searchsorted(curve.surv_times, when[known], side="right")
-    stays = np.divide(staying[-1], staying[position], out=np.zeros(len(position)), where=staying[position] > 0)
+    stays = np.divide(
+        staying[-1], staying[position], out=np.zeros(len(position)), where=staying[position] > 0
+    )
     expected[known] = 1.0 - stays
     # Two estimates of one curve covary by Greenwood's sum from the later of their times.
     order = np.argsort(position, kind="stable")

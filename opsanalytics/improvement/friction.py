@@ -68,7 +68,7 @@ def find_friction(
         found = _few_places(detection, settings.max_places, everybody)
         if found.exposures is not None:
             exposures.append(
-                found.exposures.with_columns(signal=pl.lit(found.signal)).select(EXPOSURES.names())
+                found.exposures.with_columns(signal=pl.lit(found.signal)).select(list(EXPOSURES))
             )
         rows.append(_rows(found, everybody))
     friction = pl.concat([FRICTION.empty(), *rows], how="diagonal_relaxed").with_columns(

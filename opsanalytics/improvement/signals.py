@@ -14,11 +14,15 @@ from opsanalytics.behavior.spec import Funnel
 from opsanalytics.behavior.statistics import wilson
 from opsanalytics.improvement.places import error_place, page
 from opsanalytics.improvement.settings import FrictionSettings
-from opsanalytics.lake.tables import UTC_TIME
+from opsanalytics.lake.tables import UTC_TIME, DataType
 
-EXPOSURES = pl.Schema(
-    {"person": pl.String, "ts": UTC_TIME, "signal": pl.String, "place": pl.String, "app_version": pl.String}
-)
+EXPOSURES: dict[str, DataType] = {
+    "person": pl.String,
+    "ts": UTC_TIME,
+    "signal": pl.String,
+    "place": pl.String,
+    "app_version": pl.String,
+}
 SYMPTOMS = frozenset({"repeated_attempt", "back_and_forth"})
 """They may be the consequence of failing: evidence beside another signal, never a finding of their own."""
 OUTCOMES = frozenset({"dead_end"})
@@ -143,9 +147,7 @@ def repeated_attempts(
     )
 
 
-def dead_ends(
-    events: pl.DataFrame, settings: FrictionSettings, funnels: Sequence[Funnel]
-) -> Detection:
+def dead_ends(events: pl.DataFrame, settings: FrictionSettings, funnels: Sequence[Funnel]) -> Detection:
     """Last events of sessions, for events that markedly often are the last. Goals of funnels are not."""
     rule = settings.dead_end
     if events.is_empty():
@@ -157,7 +159,9 @@ def dead_ends(
             pl.format("id {}", "session_id"),
             pl.format("gap {}", silence.fill_null(False).cum_sum().over("person")),
         )
-    ).with_columns(last=pl.int_range(pl.len()).over("person", "session") + 1 == pl.len().over("person", "session"))
+    ).with_columns(
+        last=pl.int_range(pl.len()).over("person", "session") + 1 == pl.len().over("person", "session")
+    )
     by_event = (
         sessions.filter(~pl.col("event").is_in(list(goals)))
         .group_by("event")
@@ -194,7 +198,9 @@ def back_and_forth(events: pl.DataFrame, settings: FrictionSettings) -> Detectio
     took = pl.col("ts") - pl.col("ts").shift(2 * rule.returns).over("person")
     other = pl.col("page").shift().over("person")
     found = visits.with_columns(
-        place=pl.concat_str(pl.min_horizontal("page", other), pl.lit(" and "), pl.max_horizontal("page", other)),
+        place=pl.concat_str(
+            pl.min_horizontal("page", other), pl.lit(" and "), pl.max_horizontal("page", other)
+        ),
         swing=pl.all_horizontal(*same, took <= rule.within).fill_null(False),
     )
     # A longer swing is one occurrence, at the time it became long enough.
