@@ -10,7 +10,7 @@ from opsanalytics.behavior.tables import (
     RETENTION_CELLS,
 )
 from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
-from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINTS
+from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINT_PERSONS, PAIN_POINTS
 from opsanalytics.lake.marts import read_mart
 from opsanalytics.lake.paths import Home
 from opsanalytics.lake.schemas import INGESTION_LEDGER
@@ -29,6 +29,7 @@ MARTS: tuple[Table, ...] = (
     FEEDBACK_THEMES,
     FEEDBACK_ASSIGNMENTS,
     PAIN_POINTS,
+    PAIN_POINT_PERSONS,
     BACKLOG,
     INGESTION_LEDGER,
     REPORT_INDEX,

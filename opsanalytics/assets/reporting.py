@@ -14,7 +14,7 @@ from opsanalytics.config import Settings
 from opsanalytics.config.settings import WEEKDAYS, Report
 from opsanalytics.feedback.tables import FEEDBACK_THEMES
 from opsanalytics.improvement.tables import BACKLOG
-from opsanalytics.reports.page import write_report
+from opsanalytics.reports.publish import write_report
 
 DEPS = [keys.EVENTS, keys.PERSONS, keys.LEDGER, keys.FEEDBACK]
 
