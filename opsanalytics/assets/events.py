@@ -44,7 +44,7 @@ def events(settings: Settings) -> dg.AssetsDefinition:
             "run's range are rewritten too when late data for them landed; the metadata says which and by how much."
         ),
     )
-    def events(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def events(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         days = days_of(context, settings)
         changed: dict[str, list[object]] = {"source": [], "day": [], "before": [], "after": []}
         quarantined = 0
@@ -100,7 +100,7 @@ def persons(settings: Settings) -> dg.AssetsDefinition:
             "Retroactive: a merge learnt today changes yesterday's funnel without rewriting yesterday's events."
         ),
     )
-    def persons(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def persons(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         with clear_failures():
             report = rebuild(settings.home, [source.name for source in settings.event_sources])
         frame = read_persons(settings.home)
@@ -135,7 +135,7 @@ def ingestion_ledger(settings: Settings) -> dg.AssetsDefinition:
         ],
         description="Records landed, canonical, duplicate and quarantined, counted independently of each other.",
     )
-    def ingestion_ledger(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def ingestion_ledger(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         with clear_failures():
             ledger = build_ledger(settings.home, settings.sources)
         write_mart(settings.home, INGESTION_LEDGER, ledger)

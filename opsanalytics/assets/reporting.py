@@ -42,7 +42,7 @@ def report(settings: Settings, report: Report) -> dg.AssetsDefinition:
             "self-contained page a week, and an index over all of them."
         ),
     )
-    def weekly_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def weekly_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         written = []
         for key in context.partition_keys:
             week = date.fromisoformat(key)
