@@ -105,7 +105,7 @@ def _items(data: ReportData) -> list[dict[str, Any]]:
     return [
         item
         | {
-            "anchor": anchor("item", item["item_id"]),
+            "anchor": anchor("", item["item_id"]),
             "where": _where(item, funnels, steps),
             "passed": _passed(item, steps),
             "theme": themes.get(item["theme_id"]),
@@ -120,7 +120,7 @@ def _where(item: dict[str, Any], funnels: dict[str, str], steps: dict[tuple[str,
     """`Sign-up to purchase, after step 3 (Payment)`."""
     if not item["funnel"]:
         return ""
-    title = funnels.get(item["funnel"], item["funnel"])
+    title: str = funnels.get(item["funnel"], item["funnel"])
     step = steps.get((item["funnel"], item["step"]))
     if item["step"] is None:
         return title

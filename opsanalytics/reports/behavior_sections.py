@@ -20,7 +20,7 @@ RECENT_COHORTS = 16
 
 MOST_VALUES = 12
 
-_WINDOW_UNITS = {"w": "week", "d": "day", "h": "hour", "m": "minute", "s": "second"}
+_WINDOW_UNITS = {"d": "day", "h": "hour", "m": "minute", "s": "second"}
 _COHORT_LABELS: dict[str, Callable[[date], str]] = {
     "day": formats.short_day,
     "week": formats.short_day,
@@ -176,9 +176,7 @@ def _retention(data: ReportData, name: str, title: str) -> RetentionView:
         f"Heat map of {title}: {min(cohorts.len(), RECENT_COHORTS)} cohorts by {unit}s after their start. "
         "The numbers are in the table below."
     )
-    spoken = "; ".join(
-        f"{unit} {row['period']}: {formats.percent(row['rate'])}" for row in pooled.to_dicts()
-    )
+    spoken = "; ".join(f"{unit} {row['period']}: {formats.percent(row['rate'])}" for row in pooled.to_dicts())
     return RetentionView(
         name=name,
         title=title,
@@ -232,5 +230,7 @@ def _window(value: object) -> str | None:
     if not isinstance(value, str):
         return None
     text = format_duration(parse_duration(value))
-    amount = int(text[:-1])
-    return f"{amount} {_WINDOW_UNITS[text[-1]]}{'s' if amount != 1 else ''}"
+    amount, unit = int(text[:-1]), text[-1]
+    if unit == "w":
+        amount, unit = amount * 7, "d"
+    return f"{amount} {_WINDOW_UNITS[unit]}{'s' if amount != 1 else ''}"

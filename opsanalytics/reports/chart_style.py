@@ -4,17 +4,21 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif'
+FONT = (
+    '-apple-system, BlinkMacSystemFont, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif'
+)
 
-BLUE = "#2d6f9e"
-BAND = "rgba(45, 111, 158, 0.18)"
+BLUE = "#3d85b8"
+BAR = "#6fa8cd"
+BAND = "rgba(61, 133, 184, 0.2)"
 RUST = "#bd5a2e"
 GREY = "#868e98"
 INK = "#1f252c"
 TRACK = "rgba(128, 136, 146, 0.16)"
+PAPER = "#faf9f6"
 GRID = "rgba(128, 136, 146, 0.24)"
 
-SCALE = ((0.0, "#e9f0f4"), (0.35, "#a9cadd"), (0.7, "#4f8fb8"), (1.0, "#17486b"))
+SCALE = ((0.0, "#eef4f7"), (0.55, "#a9cadd"), (0.8, "#4f8fb8"), (1.0, "#17486b"))
 """Low to high rates, readable without colour: it only gets darker."""
 
 PALE_SCALE = ((0.0, "#f1f4f6"), (1.0, "#c5d3dc"))
@@ -84,6 +88,8 @@ def row_labels(labels: list[str], values: list[str]) -> list[dict[str, Any]]:
                     "yanchor": "bottom",
                     "showarrow": False,
                     "font": {"size": 13},
+                    "bgcolor": PAPER,
+                    "borderpad": 1,
                 }
             )
     return notes

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
-
 from opsanalytics.reports.text import one_line, script_json
 
 
@@ -17,7 +15,7 @@ class Chart:
     alt: str
 
     @property
-    def json(self) -> Markup:
+    def json(self) -> str:
         """Data and layout for Plotly, safe inside a script element."""
         return script_json(self.figure.to_plotly_json())
 

@@ -20,7 +20,6 @@ from opsanalytics.behavior.tables import (
 from opsanalytics.feedback.tables import FEEDBACK_THEMES
 from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINTS
 from opsanalytics.lake.schemas import INGESTION_LEDGER
-from opsanalytics.lake.tables import Table
 from opsanalytics.quality.tables import QUALITY_RESULTS
 
 Section = Literal["funnels", "retention", "behaviour", "voice", "themes", "friction"]
@@ -33,8 +32,20 @@ class ReportError(ValueError):
     """A report cannot be made or read; the message says what to do."""
 
 
-def _frame(table: Table) -> pl.DataFrame:
-    return field(default_factory=table.empty, metadata={"table": table})  # type: ignore[no-any-return]
+FRAMES = {
+    "funnel_steps": FUNNEL_STEPS,
+    "funnel_trend": FUNNEL_TREND,
+    "funnel_breakdown": FUNNEL_BREAKDOWN,
+    "retention_cells": RETENTION_CELLS,
+    "metric_definitions": METRIC_DEFINITIONS,
+    "feedback_themes": FEEDBACK_THEMES,
+    "friction": FRICTION,
+    "pain_points": PAIN_POINTS,
+    "backlog": BACKLOG,
+    "quality_results": QUALITY_RESULTS,
+    "ingestion_ledger": INGESTION_LEDGER,
+}
+"""The fields of `ReportData` that are frames, and the table each has to fit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,17 +76,17 @@ class ReportData:
     feedback_inbox: str = "inbox/feedback"
     """Where feedback dumps are dropped, as told to a reader who has none."""
 
-    funnel_steps: pl.DataFrame = _frame(FUNNEL_STEPS)
-    funnel_trend: pl.DataFrame = _frame(FUNNEL_TREND)
-    funnel_breakdown: pl.DataFrame = _frame(FUNNEL_BREAKDOWN)
-    retention_cells: pl.DataFrame = _frame(RETENTION_CELLS)
-    metric_definitions: pl.DataFrame = _frame(METRIC_DEFINITIONS)
-    feedback_themes: pl.DataFrame = _frame(FEEDBACK_THEMES)
-    friction: pl.DataFrame = _frame(FRICTION)
-    pain_points: pl.DataFrame = _frame(PAIN_POINTS)
-    backlog: pl.DataFrame = _frame(BACKLOG)
-    quality_results: pl.DataFrame = _frame(QUALITY_RESULTS)
-    ingestion_ledger: pl.DataFrame = _frame(INGESTION_LEDGER)
+    funnel_steps: pl.DataFrame = field(default_factory=FUNNEL_STEPS.empty)
+    funnel_trend: pl.DataFrame = field(default_factory=FUNNEL_TREND.empty)
+    funnel_breakdown: pl.DataFrame = field(default_factory=FUNNEL_BREAKDOWN.empty)
+    retention_cells: pl.DataFrame = field(default_factory=RETENTION_CELLS.empty)
+    metric_definitions: pl.DataFrame = field(default_factory=METRIC_DEFINITIONS.empty)
+    feedback_themes: pl.DataFrame = field(default_factory=FEEDBACK_THEMES.empty)
+    friction: pl.DataFrame = field(default_factory=FRICTION.empty)
+    pain_points: pl.DataFrame = field(default_factory=PAIN_POINTS.empty)
+    backlog: pl.DataFrame = field(default_factory=BACKLOG.empty)
+    quality_results: pl.DataFrame = field(default_factory=QUALITY_RESULTS.empty)
+    ingestion_ledger: pl.DataFrame = field(default_factory=INGESTION_LEDGER.empty)
 
     def __post_init__(self) -> None:
         if self.last_day < self.first_day:
@@ -83,14 +94,14 @@ class ReportData:
         try:
             ZoneInfo(self.time_zone)
         except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ReportError(f"unknown time zone {self.time_zone!r}; write one as in Europe/Berlin") from error
+            raise ReportError(
+                f"unknown time zone {self.time_zone!r}; write one as in Europe/Berlin"
+            ) from error
         unknown = sorted(set(self.withheld) - set(SECTIONS))
         if unknown:
             raise ReportError(f"unknown sections to withhold: {unknown}; the sections are {list(SECTIONS)}")
-        for frame in fields(self):
-            table = frame.metadata.get("table")
-            if isinstance(table, Table):
-                object.__setattr__(self, frame.name, table.conform(getattr(self, frame.name)))
+        for name, table in FRAMES.items():
+            object.__setattr__(self, name, table.conform(getattr(self, name)))
 
     @property
     def fingerprint(self) -> str:

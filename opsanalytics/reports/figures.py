@@ -13,10 +13,10 @@ import polars as pl
 from opsanalytics.reports import formats
 from opsanalytics.reports.chart_style import (
     BAND,
+    BAR,
     BLUE,
     GREY,
     INCOMPLETE,
-    INK,
     PALE_SCALE,
     ROW,
     RUST,
@@ -59,7 +59,7 @@ def funnel_figure(steps: pl.DataFrame) -> go.Figure:
     track = go.Bar(x=[1.0] * len(rows), marker={"color": TRACK}, hoverinfo="skip", **bar)
     reached = go.Bar(
         x=rates,
-        marker={"color": BLUE},
+        marker={"color": BAR},
         error_x=error_bar(
             rates, [row["rate_low"] or 0.0 for row in rows], [row["rate_high"] or 0.0 for row in rows]
         ),
@@ -129,7 +129,7 @@ def funnel_trend_figure(trend: pl.DataFrame, *, markers: bool = True) -> go.Figu
         traces,
         height=240 if markers else 180,
         margin={"l": 8, "r": 12, "t": 8, "b": 8},
-        xaxis=axis(type="date", showgrid=False, nticks=6, tickformat="%-d %b\n%Y" if markers else "%Y"),
+        xaxis=axis(type="date", showgrid=False, **_week_ticks(weeks["period_start"], markers=markers)),
         yaxis=axis(tickformat=".0%" if _wide(complete) else ".1%", rangemode="tozero", nticks=5),
     )
 
@@ -150,7 +150,7 @@ def breakdown_figure(values: pl.DataFrame, overall: float | None) -> go.Figure:
             "size": 10,
             "color": [RUST if is_finding else GREY for is_finding in finding],
             "symbol": ["circle" if is_finding else "circle-open" for is_finding in finding],
-            "line": {"width": 1.6},
+            "line": {"width": 1.6, "color": [RUST if is_finding else GREY for is_finding in finding]},
         },
         error_x=error_bar(rates, [row["rate_low"] for row in rows], [row["rate_high"] for row in rows]),
         customdata=[
@@ -197,12 +197,12 @@ def retention_heatmap(
     top = max([row["rate"] for row in by_cell.values() if row["complete"] and row["rate"]], default=1.0)
 
     def layer(wanted: Callable[[dict[str, Any]], bool], scale: Any, mark: str, color: str | None) -> Any:
-        def each(show: Callable[[dict[str, Any]], Any]) -> list[list[Any]]:
+        def each(show: Callable[[dict[str, Any]], Any], otherwise: Any = None) -> list[list[Any]]:
             return [
                 [
                     show(row)
                     if (row := by_cell.get((cohort, period))) and row["rate"] is not None and wanted(row)
-                    else None
+                    else otherwise
                     for period in periods
                 ]
                 for cohort in cohorts
@@ -214,7 +214,7 @@ def retention_heatmap(
             z=each(lambda row: row["rate"]),
             zmin=0,
             zmax=top,
-            text=each(lambda row: f"{row['rate'] * 100:.0f}{mark}"),
+            text=each(lambda row: f"{row['rate'] * 100:.0f}{mark}", otherwise=""),
             texttemplate="%{text}" if len(periods) <= CELL_TEXT_COLUMNS else None,
             textfont={"size": 12} | ({"color": color} if color else {}),
             customdata=each(
@@ -292,7 +292,7 @@ def theme_figure(themes: pl.DataFrame) -> go.Figure:
         y=list(range(len(rows))),
         width=0.3,
         orientation="h",
-        marker={"color": BLUE},
+        marker={"color": BAR},
         error_x=error_bar(
             shares, [row["share_low"] or 0.0 for row in rows], [row["share_high"] or 0.0 for row in rows]
         ),
@@ -338,7 +338,7 @@ def loss_figure(items: pl.DataFrame) -> go.Figure:
             "size": 10,
             "color": [RUST if is_finding else GREY for is_finding in finding],
             "symbol": ["circle" if is_finding else "circle-open" for is_finding in finding],
-            "line": {"width": 1.6},
+            "line": {"width": 1.6, "color": [RUST if is_finding else GREY for is_finding in finding]},
         },
         error_x=error_bar(losses, low, high),
         customdata=[
@@ -349,7 +349,8 @@ def loss_figure(items: pl.DataFrame) -> go.Figure:
             ]
             for row in rows
         ],
-        hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]} lost a week (%{customdata[2]})<extra></extra>",
+        hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]} lost a week (%{customdata[2]})"
+        "<extra></extra>",
     )
     return figure(
         [dots],
@@ -410,6 +411,18 @@ def _band(x: pl.Series, low: pl.Series, high: pl.Series) -> Any:
     return go.Scatter(
         x=xs, y=ys, mode="lines", line={"width": 0}, fill="toself", fillcolor=BAND, hoverinfo="skip"
     )
+
+
+def _week_ticks(starts: pl.Series, *, markers: bool) -> dict[str, Any]:
+    """At most six ticks, each at the start of a week, the last week among them; years in the long view."""
+    if not markers:
+        return {"tickformat": "%Y", "nticks": 8}
+    shown = starts.to_list()[::-1][:: -(-starts.len() // 6)][::-1]
+    return {
+        "tickmode": "array",
+        "tickvals": [start.isoformat() for start in shown],
+        "ticktext": [formats.short_day(start).rsplit(" ", 1)[0] for start in shown],
+    }
 
 
 def _dates(values: pl.Series) -> list[Any]:

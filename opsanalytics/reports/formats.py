@@ -13,7 +13,7 @@ THIN = "\u202f"
 MINUS = "\u2212"
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_SPLIT_BELOW = ((60.0, "s", 1), (3_600.0, "min", 60), (86_400.0, "h", 3_600), (math.inf, "d", 86_400))
+_SPLIT_BELOW = ((60.0, 1, "s"), (3_600.0, 60, "min"), (86_400.0, 3_600, "h"), (math.inf, 86_400, "d"))
 
 
 def _signed(text: str) -> str:
@@ -77,8 +77,8 @@ def points_interval(low: float | None, high: float | None) -> str:
 
 
 def _points(value: float) -> str:
-    text = f"{value * 100:+.1f}"
-    return _signed("0.0" if text in ("+0.0", "-0.0") else text)
+    # The sign of what rounds to zero stays: an interval to +0.0 covers zero, one to −0.0 does not.
+    return _signed("0.0" if value == 0 else f"{value * 100:+.1f}")
 
 
 def number_interval(low: float | None, high: float | None) -> str:
@@ -99,16 +99,15 @@ def duration(seconds: float | None) -> str:
         return NONE
     if seconds < 9.95:
         return f"{seconds:.1f}".removesuffix(".0") + " s"
-    small = 1
-    for below, unit, size in _SPLIT_BELOW:
+    small, smaller = 1, ""
+    for below, size, unit in _SPLIT_BELOW:
         # Rounded to the smaller unit first, so that 59 min 40 s never reads "60 min".
         rounded = round(seconds / small) * small
         if rounded < below:
             break
-        small = size
+        small, smaller = size, unit
     whole, rest = divmod(rounded, size)
-    smaller = {60: "s", 3_600: "min", 86_400: "h"}.get(size)
-    tail = f" {rest // small} {smaller}" if smaller and rest >= small else ""
+    tail = f" {rest // small} {smaller}" if rest >= small and smaller else ""
     return f"{whole:,} {unit}{tail}"
 
 

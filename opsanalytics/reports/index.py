@@ -120,4 +120,3 @@ def _conversion(data: ReportData) -> dict[str, Any]:
         "rate_low": latest["rate_low"],
         "rate_high": latest["rate_high"],
     }
-

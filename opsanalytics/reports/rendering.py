@@ -40,9 +40,9 @@ def render(template: str, *, scripts: tuple[str, ...], **values: Any) -> str:
     texts = [script.replace("\r\n", "\n").replace("\r", "\n") for script in scripts]
     return environment.get_template(template).render(
         **values,
-        style=Markup(_asset("page.css")),
-        scripts=[Markup(text) for text in texts],
-        script_sources=Markup(" ".join(f"'sha256-{_digest(text)}'" for text in texts) or "'none'"),
+        style=_asset("page.css"),
+        script_texts=texts,
+        script_sources=" ".join(f"'sha256-{_digest(text)}'" for text in texts) or "'none'",
     )
 
 

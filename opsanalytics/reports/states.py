@@ -56,7 +56,11 @@ def check_summary(results: pl.DataFrame) -> pl.DataFrame:
             examples=pl.col("examples").filter(failed).explode().drop_nulls().unique().sort().head(5),
         )
         .with_columns(
-            _order=pl.when(pl.col("failed") == 0).then(2).when(pl.col("severity") == "error").then(0).otherwise(1)
+            _order=pl.when(pl.col("failed") == 0)
+            .then(2)
+            .when(pl.col("severity") == "error")
+            .then(0)
+            .otherwise(1)
         )
         .sort("_order", "table", "check", "severity", "description")
         .drop("_order")
@@ -89,6 +93,8 @@ def section_states(data: ReportData) -> dict[Section, SectionState]:
         elif "not_checked" in marked:
             reason = "No quality check has run on the data upstream."
             states[section] = SectionState("not_checked", (reason,))
+        elif data.quality_results.is_empty():
+            states[section] = SectionState("not_checked")
         else:
             states[section] = SectionState("passed")
     return states
@@ -117,4 +123,4 @@ def _reason(row: dict[str, object]) -> str:
     partitions = row["failed_partitions"]
     named = ", ".join(str(name) for name in partitions) if isinstance(partitions, list) else ""
     more = ", …" if int(str(row["failed"])) > 5 else ""
-    return f"{row['table']}, {row['check']}: {row['description']} Failed for {named}{more}."
+    return f"{row['table']}, {row['check']}: {str(row['description']).rstrip('.')}. Failed for {named}{more}."

@@ -5,12 +5,10 @@ import json
 import re
 from typing import Any
 
-from markupsafe import Markup
-
 # Control characters are invalid in HTML, and bidirectional overrides let a quote rewrite the line around it.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
 _SPACE = re.compile(r"\s+")
-# Plotly reads a subset of HTML in labels, decodes entities, and hands `$...$` to MathJax where that is loaded.
+# Plotly reads a subset of HTML in labels, decodes entities, and hands `$...$` to MathJax if that is loaded.
 _PLOTLY = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;"})
 
 
@@ -30,17 +28,20 @@ def plotly_label(text: str, limit: int | None = None) -> str:
     return one_line(text, limit).translate(_PLOTLY)
 
 
-def script_json(value: Any) -> Markup:
+def script_json(value: Any) -> str:
     """`value` as JSON that may stand inside a script element: no `<`, `>` or `&` in it."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
+    return text
 
 
 def anchor(prefix: str, name: str) -> str:
-    """A fragment id for `name`: stable, unique, made of letters, digits and hyphens only."""
+    """A fragment id for `name`: stable, unique, made of letters, digits and hyphens only.
+
+    Without a prefix a name that is fit for an id stays as it is, so that links made elsewhere meet it.
+    """
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     if slug != name or len(slug) > 48:
         slug = f"{slug[:48].strip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".lstrip("-")
-    return f"{prefix}-{slug}"
+    return f"{prefix}-{slug}" if prefix else slug

@@ -40,7 +40,11 @@ SIGN_UP = Funnel(
 )
 INVITE = Funnel(name="invite", title="Invite a colleague", steps=("open_team", "invite_sent"), window="2d")
 WEEKLY = Retention(
-    name="weekly_projects", title="Working on projects", start="sign_up", returning="project_edited", periods=8
+    name="weekly_projects",
+    title="Working on projects",
+    start="sign_up",
+    returning="project_edited",
+    periods=8,
 )
 
 
@@ -65,7 +69,7 @@ def sample() -> ReportData:
         last_day=WEEK + timedelta(days=6),
         time_zone="Europe/Berlin",
         as_of=AS_OF,
-        notice="This data is generated: a made-up product with planted problems, to show what a report looks like.",
+        notice="This data is generated: a made-up product with planted problems.",
         funnels=("sign_up_to_purchase", "invite"),
         funnel_steps=pl.concat(
             [
@@ -105,7 +109,9 @@ def hostile() -> ReportData:
             if frame.schema[name] == pl.List(pl.String):
                 changes.append(pl.lit([HOSTILE, HOSTILE]).alias(name))
             else:
-                changes.append(pl.when(pl.col(name).is_null()).then(None).otherwise(pl.lit(HOSTILE)).alias(name))
+                changes.append(
+                    pl.when(pl.col(name).is_null()).then(None).otherwise(pl.lit(HOSTILE)).alias(name)
+                )
         return frame.with_columns(changes)
 
     points = poison(
@@ -312,8 +318,8 @@ def definitions() -> pl.DataFrame:
     words = {
         "funnel": "Ordered funnel: an attempt starts at the first step, each next step is the earliest later "
         "unused event, the conversion window is measured from the entry and includes its end.",
-        "retention": "Calendar weeks of the reporting time zone; a person belongs to the week of the first start "
-        "event ever.",
+        "retention": "Calendar weeks of the reporting time zone; a person belongs to the week of the first "
+        "start event ever.",
     }
     rows = [
         {
@@ -330,13 +336,13 @@ def definitions() -> pl.DataFrame:
 
 
 def themes() -> pl.DataFrame:
+    declined = "The card form says declined but my bank sees nothing. Third time this week, I gave up."
     said = [
-        ("card-form", "card form, declined, payment", 74, 31, 12, ["The card form says declined but my bank sees "
-         "nothing. Third time this week, I gave up.", "Payment page froze after I typed the card number."]),
-        ("onboarding", "onboarding, import, csv", 52, 12, 14, ["Importing my CSV during onboarding never ends."]),
-        ("slow", "slow, loading, projects", 41, 9, 11, ["Opening a large project takes half a minute."]),
+        ("card-form", "card form, declined, payment", 74, 31, 12, [declined, "The page froze after I typed the card number."]),
+        ("onboarding", "onboarding, import, csv", 52, 12, 14, ["Importing my CSV never ends."]),
+        ("slow", "slow, loading, projects", 41, 9, 11, ["A large project takes half a minute."]),
         ("dark-mode", "dark mode, night", 23, 6, 5, ["Please, a dark mode. My eyes."]),
-        ("notifications", "notifications, e-mail, too many", 17, 3, 11, ["You send me an e-mail for everything."]),
+        ("notifications", "notifications, e-mail, too many", 17, 3, 11, ["An e-mail for everything."]),
         ("export", "export, pdf", 12, 4, 3, ["The PDF export cuts the last column."]),
         ("prices", "price, plan, seats", 9, 2, 2, ["Three seats are too many for us."]),
     ]  # fmt: skip
@@ -402,11 +408,11 @@ def friction() -> pl.DataFrame:
 
 def pain_points() -> pl.DataFrame:
     found = [
-        ("pp-card", "Card form rejects valid cards", 3, 4, "error", "card_declined_client at /checkout", "card-form",
-         412, 1310, 0.412, 0.63, -0.198, -0.246, -0.15, -0.221, 23.4, 17.1, 30.2, 0.0000003),
-        ("pp-import", "CSV import fails during onboarding", 1, 2, "error", "upload_failed at /import", "onboarding",
-         203, 3941, 0.37, 0.63, -0.231, -0.3, -0.162, -0.26, 7.9, 4.4, 11.8, 0.00002),
-        ("pp-slow", "Opening a large project takes long", 3, 3, "slow_load", "/projects/:id", "slow",
+        ("pp-card", "Card form rejects valid cards", 3, "error", "card_declined_client at /checkout",
+         "card-form", 412, 1310, 0.412, 0.63, -0.198, -0.246, -0.15, -0.221, 23.4, 17.1, 30.2, 0.0000003),
+        ("pp-import", "CSV import fails during onboarding", 1, "error", "upload_failed at /import",
+         "onboarding", 203, 3941, 0.37, 0.63, -0.231, -0.3, -0.162, -0.26, 7.9, 4.4, 11.8, 0.00002),
+        ("pp-slow", "Opening a large project takes long", 3, "slow_load", "/projects/:id", "slow",
          389, 2455, 0.51, 0.54, -0.022, -0.071, 0.028, -0.051, 1.9, -2.1, 5.8, 0.37),
     ]  # fmt: skip
     rows = [
@@ -434,7 +440,7 @@ def pain_points() -> pl.DataFrame:
             "lost_low": lost_low,
             "lost_high": lost_high,
             "messages": 12,
-            "quotes": ["The card form says declined but my bank sees nothing. Third time this week, I gave up."]
+            "quotes": ["The card form says declined but my bank sees nothing."]
             if theme == "card-form"
             else [],
             "quote_ids": ["reviews:card-form-0"] if theme == "card-form" else [],
@@ -442,12 +448,12 @@ def pain_points() -> pl.DataFrame:
             "first_seen": datetime(2026, 10, 13 if item_id == "pp-import" else 2, 8, tzinfo=UTC),
             "last_seen": datetime(2026, 10, 18, 20, tzinfo=UTC),
             "first_version": "4.2.0",
-            "query": f"SELECT DISTINCT person\nFROM events\nWHERE event = 'error' AND url = '/{theme}'\nORDER BY person",
+            "query": f"SELECT DISTINCT person\nFROM events\nWHERE url = '/{theme}'\nORDER BY person",
             "caveat": "Only 3 of 4 persons have a comparable unaffected one." if item_id == "pp-slow" else "",
         }
         | share("share", affected, n)
-        for item_id, title, step, _, signal, place, theme, affected, n, rate, others, effect, low, high, crude,
-        lost, lost_low, lost_high, q in found
+        for item_id, title, step, signal, place, theme, affected, n, rate, others, effect, low, high, crude, lost,
+        lost_low, lost_high, q in found
     ]  # fmt: skip
     voice = {
         "item_id": "pp-dark-mode",
@@ -492,7 +498,7 @@ def backlog() -> pl.DataFrame:
             "score_low": reach * impact * confidence / effort * 0.7,
             "score_high": reach * impact * confidence / effort * 1.3,
             "status": status,
-            "evidence": f"#item-{item_id}",
+            "evidence": f"#{item_id}",
         }
         for item_id, lane, rank, title, reach, impact, confidence, effort, status in ranked
     ]
