@@ -259,6 +259,8 @@ class FeedbackRow:
     raw: dict[str, str]
     private_fields: frozenset[str] = frozenset()
     """Fields of `raw` that hold an e-mail address and are kept only as a hash."""
+    plain_fields: frozenset[str] = frozenset()
+    """Fields of `raw` that are ids, times, numbers: no free text, nothing to redact."""
 
 
 @dataclass(frozen=True)
