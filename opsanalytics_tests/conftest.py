@@ -41,9 +41,13 @@ class Ran:
 Run = Callable[..., Ran]
 
 
-def run_command(*arguments: str | Path, cwd: Path, env: dict[str, str] | None = None, timeout: float = 600) -> Ran:
+def run_command(
+    *arguments: str | Path, cwd: Path, env: dict[str, str] | None = None, timeout: float = 600
+) -> Ran:
     """Run `opsanalytics ARGUMENTS` in `cwd` as a user would."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("OPSANALYTICS_CONFIG")}
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith("OPSANALYTICS_CONFIG")
+    }
     environment.pop("DAGSTER_HOME", None)
     environment |= {"PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "200"} | (env or {})
     done = subprocess.run(
