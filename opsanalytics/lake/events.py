@@ -28,6 +28,7 @@ def scan_raw_events(home: Home, *, first: date | None = None, last: date | None 
     ]
     if not files:
         return EVENTS.empty().lazy()
+    # A home folder may have brackets or stars in its name.
     return pl.scan_parquet(files, glob=False, hive_partitioning=False)
 
 
