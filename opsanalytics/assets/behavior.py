@@ -45,7 +45,7 @@ def mart_spec(settings: Settings, table: Table, group: str, deps: list[dg.AssetK
 
 def mart_result(
     settings: Settings, table: Table, frame: pl.DataFrame, **metadata: dg.MetadataValue
-) -> dg.MaterializeResult[None]:
+) -> dg.MaterializeResult:
     """Write the mart and describe what was written."""
     written = write_mart(settings.home, table, frame)
     return dg.MaterializeResult(
@@ -61,7 +61,7 @@ def funnels(settings: Settings) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="funnels", specs=[mart_spec(settings, table, keys.BEHAVIOR, UPSTREAM) for table in tables]
     )
-    def funnels(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+    def funnels(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         scope = Scope(settings, complete_through(settings))
         context.log.info(f"as of {scope.as_of:%Y-%m-%d %H:%M} UTC")
         steps = behavior.funnel_steps(scope, behavior.funnel_results(scope))
@@ -78,7 +78,7 @@ def retention(settings: Settings) -> dg.AssetsDefinition:
     """The retention mart."""
 
     @dg.multi_asset(name="retention", specs=[mart_spec(settings, RETENTION_CELLS, keys.BEHAVIOR, UPSTREAM)])
-    def retention(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    def retention(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         scope = Scope(settings, complete_through(settings))
         cells = behavior.retention_cells(scope)
         pooled = cells.filter(pl.col("cohort").is_null())

@@ -41,7 +41,7 @@ def events(settings: Settings) -> dg.AssetsDefinition:
             "run's range are rewritten too when late data for them landed; the metadata says which and by how much."
         ),
     )
-    def events(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    def events(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         days = days_of(context, settings)
         changed: dict[str, list[object]] = {"source": [], "day": [], "before": [], "after": []}
         quarantined = 0
@@ -97,7 +97,7 @@ def persons(settings: Settings) -> dg.AssetsDefinition:
             "Retroactive: a merge learnt today changes yesterday's funnel without rewriting yesterday's events."
         ),
     )
-    def persons(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    def persons(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         with clear_failures():
             report = rebuild(settings.home, [source.name for source in settings.event_sources])
         frame = read_persons(settings.home)
@@ -132,7 +132,7 @@ def ingestion_ledger(settings: Settings) -> dg.AssetsDefinition:
         ],
         description="Records landed, canonical, duplicate and quarantined, counted independently of each other.",
     )
-    def ingestion_ledger(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    def ingestion_ledger(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         with clear_failures():
             ledger, wrong = reconcile(settings, checked_at=datetime.now(UTC))
         write_mart(settings.home, INGESTION_LEDGER, ledger)

@@ -33,7 +33,7 @@ def event_landing(settings: Settings, source: EventSourceSettings) -> dg.AssetsD
             f"fetched window in `{settings.home.landing / source.name}`. Only complete windows count."
         ),
     )
-    def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         days = days_of(context, settings)
 
         def say(progress: FetchProgress) -> None:
@@ -87,7 +87,7 @@ def feedback_landing(settings: Settings, source: FeedbackSourceSettings) -> dg.A
             "another name is taken in once; one that is still being written waits for the next run."
         ),
     )
-    def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         with clear_failures():
             report = collect(source, settings.home, now=datetime.now(UTC))
         return dg.MaterializeResult(

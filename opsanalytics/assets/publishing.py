@@ -24,7 +24,7 @@ def database(settings: Settings, deps: list[dg.AssetKey]) -> dg.AssetsDefinition
             "it read-only for as long as you like and open it again for newer data."
         ),
     )
-    def opsanalytics_duckdb(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    def opsanalytics_duckdb(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         with clear_failures():
             report = publish(settings.home, published_tables(settings.home))
         rows = "\n".join(f"| {name} | {count:,} |" for name, count in sorted(report.rows.items()))
