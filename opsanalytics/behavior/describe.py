@@ -25,6 +25,10 @@ OPERATORS = {
 
 def definitions_frame(funnels: Sequence[Funnel], retentions: Sequence[Retention]) -> pl.DataFrame:
     """Rows of the mart METRIC_DEFINITIONS, one a definition."""
+    described: list[tuple[Funnel | Retention, str]] = [
+        *((one, describe_funnel(one)) for one in funnels),
+        *((one, describe_retention(one)) for one in retentions),
+    ]
     rows = [
         {
             "definition_id": definition.definition_id,
@@ -34,10 +38,7 @@ def definitions_frame(funnels: Sequence[Funnel], retentions: Sequence[Retention]
             "semantics": semantics,
             "rules": definition.model_dump_json(),
         }
-        for definition, semantics in [
-            *((one, describe_funnel(one)) for one in funnels),
-            *((one, describe_retention(one)) for one in retentions),
-        ]
+        for definition, semantics in described
     ]
     return METRIC_DEFINITIONS.conform(pl.DataFrame(rows, schema=METRIC_DEFINITIONS.schema))
 
@@ -48,7 +49,7 @@ def describe_funnel(definition: Funnel) -> str:
     first, *later = definition.steps
     return (
         f"Of the people who did {_step(first)}, how many then did {', then '.join(map(_step, later))}, "
-        f"each later than the one before and all within {window} of the first{_sources(definition)}. "
+        f"in this order and all within {window} of the first event{_sources(definition)}. "
         "Other events may lie between. One event counts for one step; events with the same time stamp may "
         "be taken in any order. A person counts once, with the attempt that got furthest. "
         f"Rates are over people who entered at least {window} before the data ends, so that everybody had "

@@ -1,6 +1,6 @@
 """Steps and their filters as Polars expressions."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 import polars as pl
 
@@ -19,11 +19,12 @@ def property_text(name: str, columns: Collection[str]) -> pl.Expr:
     """Value of a property as text; null where it is missing.
 
     A column of that name wins (canonical columns such as `platform`, or any other the caller added);
-    without one the key of the JSON object in `properties` counts, whatever characters it is made of.
+    without one the key of the JSON object in `properties` counts.
     Lists and objects give their JSON text, and booleans `true` or `false`.
 
     Raises:
-        PropertyError: there is neither such a column nor a column `properties`.
+        PropertyError: there is neither such a column nor a column `properties`, or the key has a
+            backslash.
     """
     if name in columns and name not in RESERVED:
         return pl.col(name).cast(pl.String)
@@ -32,7 +33,12 @@ def property_text(name: str, columns: Collection[str]) -> pl.Expr:
             f"property {name!r}: the events have neither a column of that name nor a column "
             f"{PROPERTIES!r}; columns are {sorted(columns)}"
         )
-    key = name.replace("\\", "\\\\").replace("'", "\\'")
+    if "\\" in name:
+        raise PropertyError(
+            f"property {name!r}: JSON paths cannot name a key with a backslash; "
+            "give the events a column of that name"
+        )
+    key = name.replace("'", "\\'")
     return pl.col(PROPERTIES).str.json_path_match(f"$['{key}']")
 
 
@@ -44,11 +50,6 @@ def step_matches(step: Step, columns: Collection[str]) -> pl.Expr:
     """
     conditions = [_passes(condition, columns) for condition in step.where]
     return pl.all_horizontal(pl.col("event") == step.event, *conditions).fill_null(False)
-
-
-def properties_used(steps: Iterable[Step]) -> list[str]:
-    """Names of all properties that the filters of these steps look at, sorted."""
-    return sorted({condition.property for step in steps for condition in step.where})
 
 
 def _passes(condition: Filter, columns: Collection[str]) -> pl.Expr:

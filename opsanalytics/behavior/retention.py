@@ -135,7 +135,8 @@ def retention(
     pooled = _pooled(table, definition)
     if max_cohorts is not None:
         table = table.filter(pl.col("cohort").is_in(cohorts[-max_cohorts:]))
-    shown = table.with_columns(period_first_day(pl.col("cohort"), definition.period, week_start=week_start))
+    first_day = period_first_day(pl.col("cohort"), definition.period, week_start=week_start)
+    shown = table.with_columns(first_day.alias("cohort"))
     cells = _with_rates(pl.concat([pooled, shown.sort("cohort", "period")]), definition)
     return RetentionResult(
         definition=definition,
