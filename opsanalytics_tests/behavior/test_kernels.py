@@ -12,11 +12,11 @@ import opsanalytics.behavior
 SCRIPT = """
 import logging, numpy as np
 logging.basicConfig()
-from kernels import group_by_person
-ts = np.arange(3); mask = np.ones(3, np.int32)
-out = np.empty(3, np.int64), np.empty(3, np.int32)
-group_by_person(np.array([1, 0, 1], np.uint32), np.array([0, 1, 3]), ts, mask, *out)
-assert out[0].tolist() == [1, 0, 2], out
+from kernels import fold_retention
+rows = np.arange(2), np.array([1, 2], np.int32), np.zeros(2, np.int32), np.zeros(1, int), np.full(1, 2)
+size, returned = np.zeros(1, int), np.zeros((1, 1), int)
+fold_retention(*rows, np.zeros(1, np.int32), 0, False, size, returned)
+assert (size.tolist(), returned.tolist()) == ([1], [[1]])
 """
 
 
@@ -36,7 +36,7 @@ def run(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_compiled_code_is_kept(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert done.returncode == 0, done.stderr
-    assert list(tmp_path.rglob("kernels.group_by_person*.nbc"))
+    assert list(tmp_path.rglob("kernels.fold_retention*.nbc"))
 
 
 def test_without_a_place_to_keep_it_the_kernels_compile_and_say_so(tmp_path: Path) -> None:
