@@ -109,7 +109,7 @@ def retention(
         EventsError, PropertyError: the events cannot answer the definition; nothing was read.
         ValueError: `as_of`, `timezone`, `week_start` or `max_cohorts` is wrong.
     """
-    check_as_of(as_of)
+    as_of = check_as_of(as_of)
     zone(timezone)
     weekday_number(week_start)
     if max_cohorts is not None and max_cohorts < 1:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 import numpy as np
@@ -57,14 +57,14 @@ class PersonRows:
 
 
 def check_as_of(as_of: datetime) -> datetime:
-    """`as_of` itself.
+    """`as_of` in UTC.
 
     Raises:
         ValueError: it has no time zone.
     """
     if as_of.tzinfo is None:
         raise ValueError(f"as_of: {as_of.isoformat()} has no time zone; write datetime(..., tzinfo=UTC)")
-    return as_of
+    return as_of.astimezone(UTC)
 
 
 def matching_rows(

@@ -55,6 +55,13 @@ def test_keys_of_any_characters(key: str) -> None:
     assert frame.select(step_matches(step, frame.columns)).to_series().to_list() == [True, False]
 
 
+def test_long_integers_are_compared_digit_by_digit() -> None:
+    ids = [9007199254740993, 9007199254740992]
+    frame = pl.DataFrame({"event": ["E"] * 2, "properties": [json.dumps({"id": one}) for one in ids]})
+    step = Step("E", where={"id": ids[0]})
+    assert frame.select(step_matches(step, frame.columns)).to_series().to_list() == [True, False]
+
+
 def test_a_column_wins_over_the_properties() -> None:
     frame = pl.DataFrame(
         {"event": ["E"] * 2, "platform": ["web", None], "properties": ['{"platform":"ios"}'] * 2}
