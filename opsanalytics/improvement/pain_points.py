@@ -135,6 +135,7 @@ def _row(
         "effect": found.effect,
         "effect_low": found.effect_low,
         "effect_high": found.effect_high,
+        "matched_effect": found.matched_effect,
         "crude_effect": found.crude_effect,
         "overlap": found.overlap,
         "q_value": candidate.q_value,

@@ -100,6 +100,7 @@ _MEASURED = (
     "effect",
     "effect_low",
     "effect_high",
+    "matched_effect",
     "crude_effect",
     "overlap",
     "q_value",
