@@ -82,7 +82,7 @@ def find_candidates(
     """Findings and what is worth watching, one per signal and place.
 
     A finding was compared (enough affected persons, enough of them comparable), is harmful, passes the
-    Benjamini-Hochberg procedure over all candidates compared, and is not a mere symptom or shadow.
+    Benjamini-Hochberg procedure over all candidates compared, and is not the shadow of another.
 
     Args:
         steps: who reached which step.
@@ -90,7 +90,13 @@ def find_candidates(
         settings: thresholds.
         as_of: events up to here are complete, UTC.
     """
-    usable = exposures.filter(~pl.col("signal").is_in(list(OUTCOMES)))
+    labels = {step.label for population in steps for step in population.funnel.steps}
+    # Trying a step again is not passing it, said twice; only an event that somebody named as a sign of
+    # trouble can stand for itself.
+    symptom = pl.col("signal").is_in(list(SYMPTOMS)) & ~(
+        (pl.col("signal") == "repeated_attempt") & ~pl.col("place").is_in(list(labels))
+    )
+    usable = exposures.filter(~symptom & ~pl.col("signal").is_in(list(OUTCOMES)))
     everything = [
         _candidate(population, str(signal), str(place), rows, settings, as_of)
         for population in steps
@@ -105,9 +111,8 @@ def find_candidates(
         for candidate, test in zip(everything, tested, strict=True)
     ]
     q_values = benjamini_hochberg(p_values)
-    names = {step.label for population in steps for step in population.funnel.steps}
     judged = [
-        _judge(candidate, None if np.isnan(q) else float(q), names, settings)
+        _judge(candidate, None if np.isnan(q) else float(q), settings)
         for candidate, q in zip(everything, q_values, strict=True)
     ]
     return _one_per_place(_without_shadows(judged), settings)
@@ -170,9 +175,7 @@ def _refusal(candidate: Candidate, settings: PainPointSettings) -> str | None:
     return None
 
 
-def _judge(
-    candidate: Candidate, q_value: float | None, step_names: set[str], settings: PainPointSettings
-) -> Candidate:
+def _judge(candidate: Candidate, q_value: float | None, settings: PainPointSettings) -> Candidate:
     refusal = _refusal(candidate, settings)
     if refusal is not None:
         nothing = candidate.comparison.without_effect()
@@ -205,10 +208,7 @@ def _judge(
         caveats.append("may be chance")
     # Without a time-matched estimate (nobody was left to compare with) harm is not shown in both ways.
     significant = significant and found.matched_high is not None and found.matched_high < 0
-    # Trying a step again is not passing it, said twice; only an event that somebody named as a sign of
-    # trouble can stand for itself.
-    named = candidate.signal == "repeated_attempt" and candidate.place not in step_names
-    finding = significant and harmful and (named or candidate.signal not in SYMPTOMS)
+    finding = significant and harmful
     return replace(
         candidate, q_value=q_value, status="finding" if finding else "watch", caveats=tuple(caveats)
     )

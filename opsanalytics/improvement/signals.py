@@ -122,6 +122,8 @@ def repeated_attempts(
     rule = settings.repeated_attempt
     if not funnels:
         return Detection("repeated_attempt", "no funnel is configured")
+    if events.is_empty():
+        return Detection("repeated_attempt", "there are no events")
     found, could = [], []
     tries: list[tuple[str, pl.Expr, pl.Expr]] = []
     for definition in funnels:

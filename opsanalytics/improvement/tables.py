@@ -49,7 +49,8 @@ PAIN_POINTS = Table(
         Column("step", pl.Int32, "Step (from 1) that affected persons had reached when they met it."),
         Column("signal", pl.String, "Friction signal."),
         Column("place", pl.String, "Event, page or error."),
-        Column("theme_id", pl.String, "Feedback theme that speaks of it."),
+        Column("theme_id", pl.String, "Feedback theme that most speaks of it."),
+        Column("theme_ids", pl.List(pl.String), "All feedback themes that do, the strongest first.", True),
         Column("theme_link", pl.String, "Why the theme is thought to speak of it, with n."),
         Column(
             "theme_link_by",
