@@ -82,7 +82,6 @@ def _items(data: ReportData) -> list[dict[str, Any]]:
         "score",
         "score_low",
         "score_high",
-        "status",
     )
     joined = (
         data.pain_points.filter(pl.col("lane").is_in(lanes))
