@@ -3,12 +3,12 @@
 import polars as pl
 
 from opsanalytics.analysis.scope import Scope
+from opsanalytics.behavior.describe import definitions_frame
 from opsanalytics.behavior.funnel import FunnelResult, funnel
 from opsanalytics.behavior.funnel_breakdown import Segment, funnel_breakdown
 from opsanalytics.behavior.funnel_trend import funnel_trend
 from opsanalytics.behavior.marts import mart_rows
 from opsanalytics.behavior.retention import retention
-from opsanalytics.behavior.describe import definitions_frame
 from opsanalytics.behavior.tables import (
     FUNNEL_BREAKDOWN,
     FUNNEL_STEPS,
@@ -66,7 +66,7 @@ def funnel_breakdowns(scope: Scope) -> pl.DataFrame:
         funnel_breakdown(
             scope.events,
             definition,
-            segments,
+            segment=segments,
             as_of=scope.as_of,
             first=scope.first_entry,
             timezone=scope.settings.project.timezone,

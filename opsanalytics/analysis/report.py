@@ -32,7 +32,9 @@ def report_data(settings: Settings, report: Report, week: date) -> ReportData:
                 each for each in settings.funnels if report.funnels is None or each.name in report.funnels
             ),
             "retentions": tuple(
-                each for each in settings.retentions if report.retentions is None or each.name in report.retentions
+                each
+                for each in settings.retentions
+                if report.retentions is None or each.name in report.retentions
             ),
         }
     )

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -14,13 +15,16 @@ from opsanalytics.config import Settings
 from opsanalytics.config.settings import WEEKDAYS, Report
 from opsanalytics.operations.notifications import Notification, NotificationError, post, record
 
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
 MAX_RUNTIME = {"dagster/max_runtime": "21600"}
 LOOK_BACK_DAYS = 5
 """Days before yesterday that the daily run fetches again: late data of mobile clients (Mixpanel
 looks back as far as this by default; more is in the settings of a source)."""
 
 
-def jobs(settings: Settings) -> list[dg.UnresolvedAssetJobDefinition]:
+def jobs(settings: Settings) -> "list[UnresolvedAssetJobDefinition]":
     """The jobs a data engineer starts by hand or by schedule."""
     reports = dg.AssetSelection.assets(*[keys.report(report.name) for report in settings.reports])
     daily = dg.AssetSelection.all() - reports

@@ -6,8 +6,8 @@ import dagster as dg
 import polars as pl
 
 from opsanalytics.assets.previews import table_preview
+from opsanalytics.quality.results import CheckOutcome
 from opsanalytics.quality.rules import Rule
-from opsanalytics.quality.validate import CheckOutcome
 
 SHOWN = 20
 

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import polars as pl
 
+from opsanalytics.analysis.ledger import DESCRIPTION, RECONCILES, reconcile
 from opsanalytics.assets import keys
 from opsanalytics.assets.checks import check_results, check_specs
 from opsanalytics.assets.failures import clear_failures
@@ -14,14 +15,10 @@ from opsanalytics.cleaning.events import clean_events
 from opsanalytics.config import Settings
 from opsanalytics.identity.persons import rebuild
 from opsanalytics.lake.events import event_days, read_persons, scan_raw_events
-from opsanalytics.lake.manifests import deliveries
 from opsanalytics.lake.marts import write_mart
 from opsanalytics.lake.schemas import INGESTION_LEDGER
-from opsanalytics.quality.reconciliation import build_ledger, unreconciled
 from opsanalytics.quality.rules import EVENT_RULES
 from opsanalytics.quality.validate import validate_events
-
-RECONCILES = "landed_equals_canonical_plus_duplicates_plus_quarantined"
 
 
 def events(settings: Settings) -> dg.AssetsDefinition:
@@ -130,20 +127,15 @@ def ingestion_ledger(settings: Settings) -> dg.AssetsDefinition:
                 RECONCILES,
                 asset=keys.LEDGER,
                 blocking=True,
-                description="For each source, delivery and day: landed = canonical + duplicates + quarantined.",
+                description=DESCRIPTION,
             )
         ],
         description="Records landed, canonical, duplicate and quarantined, counted independently of each other.",
     )
     def ingestion_ledger(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         with clear_failures():
-            ledger = build_ledger(settings.home, settings.sources)
+            ledger, wrong = reconcile(settings, checked_at=datetime.now(UTC))
         write_mart(settings.home, INGESTION_LEDGER, ledger)
-        manifests = [
-            manifest for source in settings.sources for manifest in deliveries(settings.home, source.name)
-        ]
-        wrong = unreconciled(ledger, manifests)
-        record_reconciliation(settings.home, ledger, wrong, checked_at=datetime.now(UTC))
         totals = (
             ledger.group_by("source")
             .agg(pl.col("landed", "canonical", "duplicates", "quarantined").sum())

@@ -10,8 +10,8 @@ from opsanalytics.assets.failures import clear_failures
 from opsanalytics.assets.partitions import days_of, of_days
 from opsanalytics.config import Settings
 from opsanalytics.sources.base import EventSourceSettings, FeedbackSourceSettings
+from opsanalytics.sources.collecting import collect
 from opsanalytics.sources.fetching import FetchProgress, fetch
-from opsanalytics.sources.inbox import collect
 
 RETRY = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 """On top of the retries inside a fetch: for a vendor that is down for minutes."""

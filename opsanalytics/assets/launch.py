@@ -1,10 +1,9 @@
 """Running a job from the command line, in this process, recorded where the Dagster UI finds it."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import date
 from importlib.resources import files
 from pathlib import Path
 
@@ -40,17 +39,14 @@ def run_job(
     job: str,
     home: Home,
     *,
-    days: tuple[date, date] | None = None,
-    partition: str | None = None,
+    partitions: Sequence[str],
     on_update: Callable[[StepUpdate], None] = lambda update: None,
 ) -> bool:
-    """Execute `job` for a range of days (one run) or one partition key. Returns whether it succeeded.
+    """Execute `job` in one run from the first to the last key of `partitions`. Returns whether it succeeded.
 
     The run appears in the Dagster UI of this home folder like any other.
     """
-    tags: dict[str, str] = {}
-    if days is not None:
-        tags = {RANGE_START: days[0].isoformat(), RANGE_END: days[1].isoformat()}
+    tags = {RANGE_START: partitions[0], RANGE_END: partitions[-1]}
     run_id = str(uuid.uuid4())
     with ExitStack() as stack:
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(prepare_dagster_home(home))))
@@ -59,7 +55,6 @@ def run_job(
             run_id=run_id,
             instance=instance,
             tags=tags,
-            partition_key=partition,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
         )

@@ -1,11 +1,12 @@
 """Days and weeks as Dagster partitions, and back."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 
 from opsanalytics.config import Settings
+from opsanalytics.config.settings import Report
 
 
 @dataclass(frozen=True)
@@ -78,3 +79,15 @@ def days_of(context: dg.AssetExecutionContext, settings: Settings) -> Days:
 
 def _next_month(day: date) -> date:
     return (day.replace(day=28) + timedelta(days=4)).replace(day=1)
+
+
+def weeks_to_report(settings: Settings, report: Report, complete: datetime) -> list[date]:
+    """First days of the last complete weeks, as many as `report.history`, from the first week on.
+
+    `complete`: up to when events are landed, UTC.
+    """
+    project = settings.project
+    current = first_week(complete.astimezone(project.zone).date(), project.week_start_number)
+    earliest = first_week(project.start, project.week_start_number)
+    weeks = [current - timedelta(weeks=back) for back in range(report.history, 0, -1)]
+    return [week for week in weeks if week >= earliest]

@@ -16,7 +16,12 @@ from opsanalytics.feedback.tables import FEEDBACK_THEMES
 from opsanalytics.improvement.tables import BACKLOG
 from opsanalytics.reports.publish import write_report
 
-DEPS = [keys.EVENTS, keys.PERSONS, keys.LEDGER, keys.FEEDBACK]
+DEPS = [
+    # Weeks of the reporting zone do not line up with UTC days: a page looks at all of them.
+    dg.AssetDep(keys.EVENTS, partition_mapping=dg.AllPartitionMapping()),
+    *(dg.AssetDep(key) for key in (keys.PERSONS, keys.LEDGER, keys.FEEDBACK)),
+    *(dg.AssetDep(table.name) for table in (FUNNEL_STEPS, RETENTION_CELLS, FEEDBACK_THEMES, BACKLOG)),
+]
 
 
 def report(settings: Settings, report: Report) -> dg.AssetsDefinition:
@@ -26,7 +31,7 @@ def report(settings: Settings, report: Report) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=keys.report(report.name),
-        deps=[*DEPS, *(table.name for table in (FUNNEL_STEPS, RETENTION_CELLS, FEEDBACK_THEMES, BACKLOG))],
+        deps=DEPS,
         partitions_def=weekly(settings),
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name=keys.REPORTING,

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from opsanalytics.sources.base import Line
 from opsanalytics.sources.landing import event_members
@@ -22,43 +22,53 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Some consecutive records of one member of a delivery."""
+class Record(NamedTuple):
+    """One record as landed."""
 
     member: str
+    """File inside the delivery, or inside its archive."""
+    number: int
+    """Line within the member, from 1; blank lines are no records but count."""
+    raw: bytes
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some consecutive records of a delivery. Positions are indexes into `records`."""
+
+    records: list[Record]
     lines: list[Line]
-    undecodable: list[tuple[int, bytes, str]]
-    """(record, bytes, what is wrong) of those that are not UTF-8."""
-    raw: dict[int, bytes]
-    """Bytes of every record of the batch, by its number."""
+    undecodable: list[tuple[int, str]]
+    """(position, what is wrong) of those that are not UTF-8."""
 
 
 def read_batches(path: Path, batch_lines: int) -> Iterator[Batch]:
-    """Records of a landed `.jsonl`, `.jsonl.gz` or `.zip` file, in batches of bounded size.
+    """Records of a landed `.jsonl`, `.jsonl.gz` or `.zip` file, in batches of bounded size."""
+    batch: list[Record] = []
+    for record in read_records(path):
+        batch.append(record)
+        if len(batch) >= batch_lines:
+            yield decode(batch)
+            batch = []
+    if batch:
+        yield decode(batch)
 
-    Blank lines are no records, but count for the numbering.
-    """
+
+def read_records(path: Path) -> Iterator[Record]:
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
             for name in sorted(event_members(archive)):
                 with archive.open(name) as member, gzip.open(member) as decoded:
-                    yield from member_batches(name, decoded, batch_lines)
+                    yield from member_records(name, decoded)
         return
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as decoded:
-        yield from member_batches(path.name, decoded, batch_lines)
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as content:
+        yield from member_records(path.name, content)
 
 
-def member_batches(member: str, content: Readable, batch_lines: int) -> Iterator[Batch]:
-    batch: dict[int, bytes] = {}
-    for record, line in enumerate(split_lines(content), start=1):
+def member_records(member: str, content: Readable) -> Iterator[Record]:
+    for number, line in enumerate(split_lines(content), start=1):
         if line.strip():
-            batch[record] = line
-        if len(batch) >= batch_lines:
-            yield decode(member, batch)
-            batch = {}
-    if batch:
-        yield decode(member, batch)
+            yield Record(member, number, line)
 
 
 def split_lines(content: Readable) -> Iterator[bytes]:
@@ -73,12 +83,12 @@ def split_lines(content: Readable) -> Iterator[bytes]:
         yield tail
 
 
-def decode(member: str, batch: dict[int, bytes]) -> Batch:
+def decode(records: list[Record]) -> Batch:
     lines = []
     undecodable = []
-    for record, raw in batch.items():
+    for position, record in enumerate(records):
         try:
-            lines.append(Line(record, raw.decode("utf-8")))
+            lines.append(Line(position, record.raw.decode("utf-8")))
         except UnicodeDecodeError as error:
-            undecodable.append((record, raw, f"byte {error.start + 1} of the line is not UTF-8"))
-    return Batch(member, lines, undecodable, batch)
+            undecodable.append((position, f"byte {error.start + 1} of the line is not UTF-8"))
+    return Batch(records, lines, undecodable)

@@ -23,7 +23,10 @@ PARSER_VERSION = 1
 """Raise it when what is written here changes for the same bytes."""
 BATCH_LINES = 50_000
 UNKNOWN_DAY = "unknown"
-PARSED = pl.Schema({**ROW_TYPES, "member": pl.String})
+PARSED = pl.Schema(
+    {"member": pl.String, "record": pl.Int64}
+    | {name: dtype for name, dtype in ROW_TYPES.items() if name != "position"}
+)
 
 
 class ParsedDelivery(BaseModel):
@@ -135,13 +138,17 @@ def parse_batch(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows (columns of `PARSED`) and rejects (columns of `QUARANTINE`) of one batch."""
     parsed = settings.parse(batch.lines)
-    undecodable = [(record, "not_utf8", detail, None) for record, _, detail in batch.undecodable]
-    quarantine = [
-        (settings.name, manifest.delivery, batch.member, record, day, reason, detail, batch.raw[record])
-        for record, reason, detail, day in [*undecodable, *parsed.rejected]
-    ]
-    rows = parsed.rows.with_columns(pl.lit(batch.member).alias("member")).select(PARSED.names())
-    return rows, pl.DataFrame(quarantine, schema=QUARANTINE.schema, orient="row")
+    undecodable = [(position, "not_utf8", detail, None) for position, detail in batch.undecodable]
+    quarantine = []
+    for position, reason, detail, day in [*undecodable, *parsed.rejected]:
+        member, number, raw = batch.records[position]
+        quarantine.append((settings.name, manifest.delivery, member, number, day, reason, detail, raw))
+    positions = parsed.rows["position"].to_list()
+    rows = parsed.rows.with_columns(
+        pl.Series("member", [batch.records[position].member for position in positions], dtype=pl.String),
+        pl.Series("record", [batch.records[position].number for position in positions], dtype=pl.Int64),
+    )
+    return rows.select(PARSED.names()), pl.DataFrame(quarantine, schema=QUARANTINE.schema, orient="row")
 
 
 def to_arrow(frame: pl.DataFrame) -> pa.Table:

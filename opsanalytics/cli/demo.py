@@ -41,7 +41,10 @@ def demo(folder: Path | None, data: Path | None, ui: bool, serve: bool, port: in
     os.environ[CONFIG_VARIABLE] = str(workspace.config)
     what = "a generated product" if workspace.generated else f"the data set {data}"
     with workspace.simulator:
-        console.print(f"[bold]opsanalytics demo[/] on {what}; vendors' server at {workspace.simulator.url}")
+        console.print(
+            f"[bold]opsanalytics demo[/] on {what}; vendors' server at {workspace.simulator.url}",
+            soft_wrap=True,
+        )
         if serve:
             workspace.simulator.wait()
             return
@@ -51,7 +54,7 @@ def demo(folder: Path | None, data: Path | None, ui: bool, serve: bool, port: in
         console.print(
             f"Pulling {first} to {last} over HTTP, and {len(workspace.feedback_files)} feedback file(s)"
         )
-        succeeded = run_with_progress(workspace.settings, (first, last), console)
+        succeeded = run_with_progress(workspace.settings, first, last, console)
     if not succeeded:
         console.print("[red]The run failed[/]; the messages above say why.")
         sys.exit(1)

@@ -40,10 +40,13 @@ def run(config: Path | None, first: datetime | None, last: datetime | None) -> N
     from opsanalytics.cli.progress import run_with_progress
 
     _, settings = read_config(config)
-    days = (first.date() if first else settings.project.start, last.date() if last else last_day(settings))
-    if days[1] < days[0]:
-        raise click.ClickException(f"there is no day to pull between {days[0]} and {days[1]}")
-    sys.exit(0 if run_with_progress(settings, days) else 1)
+    start, end = (
+        first.date() if first else settings.project.start,
+        last.date() if last else last_day(settings),
+    )
+    if end < start:
+        raise click.ClickException(f"there is no day to pull between {start} and {end}")
+    sys.exit(0 if run_with_progress(settings, start, end) else 1)
 
 
 @click.command()

@@ -11,8 +11,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from opsanalytics.config import Settings
 
 
-def run_with_progress(settings: Settings, days: tuple[date, date], console: Console | None = None) -> bool:
-    """Run the daily job over `days` and the reports of the latest weeks. Returns whether all succeeded."""
+def run_with_progress(settings: Settings, first: date, last: date, console: Console | None = None) -> bool:
+    """Run the daily job from `first` to `last`, then the latest reports. Returns whether all succeeded."""
     console = console or Console(highlight=False)
     with Progress(
         SpinnerColumn(),
@@ -25,8 +25,10 @@ def run_with_progress(settings: Settings, days: tuple[date, date], console: Cons
         with warnings.catch_warnings():
             # Dagster announces the beta state of parameters we use on purpose; the tests pin its version.
             warnings.simplefilter("ignore")
+            from opsanalytics.analysis.scope import complete_through
             from opsanalytics.assets.build import build_definitions
             from opsanalytics.assets.launch import StepUpdate, run_job
+            from opsanalytics.assets.partitions import key_of, weeks_to_report
 
             definitions = build_definitions(settings)
             began: dict[str, float] = {}
@@ -45,7 +47,21 @@ def run_with_progress(settings: Settings, days: tuple[date, date], console: Cons
                     if update.kind == "failed":
                         console.print(f"       {escape(update.message)}", soft_wrap=True)
 
-            return run_job(definitions, "everything", settings.home, days=days, on_update=show)
+            home = settings.home
+            days = tuple(key_of(settings, day) for day in (first, last))
+            if not run_job(definitions, "daily", home, partitions=days, on_update=show):
+                return False
+            for report in settings.reports:
+                weeks = weeks_to_report(settings, report, complete_through(settings))
+                if weeks and not run_job(
+                    definitions,
+                    f"{report.name}_report",
+                    home,
+                    partitions=(weeks[0].isoformat(), weeks[-1].isoformat()),
+                    on_update=show,
+                ):
+                    return False
+            return True
 
 
 def say_where_to_look(settings: Settings, console: Console, *, ui_command: str) -> None:

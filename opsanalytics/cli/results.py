@@ -13,7 +13,11 @@ from opsanalytics.improvement.tables import BACKLOG, PAIN_POINTS
 from opsanalytics.lake.marts import read_mart
 
 LANES = {
-    "behaviour": ("What people do: conversions lost", "people met it a week", "conversions lost a week (95 %)"),
+    "behaviour": (
+        "What people do: conversions lost",
+        "people met it a week",
+        "conversions lost a week (95 %)",
+    ),
     "voice": ("What people say: no trace in behaviour", "people wrote of it a week", "unhappiness, 0 to 1"),
 }
 

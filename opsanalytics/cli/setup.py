@@ -11,6 +11,7 @@ from rich.console import Console
 
 from opsanalytics.config import find_config, load_settings
 from opsanalytics.config.load import CONFIG_NAME
+from opsanalytics.sources.base import SourceSettings
 
 
 @click.command()
@@ -31,7 +32,7 @@ def init(folder: Path) -> None:
 def check(config: Path | None, offline: bool) -> None:
     """Validate the configuration, the environment and the credentials (one smallest live request each)."""
     from opsanalytics.sources.errors import SourceError
-    from opsanalytics.sources.run import probe
+    from opsanalytics.sources.fetching import probe
 
     console = Console(soft_wrap=True, highlight=False)
     path = (config or find_config()).resolve()
@@ -48,7 +49,7 @@ def check(config: Path | None, offline: bool) -> None:
     say(*_writable(settings.project.home))
     for source in settings.event_sources:
         try:
-            missing = source.missing_variables(os.environ)
+            missing = _missing_variables(source)
             if missing:
                 say(False, f"source {source.name}: set the environment variable(s) {', '.join(missing)}")
             elif not offline:
@@ -71,6 +72,11 @@ def check(config: Path | None, offline: bool) -> None:
             markup=False,
         )
     sys.exit(1 if failures else 0)
+
+
+def _missing_variables(source: SourceSettings) -> list[str]:
+    named = [str(getattr(source, field)) for field in type(source).model_fields if field.endswith("_env")]
+    return [variable for variable in named if not os.environ.get(variable, "").strip()]
 
 
 def _writable(home: Path) -> tuple[bool, str]:

@@ -119,9 +119,7 @@ def _in_file(location: Sequence[int | str], data: Any) -> Location:
             if part not in at and not last:
                 continue
             at = at.get(part)
-        elif not isinstance(part, str):
-            continue
-        elif position != len(location) - 1:
+        elif not isinstance(part, str) or position != len(location) - 1:
             continue
         elif isinstance(at, list | dict) or not found:
             pass

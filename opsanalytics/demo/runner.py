@@ -81,6 +81,7 @@ def _generated(folder: Path, port: int) -> Workspace:
         MixpanelProject(product.web_events), AmplitudeProject(product.mobile_events), port=port
     )
     dropped = drop_feedback(product.feedback, settings.home.inbox("survey"), name="survey")
+    _age(dropped)
     return Workspace(config, settings, simulator, dropped, generated=True)
 
 
@@ -107,7 +108,14 @@ def _dataset(folder: Path, port: int, data: Path, dataset: Dataset) -> Workspace
         dropped = drop_feedback(
             dataset.feedback, settings.home.inbox("feedback"), name="feedback", split="whole"
         )
+        _age(dropped)
     return Workspace(config, settings, simulator, dropped, generated=False)
+
+
+def _age(dropped: list[Path]) -> None:
+    """Give the dumps an old modification time: a file changed just now may still be being written."""
+    for path in dropped:
+        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 3600))
 
 
 def _write_config(folder: Path, template: str, port: int) -> Path:

@@ -117,7 +117,7 @@ def export(home: Home, target: Path, *, wait_seconds: float = 600.0) -> Path:
 def read_feedback(home: Home) -> pl.DataFrame:
     """Canonical feedback of all sources; empty before the first dump."""
     files = sorted(home.feedback.glob("*.parquet"))
-    return pl.concat(pl.read_parquet(path) for path in files) if files else FEEDBACK.empty()
+    return pl.concat(pl.read_parquet(path, glob=False) for path in files) if files else FEEDBACK.empty()
 
 
 def _contents(home: Home, tables: Sequence[tuple[Table, pl.DataFrame]]) -> list[tuple[Table, pl.DataFrame]]:

@@ -74,11 +74,15 @@ def feedback_partitions(home: Home, sources: Iterable[str]) -> list[Partition]:
     return [_partition(source, [path] if path.exists() else []) for source, path in files]
 
 
-def usual_events(home: Home, partition: Partition) -> float:
-    """Median events of the same weekday in the four weeks before the day of `partition`."""
-    day = date.fromisoformat(partition.name)
-    before = event_partitions(home, (day - timedelta(weeks=weeks) for weeks in range(1, 5)))
-    return statistics.median(earlier.rows for earlier in before)
+def usual_events(home: Home, empty: Iterable[Partition]) -> dict[str, float]:
+    """For each given day: median events of the same weekday in the four weeks before."""
+    before = {
+        partition.name: [date.fromisoformat(partition.name) - timedelta(weeks=n) for n in range(1, 5)]
+        for partition in empty
+    }
+    needed = event_partitions(home, (day for days in before.values() for day in days))
+    rows = {partition.name: partition.rows for partition in needed}
+    return {name: statistics.median(rows[day.isoformat()] for day in days) for name, days in before.items()}
 
 
 def volumes(partitions: Sequence[Partition], usual: Mapping[str, float]) -> pl.DataFrame:

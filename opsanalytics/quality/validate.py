@@ -53,7 +53,7 @@ def validate_events(
         RuleError: a rule names an expectation, argument or column that does not exist.
     """
     partitions = event_partitions(home, days)
-    usual = {day.name: usual_events(home, day) for day in partitions if not day.rows}
+    usual = usual_events(home, (day for day in partitions if not day.rows))
     suite = _Suite(home, EVENTS.name, "event_id", rules, {"sources": sorted(sources)})
     return suite.run(partitions, usual, checked_at)
 

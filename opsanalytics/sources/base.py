@@ -102,25 +102,25 @@ Verdict = Literal["retry", "wait", "smaller", "empty", "credentials", "refused"]
 
 @dataclass(frozen=True)
 class ParsedLines:
-    """Rows and rejects of some lines. Every line with a record number is in exactly one of them."""
+    """Rows and rejects of some lines. Every line is in exactly one of them."""
 
     rows: pl.DataFrame
     """Columns of `ROWS`."""
     rejected: list[tuple[int, str, str, date | None]]
-    """(record, reason, detail, UTC day if it can be told)."""
+    """(position, reason, detail, UTC day if it can be told)."""
 
 
 @dataclass(frozen=True)
 class Line:
     """One record of a delivery as text."""
 
-    record: int
-    """Number within its member, from 1."""
+    position: int
+    """In the batch it is read in; how a row or a reject is traced back to its bytes."""
     text: str
 
 
 ROW_TYPES: dict[str, DataType] = {
-    "record": pl.Int64,
+    "position": pl.Int64,
     "event_id": pl.String,
     "source_event": pl.String,
     "ts": pl.Datetime("us", "UTC"),
@@ -259,6 +259,8 @@ class FeedbackRow:
     raw: dict[str, str]
     private_fields: frozenset[str] = frozenset()
     """Fields of `raw` that hold an e-mail address and are kept only as a hash."""
+    plain_fields: frozenset[str] = frozenset()
+    """Fields of `raw` that are ids, times, numbers: no free text, nothing to redact."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def parse_lines(source: str, zone: ZoneInfo, lines: Sequence[Line]) -> ParsedLin
         try:
             rows.append(read_line(source, zone, line))
         except UnreadableError as error:
-            rejected.append((line.record, error.reason, str(error), None))
+            rejected.append((line.position, error.reason, str(error), None))
     return ParsedLines(pl.DataFrame(rows, schema=ROWS, orient="row"), rejected)
 
 
@@ -70,7 +70,7 @@ def read_line(source: str, zone: ZoneInfo, line: Line) -> tuple[Any, ...]:
     user_id, device_id = ids_of(properties, distinct_id)
     received = properties.get("$mp_api_timestamp_ms", properties.get("mp_processing_time_ms"))
     return (
-        line.record,
+        line.position,
         digest(source, *key),
         name,
         from_project_clock(wall, zone),
