@@ -113,7 +113,7 @@ def test_a_chart_in_a_folded_part_is_drawn_when_it_opens(open_page: Open) -> Non
 def test_a_link_to_an_item_on_watch_unfolds_it(open_page: Open) -> None:
     page = open_page("sample", fragment="#pp-slow")
     assert page.locator("#pp-slow").get_attribute("open") is not None
-    assert page.locator("#pp-slow h3").is_visible()
+    assert page.locator("#pp-slow h4").is_visible()
 
 
 def test_every_anchor_leads_to_something_visible(open_page: Open) -> None:
