@@ -9,20 +9,19 @@ counting it as mature while those who have not converted yet stay out would flat
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from opsanalytics.behavior.periods import day_start
-from opsanalytics.behavior.rows import Int32, Int64, PersonRows, is_mature, window_microseconds
+from opsanalytics.behavior.folding import Units, fold_units
+from opsanalytics.behavior.rows import Int32, Int64, PersonRows, is_mature
+from opsanalytics.behavior.semantics import OPSANALYTICS, Semantics
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.lake.tables import UTC_TIME
 
-PARALLEL_FROM = 20_000
-"""Units below which threads cost more than they save."""
+Bucket = Callable[[pl.Series], pl.Series]
 
 
 def check_range(first: date | None, last: date | None) -> None:
@@ -34,65 +33,110 @@ def check_range(first: date | None, last: date | None) -> None:
         raise ValueError(f"last ({last}) lies before first ({first})")
 
 
-def entry_rows(rows: PersonRows, *, first: date | None, last: date | None, timezone: str) -> Int64:
-    """Numbers of the rows that match step 1 and lie in the local days `first` to `last`, inclusive."""
-    chosen = (rows.mask & 1) == 1
-    if first is not None:
-        chosen &= rows.ts >= day_start(first, timezone)
-    if last is not None:
-        chosen &= rows.ts < day_start(last + timedelta(days=1), timezone)
-    return np.flatnonzero(chosen)
-
-
 def best_attempts(
     rows: PersonRows,
     definition: Funnel,
     entries: Int64,
     *,
     as_of: datetime,
-    bucket: Callable[[pl.Series], pl.Series] | None = None,
+    bucket: Bucket | None = None,
+    semantics: Semantics = OPSANALYTICS,
 ) -> pl.DataFrame:
     """The best attempt of each person, apart for mature and open attempts and for each bucket.
 
     In: `entries`, rows whose events may start an attempt; `bucket` gives the bucket of entry times.
-    Out: `person`, `bucket` (only if asked for), `mature`, `step_reached` (Int32), `first_entry_ts` (of
-    all these attempts), `entry_ts` (of the best), and `ts_1` (the same), `ts_2`, ... (UTC; null from the
-    first step not reached). Sorted by person, bucket, time.
+    Out: `person`, `unit` (only where the funnel counts something else than persons: what it counts, as
+    text), `bucket` (only if asked for), `mature`, `step_reached` (Int32), `first_entry_ts` (of all these
+    attempts), `entry_ts` (of the best), and `ts_1` (the same), `ts_2`, ... (UTC; null where a step was not
+    made). Persons without any countable attempt are absent. Sorted by person, unit, bucket, time.
     """
-    steps = len(definition.steps)
-    person = rows.person_of_row()[entries]
     times = rows.ts[entries]
-    mature = is_mature(times, definition.window, as_of)
-    buckets = bucket(pl.Series("ts", times).cast(UTC_TIME)) if bucket else None
-    keys: list[npt.NDArray[np.generic]] = [person, mature]
-    if buckets is not None:
-        keys.append(buckets.to_numpy())
+    person = rows.person_of_row()[entries]
+    mature = _mature(times, definition, as_of, semantics)
+    buckets = _buckets(bucket, times)
+    sequence = definition.counting == "attempts"
+    whole = sequence or semantics.scan == "window_funnel"
+    keys: list[npt.NDArray[np.generic]] = [person]
+    if not whole:
+        keys += [mature, *([] if buckets is None else [buckets.to_numpy()])]
     starts = _run_starts(keys)
     stops = np.append(starts[1:], len(entries)) if len(starts) else starts
     unit_person = person[starts]
-    reached, step_times = _fold(
+    folded = fold_units(
         rows,
-        floors=rows.offsets[unit_person],
-        first_rows=entries[starts],
-        ends=rows.offsets[unit_person + 1],
-        last_entry=times[stops - 1],
-        window=window_microseconds(definition.window),
-        steps=steps,
+        definition,
+        semantics,
+        Units(
+            floors=rows.offsets[unit_person],
+            first_rows=entries[starts],
+            ends=rows.offsets[unit_person + 1],
+            last_entry=times[stops - 1],
+        ),
     )
-    columns = [rows.persons.gather(unit_person).alias("person")]
+    chosen = folded.reached > 0
+    of = folded.unit[chosen]
+    reached, step_times = folded.reached[chosen], folded.step_times[chosen]
+    entry_times = step_times[:, 0]
+    columns = [rows.persons.gather(unit_person[of]).alias("person")]
+    if sequence:
+        number = pl.Series("unit", np.arange(len(of)) - np.searchsorted(of, of) + 1)
+        columns.append(number.cast(pl.String))
+    elif rows.keys.width:
+        named = rows.keys.select(pl.concat_str(pl.all().cast(pl.String), separator=", ").alias("unit"))
+        columns.append(named["unit"].gather(unit_person[of]))
     if buckets is not None:
-        columns.append(buckets.gather(starts).alias("bucket"))
-    columns.append(pl.Series("mature", mature[starts], dtype=pl.Boolean))
+        of_entry = _buckets(bucket, entry_times) if whole else buckets.gather(starts[of])
+        columns.append(of_entry.alias("bucket"))  # type: ignore[union-attr]
+    is_ripe = _mature(entry_times, definition, as_of, semantics) if whole else mature[starts[of]]
+    columns.append(pl.Series("mature", is_ripe, dtype=pl.Boolean))
     columns.append(pl.Series("step_reached", reached, dtype=pl.Int32))
-    columns.append(pl.Series("first_entry_ts", times[starts]).cast(UTC_TIME))
+    first_entry = entry_times if sequence else times[starts[of]]
+    columns.append(pl.Series("first_entry_ts", first_entry, dtype=pl.Int64).cast(UTC_TIME))
     frame = pl.DataFrame(columns)
     by_step = {
-        f"ts_{k}": pl.when(pl.col("step_reached") >= k)
-        .then(pl.Series(step_times[:, k - 1], dtype=pl.Int64))
-        .cast(UTC_TIME)
-        for k in range(1, steps + 1)
+        f"ts_{k}": pl.Series(_made(step_times[:, k - 1], reached, k), dtype=pl.Int64).cast(UTC_TIME)
+        for k in range(1, len(definition.steps) + 1)
     }
-    return frame.with_columns(**by_step).select(*frame.columns, pl.col("ts_1").alias("entry_ts"), *by_step)
+    frame = frame.with_columns(**by_step).select(*frame.columns, pl.col("ts_1").alias("entry_ts"), *by_step)
+    if definition.hold and definition.counting == "persons" and semantics.hold != "pairs":
+        return _one_value(frame, semantics)
+    return frame
+
+
+def _one_value(frame: pl.DataFrame, semantics: Semantics) -> pl.DataFrame:
+    """Of the values held constant, the one that counts for the person."""
+    keys = [name for name in ("person", "bucket", "mature") if name in frame.columns]
+    completion = pl.max_horizontal(name for name in frame.columns if name.startswith("ts_"))
+    if semantics.hold == "first":
+        best = frame.sort("first_entry_ts", "unit")
+    else:
+        best = frame.with_columns(completion=completion).sort(
+            "step_reached", "completion", "entry_ts", "unit", descending=[True, False, True, False]
+        )
+    return (
+        best.with_columns(pl.col("first_entry_ts").min().over(keys))
+        .unique(keys, keep="first", maintain_order=True)
+        .select(pl.exclude("unit", "completion"))
+        .sort(*keys[:-1], "mature", descending=[False] * (len(keys) - 1) + [True])
+    )
+
+
+def _mature(times: Int64, definition: Funnel, as_of: datetime, semantics: Semantics) -> npt.NDArray[np.bool_]:
+    if not semantics.maturity:
+        return np.ones(len(times), np.bool_)
+    return is_mature(times, definition.window, as_of)
+
+
+def _buckets(bucket: Bucket | None, times: Int64) -> pl.Series | None:
+    return None if bucket is None else bucket(pl.Series("ts", times, dtype=pl.Int64).cast(UTC_TIME))
+
+
+def _made(times: Int64, reached: Int32, step: int) -> pl.Series:
+    """Times of a step, null where it was not made."""
+    from opsanalytics.behavior.kernels import NEVER
+
+    made = (reached >= step) & (times != NEVER)
+    return pl.select(pl.when(pl.Series(made)).then(pl.Series(times, dtype=pl.Int64))).to_series()
 
 
 def _run_starts(keys: list[npt.NDArray[np.generic]]) -> Int64:
@@ -104,41 +148,3 @@ def _run_starts(keys: list[npt.NDArray[np.generic]]) -> Int64:
     for key in keys:
         changed[1:] |= key[1:] != key[:-1]
     return np.flatnonzero(changed)
-
-
-def _fold(
-    rows: PersonRows,
-    *,
-    floors: Int64,
-    first_rows: Int64,
-    ends: Int64,
-    last_entry: Int64,
-    window: int,
-    steps: int,
-) -> tuple[Int32, Int64]:
-    units = len(floors)
-    reached = np.zeros(units, np.int32)
-    step_times = np.zeros((units, steps), np.int64)
-    if not units:
-        return reached, step_times
-    from opsanalytics.behavior.kernels import fold_ordered
-
-    def part(lo: int, hi: int) -> None:
-        fold_ordered(
-            rows.ts,
-            rows.mask,
-            floors[lo:hi],
-            first_rows[lo:hi],
-            ends[lo:hi],
-            last_entry[lo:hi],
-            window,
-            steps,
-            reached[lo:hi],
-            step_times[lo:hi],
-        )
-
-    parts = pl.thread_pool_size() if units >= PARALLEL_FROM else 1
-    bounds = np.linspace(0, units, parts + 1, dtype=np.int64).tolist()
-    with ThreadPoolExecutor(parts) as pool:
-        list(pool.map(part, bounds[:-1], bounds[1:]))
-    return reached, step_times

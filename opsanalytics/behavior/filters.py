@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import polars as pl
 
-from opsanalytics.behavior.spec import Filter, Scalar, Step
+from opsanalytics.behavior.spec import Filter, Match, Scalar, Step
 
 PROPERTIES = "properties"
 RESERVED = frozenset({"person", "event", "ts", PROPERTIES})
@@ -45,13 +45,22 @@ def property_text(name: str, columns: Collection[str]) -> pl.Expr:
 
 
 def step_matches(step: Step, columns: Collection[str]) -> pl.Expr:
-    """Whether each event is one of this step; never null.
+    """Whether each event serves this step; never null.
 
     Raises:
         PropertyError: see `property_text`.
     """
-    conditions = [_passes(condition, columns) for condition in step.where]
-    return pl.all_horizontal(pl.col("event") == step.event, *conditions).fill_null(False)
+    return pl.any_horizontal([event_matches(one, columns) for one in step.matches])
+
+
+def event_matches(match: Match, columns: Collection[str]) -> pl.Expr:
+    """Whether each event is this one and passes its filters; never null.
+
+    Raises:
+        PropertyError: see `property_text`.
+    """
+    conditions = [_passes(condition, columns) for condition in match.where]
+    return pl.all_horizontal(pl.col("event") == match.event, *conditions).fill_null(False)
 
 
 def _passes(condition: Filter, columns: Collection[str]) -> pl.Expr:

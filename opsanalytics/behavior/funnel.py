@@ -1,5 +1,6 @@
-"""Ordered funnels: the rules of `Funnel`, evaluated exactly."""
+"""Funnels: the rules of `Funnel`, evaluated exactly, as this project or as another tool counts."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -8,10 +9,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from opsanalytics.behavior.attempts import best_attempts, check_range, entry_rows
+from opsanalytics.behavior.attempts import best_attempts, check_range
+from opsanalytics.behavior.funnel_rows import entry_rows, funnel_rows
 from opsanalytics.behavior.marts import mart_rows, nullable, with_provenance
 from opsanalytics.behavior.periods import zone
-from opsanalytics.behavior.rows import Events, Int64, LeftOut, check_as_of, matching_rows, person_rows
+from opsanalytics.behavior.rows import Events, Int64, LeftOut, check_as_of
+from opsanalytics.behavior.semantics import OPSANALYTICS, Semantics, preset_named
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.behavior.statistics import Floats, median_interval, wilson
 from opsanalytics.behavior.tables import FUNNEL_STEPS
@@ -25,9 +28,21 @@ class FunnelResult:
     as_of: datetime
     persons: pl.DataFrame
     """`person`, `mature`, `step_reached`, `entry_ts`, `ts_1`, `ts_2`, ...: a person's best attempt.
-    One row a person with mature attempts, one a person with open attempts, so some have both."""
+    One row a person with mature attempts, one a person with open attempts, so some have both. Where the
+    funnel counts attempts or sessions, one row each, told apart by `unit`. With `order = "any"` ts_k is
+    the time of the k-th distinct step."""
     left_out: LeftOut
     """Matching events without person or time, which count nowhere."""
+    semantics: Semantics = OPSANALYTICS
+
+    @property
+    def definition_id(self) -> str:
+        """The definition's, or with a preset a hash of it and the preset's switches."""
+        switches = self.semantics.identity()
+        if not switches:
+            return self.definition.definition_id
+        text = f"{self.definition.definition_id}:{switches}"
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def mature(self) -> pl.DataFrame:
@@ -49,9 +64,11 @@ class FunnelResult:
 
         What tools show that count open attempts as they stand; it still grows for the last entrants.
         """
-        best = self.persons.group_by("person").agg(pl.col("step_reached").max())["step_reached"]
+        units = ["person", *(["unit"] if "unit" in self.persons.columns else [])]
+        made = pl.col(f"^ts_[0-9]+$").is_not_null()
+        best = self.persons.select(*units, made).group_by(units).agg(pl.exclude(units).any())
         return pl.DataFrame(
-            {"step": _numbers(self.definition), "persons": _reached(best, self.definition)},
+            {"step": _numbers(self.definition), "persons": best.select(pl.exclude(units).sum()).row(0)},
             schema={"step": pl.Int32, "persons": pl.Int64},
         )
 
@@ -60,18 +77,20 @@ class FunnelResult:
         definition = self.definition
         mature = self.mature
         entered = np.full(len(definition.steps), mature.height)
-        persons = _reached(mature["step_reached"], definition)
-        previous = np.concatenate([entered[:1], persons[:-1]])
-        open_persons = _reached(self.persons.filter(~pl.col("mature"))["step_reached"], definition)
+        persons = _made(mature, definition)
+        previous = _previous(persons, definition)
+        open_persons = _made(self.persons.filter(~pl.col("mature")), definition)
         rate_low, rate_high = wilson(persons, entered)
         step_low, step_high = wilson(persons, previous)
         times = [_times(mature, k) for k in _numbers(definition)]
+        if not self.semantics.zero_gaps:
+            times = [seconds[seconds > 0] for seconds in times]
         medians = [median_interval(seconds) for seconds in times]
         frame = pl.DataFrame(
             {
                 "funnel": [definition.name] * len(definition.steps),
                 "step": pl.Series(_numbers(definition), dtype=pl.Int32),
-                "step_name": [step.label for step in definition.steps],
+                "step_name": _labels(definition),
                 "entered": entered,
                 "persons": persons,
                 "previous": previous,
@@ -90,7 +109,9 @@ class FunnelResult:
                 "p90_seconds": nullable([_or_nan(_p90, seconds) for seconds in times]),
             }
         )
-        return with_provenance(frame, definition, self.as_of)
+        return with_provenance(frame, definition, self.as_of).with_columns(
+            pl.lit(self.definition_id).alias("definition_id")
+        )
 
     def mart_rows(self, *, quality: str) -> pl.DataFrame:
         """Rows of the mart FUNNEL_STEPS; `quality` is the state of the checks upstream."""
@@ -100,7 +121,8 @@ class FunnelResult:
         """Plain values, ready for JSON."""
         return {
             "definition": self.definition.model_dump(mode="json"),
-            "definition_id": self.definition.definition_id,
+            "definition_id": self.definition_id,
+            "preset": self.semantics.name,
             "as_of": self.as_of.isoformat(),
             "steps": self.to_polars().drop("funnel", "definition_id", "as_of").to_dicts(),
             "left_out": {
@@ -127,38 +149,63 @@ def funnel(
     first: date | None = None,
     last: date | None = None,
     timezone: str = "UTC",
+    preset: str | Semantics = OPSANALYTICS,
 ) -> FunnelResult:
-    """Evaluate an ordered funnel.
+    """Evaluate a funnel.
 
     Args:
         events: see `rows.Events`.
         definition: what to count; its docstring has the rules.
         as_of: events up to here are complete; later ones are not looked at. Needs a time zone.
-        first, last: local days that limit entries (not conversions), inclusive; all if not given.
+        first, last: local days that limit entries (not conversions, unless the definition's or preset's
+            `date_range` says so), inclusive; all if not given.
         timezone: IANA zone of `first` and `last`.
+        preset: whose way of counting, by name (see `semantics.PRESETS`), or the switches themselves.
 
     Raises:
         EventsError, PropertyError: the events cannot answer the definition; nothing was read.
-        ValueError: `as_of`, `first`, `last` or `timezone` is wrong.
+        ValueError: `as_of`, `first`, `last`, `timezone` or `preset` is wrong.
+        PresetError: the preset's tool cannot express the definition.
     """
     as_of = check_as_of(as_of)
     check_range(first, last)
     zone(timezone)
-    groups = [[step] for step in definition.steps]
-    rows = person_rows(matching_rows(events, groups, as_of=as_of, sources=definition.sources))
-    entries = entry_rows(rows, first=first, last=last, timezone=timezone)
-    persons = best_attempts(rows, definition, entries, as_of=as_of)
-    return FunnelResult(definition=definition, as_of=as_of, persons=persons, left_out=rows.left_out)
+    semantics = preset_named(preset)
+    found = funnel_rows(
+        events, definition, semantics, as_of=as_of, first=first, last=last, timezone=timezone
+    )
+    entries = entry_rows(found.rows, definition, first=first, last=last, timezone=timezone)
+    persons = best_attempts(found.rows, definition, entries, as_of=as_of, semantics=semantics)
+    return FunnelResult(
+        definition=definition,
+        as_of=as_of,
+        persons=persons,
+        left_out=found.rows.left_out,
+        semantics=semantics,
+    )
 
 
 def _numbers(definition: Funnel) -> list[int]:
     return list(range(1, len(definition.steps) + 1))
 
 
-def _reached(depth: pl.Series, definition: Funnel) -> Int64:
-    """How many of `depth` are at least 1, 2, ... steps deep."""
-    exactly = np.bincount(depth.to_numpy(), minlength=len(definition.steps) + 1)
-    return np.cumsum(exactly[::-1])[::-1][1:].astype(np.int64)
+def _labels(definition: Funnel) -> list[str]:
+    if definition.order != "any":
+        return [step.label for step in definition.steps]
+    return [f"{k} of {len(definition.steps)} steps" for k in _numbers(definition)]
+
+
+def _made(persons: pl.DataFrame, definition: Funnel) -> Int64:
+    """How many of `persons` made each step."""
+    return np.array([persons[f"ts_{k}"].count() for k in _numbers(definition)], np.int64)
+
+
+def _previous(persons: Int64, definition: Funnel) -> Int64:
+    """How many made the step before; of optional steps the last one before that is none."""
+    previous = persons.copy()
+    for k, step in enumerate(definition.steps[:-1]):
+        previous[k + 1] = previous[k] if step.optional else persons[k]
+    return previous
 
 
 def _shares(part: Int64, whole: Int64) -> pl.Series:
@@ -166,12 +213,12 @@ def _shares(part: Int64, whole: Int64) -> pl.Series:
 
 
 def _times(mature: pl.DataFrame, step: int) -> Floats:
-    """Seconds from the previous step of everybody who reached this one; empty for step 1."""
+    """Seconds from the step made before of everybody who reached this one; empty for step 1."""
     if step == 1:
         return np.empty(0)
-    done = mature.filter(pl.col("step_reached") >= step)
-    gap = pl.col(f"ts_{step}") - pl.col(f"ts_{step - 1}")
-    return (done.select(gap.dt.total_microseconds()).to_series().to_numpy() / 1e6).astype(np.float64)
+    before = pl.coalesce(f"ts_{k}" for k in range(step - 1, 0, -1))
+    gap = (pl.col(f"ts_{step}") - before).dt.total_microseconds().drop_nulls()
+    return (mature.select(gap).to_series().to_numpy() / 1e6).astype(np.float64)
 
 
 def _or_nan(statistic: Callable[[Floats], Any], seconds: Floats) -> float:

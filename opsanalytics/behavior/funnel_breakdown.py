@@ -6,11 +6,13 @@ from datetime import date, datetime
 
 import polars as pl
 
-from opsanalytics.behavior.attempts import best_attempts, check_range, entry_rows
+from opsanalytics.behavior.attempts import best_attempts, check_range
 from opsanalytics.behavior.filters import property_text
+from opsanalytics.behavior.funnel_rows import entering, entry_rows, funnel_rows
 from opsanalytics.behavior.marts import nullable, with_provenance
 from opsanalytics.behavior.periods import zone
-from opsanalytics.behavior.rows import Events, check_as_of, is_mature, matching_rows, person_rows
+from opsanalytics.behavior.rows import Events, check_as_of, is_mature
+from opsanalytics.behavior.semantics import OPSANALYTICS
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.behavior.statistics import (
     benjamini_hochberg,
@@ -90,28 +92,37 @@ def funnel_breakdown(
         segments = [segment] if isinstance(segment, Segment) else list(segment)
     columns = events.lazy().collect_schema().names()
     values = {f"segment_{i}": property_text(one.property, columns) for i, one in enumerate(segments)}
-    groups = [[step] for step in definition.steps]
-    matching = matching_rows(events, groups, as_of=as_of, sources=definition.sources, extra=values)
-    rows = person_rows(matching)
-    entries = entry_rows(rows, first=first, last=last, timezone=timezone)
+    found = funnel_rows(
+        events,
+        definition,
+        OPSANALYTICS,
+        as_of=as_of,
+        first=first,
+        last=last,
+        timezone=timezone,
+        extra=values,
+    )
+    rows = found.rows
+    entries = entry_rows(rows, definition, first=first, last=last, timezone=timezone)
     entries = entries[is_mature(rows.ts[entries], definition.window, as_of)]
     best = best_attempts(rows, definition, entries, as_of=as_of)
     counts = [
-        _counts(_by_value(best, matching, column), one, definition)
+        _counts(_by_value(best, found.matching, column, entering(definition)), one, definition)
         for one, column in zip(segments, values, strict=True)
     ]
     frame = pl.concat([COUNTS, *counts])
     return with_provenance(_compared(frame, definition), definition, as_of)
 
 
-def _by_value(best: pl.DataFrame, matching: pl.DataFrame, column: str) -> pl.DataFrame:
-    """`value`, `step_reached` of each person."""
-    entry = matching.filter((pl.col("mask") & 1) == 1).select("person", "ts", value=column)
+def _by_value(best: pl.DataFrame, matching: pl.DataFrame, column: str, entering: int) -> pl.DataFrame:
+    """`value` and the times of the steps, null where not made, of each person (attempt, session)."""
+    entry = matching.filter((pl.col("mask") & entering) != 0).select("person", "ts", value=column)
+    units = ["person", *(["unit"] if "unit" in best.columns else [])]
     return (
         best.join(entry, left_on=["person", "first_entry_ts"], right_on=["person", "ts"], how="left")
-        .group_by("person")
-        .agg(pl.col("value").min(), pl.col("step_reached").first())
-        .drop("person")
+        .group_by(units)
+        .agg(pl.col("value").min(), pl.col("^ts_[0-9]+$").first())
+        .drop(units)
     )
 
 
@@ -140,7 +151,7 @@ def _counts(by_value: pl.DataFrame, segment: Segment, definition: Funnel) -> pl.
         .agg(
             pl.len().cast(pl.Int64).alias("entered"),
             *(
-                (pl.col("step_reached") >= k).sum().cast(pl.Int64).alias(str(k))
+                pl.col(f"ts_{k}").count().cast(pl.Int64).alias(str(k))
                 for k in range(1, len(definition.steps) + 1)
             ),
         )

@@ -4,10 +4,12 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from opsanalytics.behavior.attempts import best_attempts, check_range, entry_rows
+from opsanalytics.behavior.attempts import best_attempts, check_range
+from opsanalytics.behavior.funnel_rows import entry_rows, funnel_rows
 from opsanalytics.behavior.marts import nullable, with_provenance
 from opsanalytics.behavior.periods import Weekday, period_first_day, period_number, period_of, zone
-from opsanalytics.behavior.rows import Events, check_as_of, matching_rows, person_rows
+from opsanalytics.behavior.rows import Events, check_as_of
+from opsanalytics.behavior.semantics import OPSANALYTICS
 from opsanalytics.behavior.spec import Funnel, Period
 from opsanalytics.behavior.statistics import wilson
 
@@ -42,9 +44,10 @@ def funnel_trend(
     def number(ts: pl.Expr) -> pl.Expr:
         return period_number(ts, period, timezone=timezone, week_start=week_start)
 
-    groups = [[step] for step in definition.steps]
-    rows = person_rows(matching_rows(events, groups, as_of=as_of, sources=definition.sources))
-    entries = entry_rows(rows, first=first, last=last, timezone=timezone)
+    rows = funnel_rows(
+        events, definition, OPSANALYTICS, as_of=as_of, first=first, last=last, timezone=timezone
+    ).rows
+    entries = entry_rows(rows, definition, first=first, last=last, timezone=timezone)
     units = best_attempts(
         rows,
         definition,

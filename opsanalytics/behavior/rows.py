@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from opsanalytics.behavior.filters import step_matches
+from opsanalytics.behavior.filters import event_matches
 from opsanalytics.behavior.periods import microseconds
-from opsanalytics.behavior.spec import Step
+from opsanalytics.behavior.spec import Match, Step
 from opsanalytics.lake.tables import UTC_TIME
 
 Events: TypeAlias = pl.DataFrame | pl.LazyFrame
@@ -40,6 +40,8 @@ class PersonRows:
     """Matching events by person and time: those of `persons[i]` are rows `offsets[i]` to `offsets[i+1]`."""
 
     persons: pl.Series
+    keys: pl.DataFrame
+    """Further columns that tell the entries of `persons` apart (`by` of `person_rows`); one row each."""
     offsets: Int64
     ts: Int64
     """Microseconds since 1970, UTC."""
@@ -69,57 +71,81 @@ def check_as_of(as_of: datetime) -> datetime:
 
 def matching_rows(
     events: Events,
-    groups: Sequence[Sequence[Step]],
+    groups: Sequence[Sequence[Step | Match]],
     *,
     as_of: datetime,
     sources: Sequence[str] | None,
     extra: Mapping[str, pl.Expr] | None = None,
+    before: Mapping[str, pl.Expr] | None = None,
+    among: pl.Expr | None = None,
+    keep_all: bool = False,
 ) -> pl.DataFrame:
-    """Events up to `as_of` that match a step of at least one group.
+    """Events up to `as_of` that match a step of at least one group, or all with `keep_all`.
 
-    Out: `person`, `ts` (UTC, µs), `mask` (Int32, bit g for group g) and the columns of `extra`. Rows
-    without person or time are still among them.
+    Out: `person`, `ts` (UTC, µs), `mask` (Int32, bit g for group g) and the columns of `extra` and
+    `before`. `before` is computed over all events of `sources`, before `among` and the steps choose among
+    them. Rows without person or time are still among them.
 
     Raises:
         EventsError: a column is missing or has the wrong type; found before any data is read.
         PropertyError: a filter names a property the events cannot have.
     """
     frame, columns = _checked(events, needs_source=sources is not None)
-    steps = [step for group in groups for step in group]
-    wanted = pl.col("event").is_in(sorted({step.event for step in steps}))
+    matches = [[one for step in group for one in _matches(step)] for group in groups]
+    wanted = pl.col("ts").is_null() | (pl.col("ts") <= pl.lit(as_of).cast(UTC_TIME))
     if sources is not None:
         wanted &= pl.col("source").cast(pl.String).is_in(list(sources))
-    in_time = pl.col("ts").is_null() | (pl.col("ts") <= pl.lit(as_of).cast(UTC_TIME))
+    frame = frame.filter(wanted)
+    if before:
+        frame = frame.with_columns(**before)
+    if among is not None:
+        frame = frame.filter(pl.col("ts").is_null() | among)
+    if not keep_all:
+        frame = frame.filter(pl.col("event").is_in(sorted({one.event for group in matches for one in group})))
     bits = [
-        pl.any_horizontal([step_matches(step, columns) for step in group]).cast(pl.Int32) * (1 << position)
-        for position, group in enumerate(groups)
+        pl.any_horizontal([event_matches(one, columns) for one in group]).cast(pl.Int32) * (1 << position)
+        for position, group in enumerate(matches)
     ]
-    return (
-        frame.filter(wanted & in_time)
-        .select("person", "ts", pl.sum_horizontal(bits).cast(pl.Int32).alias("mask"), **dict(extra or {}))
-        .filter(pl.col("mask") != 0)
-        .collect()
+    rows = frame.select(
+        "person",
+        "ts",
+        pl.sum_horizontal(bits).cast(pl.Int32).alias("mask"),
+        **dict(extra or {}),
+        **{name: pl.col(name) for name in before or ()},
     )
+    return (rows if keep_all else rows.filter(pl.col("mask") != 0)).collect()
 
 
-def person_rows(matching: pl.DataFrame) -> PersonRows:
-    """Sort the result of `matching_rows` by person and time; rows without either are counted and left out."""
+def person_rows(matching: pl.DataFrame, *, by: Sequence[str] = (), ties_by_mask: bool = False) -> PersonRows:
+    """Sort the result of `matching_rows` by person and time; rows without either are counted and left out.
+
+    With `by`, a person and the values of these columns stand for one person of the result; rows that
+    lack such a value are left out. `ties_by_mask` sorts equal times, so that the order of rows is nothing.
+    """
     without_person = matching["person"].null_count()
     without_time = matching.filter(pl.col("person").is_not_null())["ts"].null_count()
-    if without_person or without_time:
-        matching = matching.drop_nulls(["person", "ts"])
-    if not matching["ts"].is_sorted():
+    needed = ["person", "ts", *by]
+    if any(matching[name].null_count() for name in needed):
+        matching = matching.drop_nulls(needed)
+    if ties_by_mask:
+        matching = matching.sort("ts", "mask")
+    elif not matching["ts"].is_sorted():
         matching = matching.sort("ts")
     # Rows of a group keep their order, so each person's stay in order of time.
-    grouped = matching.group_by("person").agg("ts", "mask").sort("person")
+    grouped = matching.group_by("person", *by).agg("ts", "mask").sort("person", *by)
     ends = grouped["ts"].list.len().cast(pl.Int64).cum_sum().to_numpy()
     return PersonRows(
         persons=grouped["person"],
+        keys=grouped.select(by),
         offsets=np.concatenate([np.zeros(1, np.int64), ends]),
         ts=grouped["ts"].explode().to_physical().to_numpy(),
         mask=grouped["mask"].explode().to_numpy(),
         left_out=LeftOut(without_person, without_time),
     )
+
+
+def _matches(step: Step | Match) -> tuple[Match, ...]:
+    return step.matches if isinstance(step, Step) else (step,)
 
 
 def window_microseconds(window: timedelta) -> int:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -26,6 +27,8 @@ class Definition(BaseModel):
 
     labels: ClassVar[Any] = {"name": True, "title": True}
     """What is only shown to people, in the form of pydantic's `exclude`."""
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Fields that came later: at their default they stay out of the id, so that ids outlive new rules."""
 
     @property
     def definition_id(self) -> str:
@@ -33,9 +36,24 @@ class Definition(BaseModel):
 
         Names and titles do not: two funnels with equal rules have equal ids.
         """
-        rules = self.model_dump(mode="json", exclude=self.labels)
+        rules = _without_defaults(self, self.model_dump(mode="json", exclude=self.labels))
         text = json.dumps(rules, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(f"{type(self).__name__}:{text}".encode()).hexdigest()[:12]
+
+
+def _without_defaults(definition: Definition, rules: dict[str, Any]) -> dict[str, Any]:
+    """`rules`, the dump of `definition`, without its `later` fields that are at their default."""
+    kept = {}
+    for name, dumped in rules.items():
+        value = getattr(definition, name)
+        if name in definition.later and value == type(definition).model_fields[name].get_default():
+            continue
+        if isinstance(value, Definition):
+            dumped = _without_defaults(value, dumped)
+        elif isinstance(value, tuple) and value and isinstance(value[0], Definition):
+            dumped = [_without_defaults(one, part) for one, part in zip(value, dumped, strict=True)]
+        kept[name] = dumped
+    return kept
 
 
 class Filter(Definition):
@@ -81,23 +99,78 @@ def _filters(value: Any) -> Any:
     return [value] if isinstance(value, (dict, Filter)) else value
 
 
-class Step(Definition):
-    """An event that passes all filters of `where`. `Step("sign_up")` is the short form."""
+Filters = Annotated[tuple[Filter, ...], BeforeValidator(_filters)]
+
+
+def _event(value: Any) -> Any:
+    return {"event": value} if isinstance(value, str) else value
+
+
+class Match(Definition):
+    """An event that passes all filters of `where`."""
 
     event: str = Field(min_length=1)
-    where: Annotated[tuple[Filter, ...], BeforeValidator(_filters)] = ()
+    where: Filters = ()
+
+
+class Step(Definition):
+    """An event that passes all filters of `where`, or one of `also`. `Step("sign_up")` is the short form."""
+
+    event: str = Field(min_length=1)
+    where: Filters = ()
     name: str | None = None
+    also: tuple[Annotated[Match, BeforeValidator(_event)], ...] = ()
+    """Other events that serve the step just as well."""
+    optional: bool = False
+    """The step may be left out; an attempt that meets it before the next step has made it."""
+    within: Duration | None = None
+    """Longest time since the step before (the last one made, where that is optional), inclusive."""
+    after: Duration | None = None
+    """Shortest time since the step before, inclusive."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"also", "optional", "within", "after"})
 
     def __init__(self, event: str | None = None, /, **data: Any) -> None:
         super().__init__(**({"event": event} if event is not None else {}), **data)
 
     @property
     def label(self) -> str:
-        return self.name or self.event
+        return self.name or " or ".join(self.events)
+
+    @property
+    def matches(self) -> tuple[Match, ...]:
+        """Everything that serves the step."""
+        return (Match(event=self.event, where=self.where), *self.also)
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The names of the events that may serve the step, each once."""
+        return tuple(dict.fromkeys(one.event for one in self.matches))
+
+
+class Exclusion(Match):
+    """An event that must not come between two steps.
+
+    It counts when it lies in the window, after the time of `from_step` and before that of `to_step`, or
+    where that was not reached anywhere after `from_step`. Equal times do not count.
+    """
+
+    from_step: int = Field(default=1, ge=1)
+    """Number of a step, from 1."""
+    to_step: int | None = Field(default=None, ge=2)
+    """Number of a later step; the last if not given."""
 
 
 def _step(value: Any) -> Any:
-    return {"event": value} if isinstance(value, str) else value
+    """Accept a name, or a list of names and matches, any of which serves the step."""
+    if isinstance(value, list) and value:
+        first, *also = (_event(one) for one in value)
+        return {**(first if isinstance(first, dict) else first.model_dump()), "also": also}
+    return _event(value)
+
+
+def _names(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
 
 
 StepField = Annotated[Step, BeforeValidator(_step)]
@@ -107,14 +180,18 @@ Sources = Annotated[tuple[SourceName, ...], Field(min_length=1)] | None
 
 
 class Funnel(Definition):
-    """Ordered funnel: other events may lie between the steps.
+    """Steps that people take, and how much of it must be so.
 
     An attempt starts at an event of step 1; each next step is the earliest later unused event; an
     event serves one step only; events with equal time stamps may be taken in any order. A person's
     result is the attempt that gets furthest; of several, the one that gets there earliest, and of these
     the one that entered latest. The conversion window is measured from the entry event and includes its
-    end. The date range limits entries, not conversions. Attempts whose window has not elapsed are kept
-    apart (see `attempts`).
+    end. Attempts whose window has not elapsed are kept apart (see `attempts`).
+
+    `order = "strict"`: steps must be neighbouring events of the person. `order = "any"`: an attempt
+    starts at any step and reaches as many steps as distinct steps lie in its window. Where a step has
+    `within`, an attempt may use any later event for the steps before it, not only the earliest: the
+    funnel asks whether there is such a sequence.
     """
 
     name: str = Field(min_length=1, pattern=r"^[a-z][a-z0-9_]*$")
@@ -123,8 +200,61 @@ class Funnel(Definition):
     """Two neighbouring steps may be equal: the second then needs a second event."""
     window: Duration
     sources: Sources = None
+    order: Literal["ordered", "strict", "any"] = "ordered"
+    exclusions: Annotated[tuple[Exclusion, ...], Field(max_length=10)] = ()
+    """If the attempts that get furthest are all excluded, the person counts nowhere, step 1 included.
+    With `order = "any"` the excluded attempt is thrown away, the person is not."""
+    date_range: Literal["entry", "all_steps"] = "entry"
+    """What `first` and `last` limit: entries only, or the events of all steps and exclusions."""
+    counting: Literal["persons", "attempts", "sessions"] = "persons"
+    """`persons` once each; `attempts` one after the other (the next starts after the one before has
+    converted, was excluded or ran out of time); `sessions` each by itself."""
+    session_gap: Duration = timedelta(minutes=30)
+    """A pause longer than this ends a session."""
+    session_property: str | None = Field(default=None, min_length=1)
+    """Property that tells sessions apart, instead of pauses."""
+    hold: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_names)] = ()
+    """Properties that must have the same values on all events of an attempt, exclusions included. An
+    event without one of them counts nowhere."""
 
     labels: ClassVar[Any] = {"name": True, "title": True, "steps": {"__all__": {"name"}}}
+    later: ClassVar[frozenset[str]] = frozenset(
+        {
+            "order",
+            "exclusions",
+            "date_range",
+            "counting",
+            "session_gap",
+            "session_property",
+            "hold",
+        }
+    )
+
+    @model_validator(mode="after")
+    def _rules_fit(self) -> "Funnel":
+        for number, step in enumerate(self.steps, 1):
+            if step.optional and number in (1, len(self.steps)):
+                raise ValueError(f"step {number} is optional; only steps between the first and the last can")
+            if number == 1 and (step.within or step.after):
+                raise ValueError("step 1 has `within` or `after`, but no step before it")
+            if step.within and step.after and step.after > step.within:
+                raise ValueError(f"step {number}: `after` is longer than `within`")
+            if self.order != "ordered" and (step.optional or step.within or step.after):
+                raise ValueError(
+                    f"step {number} has `optional`, `within` or `after`, which need order = 'ordered'"
+                )
+            if step.within and self.exclusions:
+                raise ValueError(f"step {number} has `within`, which cannot be combined with exclusions")
+        for number, one in enumerate(self.exclusions):
+            to_step = one.to_step or len(self.steps)
+            if to_step > len(self.steps) or one.from_step >= to_step:
+                raise ValueError(
+                    f"exclusions.{number}: from_step {one.from_step} and to_step {to_step} "
+                    f"must be two of the {len(self.steps)} steps, in this order"
+                )
+            if self.order == "any" and (one.from_step, to_step) != (1, len(self.steps)):
+                raise ValueError(f"exclusions.{number}: order = 'any' has no steps to lie between")
+        return self
 
     @property
     def label(self) -> str:

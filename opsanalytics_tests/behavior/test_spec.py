@@ -25,7 +25,21 @@ GOOD: dict[str, Any] = {"name": "f", "steps": ["A", "B"], "window": "7d"}
         ({"steps": ["A", {"event": "B", "when": 1}]}, "steps.1.when", "not permitted"),
         ({"name": "My funnel"}, "name", "pattern"),
         ({"sources": []}, "sources", "at least 1 item"),
-        ({"order": "strict"}, "order", "not permitted"),
+        ({"order": "loose"}, "order", "'ordered', 'strict' or 'any'"),
+        ({"steps": [{"event": "A", "optional": True}, "B"]}, "", "step 1 is optional"),
+        ({"steps": ["A", {"event": "B", "optional": True}]}, "", "step 2 is optional"),
+        ({"steps": [{"event": "A", "after": "1s"}, "B"]}, "", "no step before it"),
+        ({"steps": ["A", {"event": "B", "after": "2s", "within": "1s"}]}, "", "`after` is longer"),
+        ({"steps": ["A", {"event": "B", "after": "2s"}], "order": "any"}, "", "need order = 'ordered'"),
+        ({"exclusions": [{"event": "X", "from_step": 2}]}, "", r"exclusions.0: from_step 2 and to_step 2"),
+        ({"exclusions": [{"event": "X", "to_step": 3}]}, "", "must be two of the 2 steps"),
+        (
+            {"steps": ["A", {"event": "B", "within": "2s"}], "exclusions": [{"event": "X"}]},
+            "",
+            "cannot be combined with exclusions",
+        ),
+        ({"exclusions": [{"event": "X", "to_step": 1}]}, "exclusions.0.to_step", "greater than or equal to 2"),
+        ({"hold": [""]}, "hold.0", "at least 1 character"),
     ],
 )
 def test_wrong_funnels(change: dict[str, Any], field: str, message: str) -> None:
@@ -77,9 +91,33 @@ def test_names_do_not_change_the_id() -> None:
     assert plain.definition_id == named.definition_id
 
 
+def test_ids_of_plain_definitions_are_those_of_earlier_versions() -> None:
+    filtered = Funnel(name="f", steps=["A", Step("B", where={"plan": ["pro"]})], window="36h", sources=["web"])
+    monthly = Retention(
+        name="r", start="S", returning=["R", "Q"], period="month", cohort="recurring", sources=["w"]
+    )
+    weekly = Retention(name="r", start="S", returning="R")
+    ids = [one.definition_id for one in (Funnel(**GOOD), filtered, weekly, monthly)]
+    assert ids == ["c1ea57dc4304", "5b9e39749732", "8ad67a6cc93d", "31d4c10b687e"]
+
+
+def test_a_list_is_a_step_that_any_of_its_events_serves() -> None:
+    step = Funnel(**(GOOD | {"steps": ["A", ["B", {"event": "C", "where": {"plan": "pro"}}]]})).steps[1]
+    assert step.events == ("B", "C")
+    assert step.label == "B or C"
+    assert step.also[0].where == (Filter(property="plan", value="pro"),)
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        {"order": "strict"},
+        {"exclusions": [{"event": "X"}]},
+        {"date_range": "all_steps"},
+        {"counting": "attempts"},
+        {"hold": "plan"},
+        {"steps": ["A", {"event": "B", "also": ["C"]}]},
+        {"steps": ["A", {"event": "B", "within": "1h"}]},
         {"window": "8d"},
         {"steps": ["B", "A"]},
         {"steps": ["A", Step("B", where={"plan": "pro"})]},
