@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from opsanalytics.behavior.spec import Filter, Funnel, Retention, Scalar, Step
+from opsanalytics.behavior.spec import Filter, Funnel, Match, Retention, Scalar, Step
 from opsanalytics.behavior.tables import METRIC_DEFINITIONS
 
 UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
@@ -47,37 +47,139 @@ def describe_funnel(definition: Funnel) -> str:
     """How the funnel is counted, in words a product manager understands."""
     window = _length(definition.window)
     first, *later = definition.steps
+    if definition.order == "any":
+        question = (
+            f"Of the people who did one of {', '.join(map(_step, definition.steps))}, how many did 2, 3, ... "
+            f"of them, in any order and all within {window} of the first{_sources(definition)}. "
+            "One event counts for one step. "
+        )
+    else:
+        between = (
+            "Any other event in between ends the attempt."
+            if definition.order == "strict"
+            else "Other events may lie between."
+        )
+        question = (
+            f"Of the people who did {_step(first)}, how many then did {', then '.join(map(_limited, later))}, "
+            f"in this order and all within {window} of the first event{_sources(definition)}. {between} "
+            "One event counts for one step; events with the same time stamp may be taken in any order. "
+        )
     return (
-        f"Of the people who did {_step(first)}, how many then did {', then '.join(map(_step, later))}, "
-        f"in this order and all within {window} of the first event{_sources(definition)}. "
-        "Other events may lie between. One event counts for one step; events with the same time stamp may "
-        "be taken in any order. A person counts once, with the attempt that got furthest. "
-        f"Rates are over people who entered at least {window} before the data ends, so that everybody had "
-        "the full time; later entries are shown apart as open, not as drop-offs."
+        f"{question}{_exclusions(definition)}{_hold(definition)}{_counting(definition)}"
+        f"{_date_range(definition)}Rates are over people who entered at least {window} before the data ends, "
+        "so that everybody had the full time; later entries are shown apart as open, not as drop-offs."
     )
+
+
+def _limited(step: Step) -> str:
+    """A step with what is asked of it beyond its event."""
+    limits = [
+        *(["at least " + _length(step.after)] if step.after else []),
+        *(["at most " + _length(step.within)] if step.within else []),
+    ]
+    words = _step(step) + (f", {' and '.join(limits)} after the step before" if limits else "")
+    return f"{words} (may be left out)" if step.optional else words
+
+
+def _exclusions(definition: Funnel) -> str:
+    if not definition.exclusions:
+        return ""
+    if definition.order == "any":
+        events = " or ".join(map(_match, definition.exclusions))
+        return f"An attempt ends with {events}. "
+    parts = [
+        f"{_match(one)} between step {one.from_step} and step {one.to_step or len(definition.steps)}"
+        for one in definition.exclusions
+    ]
+    return (
+        f"An attempt does not count with {' or '.join(parts)}; somebody whose furthest attempts all do not "
+        "count is left out altogether. "
+    )
+
+
+def _hold(definition: Funnel) -> str:
+    if not definition.hold:
+        return ""
+    return f"All events of an attempt have the same {' and '.join(definition.hold)}. "
+
+
+def _counting(definition: Funnel) -> str:
+    if definition.counting == "persons":
+        return "A person counts once, with the attempt that got furthest. "
+    if definition.counting == "attempts":
+        return (
+            "Every attempt counts; a person's next one starts after the one before converted, was excluded "
+            "or ran out of time. "
+        )
+    if definition.session_property is not None:
+        return f"Every session counts by itself; {definition.session_property} tells them apart. "
+    return f"Every session counts by itself; a pause of more than {_length(definition.session_gap)} ends it. "
+
+
+def _date_range(definition: Funnel) -> str:
+    if definition.date_range == "entry":
+        return ""
+    return "The range of dates limits all events, not only entries. "
 
 
 def describe_retention(definition: Retention) -> str:
     """How retention is counted, in words a product manager understands."""
     period = definition.period
     returning = " or ".join(map(_step, definition.returning))
-    if definition.cohort == "first":
-        cohort = f"A person belongs to the calendar {period} of the first such event ever."
+    rolling = definition.clock == "rolling"
+    cohort = {
+        "first": f"A person belongs to the calendar {period} of the first such event ever.",
+        "first_ever": (
+            f"A person belongs to the calendar {period} of the first such event ever, and only if the first "
+            "event ever of that name was such a one."
+        ),
+        "recurring": f"A person belongs to every calendar {period} with such an event.",
+    }[definition.cohort]
+    times = "" if definition.minimum == 1 else f" at least {definition.minimum} times"
+    if definition.brackets:
+        followed = f"the periods {_columns(definition)} that follow, counted in {period}s"
     else:
-        cohort = f"A person belongs to every calendar {period} with such an event."
+        followed = f"the {definition.periods} {period}s that follow"
+    unbounded = (
+        ""
+        if definition.returns == "on"
+        else f" A return counts in its {period} and all before; the follow-up ends with the last {period}."
+    )
+    own = "the first such event" if rolling else "the first such event in it"
+    zero = (
+        f"{period.capitalize()} 0 is {'the first' if rolling else 'that'} {period} itself and counts only what "
+        f"came after {own}."
+        if definition.zero == "returned"
+        else f"{period.capitalize()} 0 is everybody who started."
+    )
+    clock = ""
+    if rolling:
+        clock = f" {period.capitalize()}s are counted from the moment of each person's own first such event"
+        clock += ", 30 days a month." if period == "month" else "."
     return (
-        f"Of the people who did {_step(definition.start)} in a {period}, how many did {returning} "
-        f"in each of the {definition.periods} {period}s that follow{_sources(definition)}. {cohort} "
-        f"{period.capitalize()} 0 is that {period} itself and counts only what came after the first such "
-        f"event in it. A number is complete once its {period} is over; the overall curve adds up complete "
-        "numbers only."
+        f"Of the people who did {_step(definition.start)} in a {period}, how many did {returning}{times} "
+        f"in each of {followed}{_sources(definition)}. {cohort}{clock}{unbounded} {zero} "
+        f"A number is complete once its {period} is over; the overall curve adds up complete numbers only."
     )
 
 
+def _columns(definition: Retention) -> str:
+    firsts = definition.columns[1:]
+    lasts = [*(first - 1 for first in firsts[1:]), definition.last_period]
+    return ", ".join(
+        str(first) if first == last else f"{first} to {last}"
+        for first, last in zip(firsts, lasts, strict=True)
+    )
+
+
+def _match(match: Match) -> str:
+    conditions = " and ".join(map(_condition, match.where))
+    return f"“{match.event}”" + (f" where {conditions}" if conditions else "")
+
+
 def _step(step: Step) -> str:
-    conditions = " and ".join(map(_condition, step.where))
-    event = f"“{step.event}”" + (f" where {conditions}" if conditions else "")
-    return event if step.name is None or step.name == step.event else f"{step.name} ({event})"
+    events = " or ".join(map(_match, step.matches))
+    return events if step.name is None or step.name == step.event else f"{step.name} ({events})"
 
 
 def _condition(condition: Filter) -> str:

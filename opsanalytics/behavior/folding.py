@@ -197,7 +197,7 @@ def _window_funnel(rows: PersonRows, definition: Funnel, semantics: Semantics) -
             units.ends,
             window_microseconds(definition.window),
             len(definition.steps),
-            sum(1 << MODES.index(mode) for mode in modes),  # type: ignore[arg-type]
+            sum(1 << MODES.index(mode) for mode in modes),
             done.reached,
             done.step_times,
         )

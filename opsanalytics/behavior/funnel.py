@@ -65,7 +65,7 @@ class FunnelResult:
         What tools show that count open attempts as they stand; it still grows for the last entrants.
         """
         units = ["person", *(["unit"] if "unit" in self.persons.columns else [])]
-        made = pl.col(f"^ts_[0-9]+$").is_not_null()
+        made = pl.col("^ts_[0-9]+$").is_not_null()
         best = self.persons.select(*units, made).group_by(units).agg(pl.exclude(units).any())
         return pl.DataFrame(
             {"step": _numbers(self.definition), "persons": best.select(pl.exclude(units).sum()).row(0)},
@@ -171,9 +171,7 @@ def funnel(
     check_range(first, last)
     zone(timezone)
     semantics = preset_named(preset)
-    found = funnel_rows(
-        events, definition, semantics, as_of=as_of, first=first, last=last, timezone=timezone
-    )
+    found = funnel_rows(events, definition, semantics, as_of=as_of, first=first, last=last, timezone=timezone)
     entries = entry_rows(found.rows, definition, first=first, last=last, timezone=timezone)
     persons = best_attempts(found.rows, definition, entries, as_of=as_of, semantics=semantics)
     return FunnelResult(

@@ -73,7 +73,7 @@ def entering(definition: Funnel) -> int:
 def entry_rows(
     rows: PersonRows, definition: Funnel, *, first: date | None, last: date | None, timezone: str
 ) -> Int64:
-    """Numbers of the rows that may start an attempt and lie in the local days `first` to `last`, inclusive."""
+    """Numbers of the rows that may start an attempt, in the local days `first` to `last`, inclusive."""
     chosen = (rows.mask & entering(definition)) != 0
     if first is not None:
         chosen &= rows.ts >= day_start(first, timezone)

@@ -1,7 +1,7 @@
-"""The folds, compiled by Numba. Plain arrays in, plain arrays out.
+"""The plain ordered fold, compiled by Numba. Plain arrays in, plain arrays out.
 
-All compiled functions stay in this one file: Numba keeps compiled code on disk and looks only at the
-file of the outermost function to see whether it is stale.
+A compiled function calls none of another file: Numba keeps compiled code on disk and looks only at the
+file of the outermost function to see whether it is stale. So every `kernels` module stands by itself.
 
 Times are microseconds since 1970 (int64). `mask` has one bit a step: bit 0 is step 1. Rows of one person
 lie together, in order of time; rows of equal time may come in any order and give the same result.
@@ -188,47 +188,3 @@ def fold_ordered(
                     step_times[u, s - 1] = times[best, s]
             i = j
         reached[u] = best
-
-
-@compiled
-def fold_retention(
-    ts: Any,
-    kind: Any,
-    period: Any,
-    begins: Any,
-    ends: Any,
-    cohorts: Any,
-    periods: int,
-    recurring: bool,
-    size: Any,
-    returned: Any,
-) -> None:
-    """Count cohorts and returns over persons (rows `begins[u]` to `ends[u]`, in order of time).
-
-    Bit 0 of `kind` marks start events, bit 1 return events; `period` never decreases within a person;
-    `cohorts` are the sorted numbers of all periods with a start event. Adds to `size[c]` and
-    `returned[c, k]`.
-    """
-    for u in range(len(begins)):
-        i = begins[u]
-        end = ends[u]
-        while i < end:
-            if not kind[i] & 1:
-                i += 1
-                continue
-            own = period[i]
-            started = ts[i]
-            c = np.searchsorted(cohorts, own)
-            size[c] += 1
-            seen = -1
-            j = i + 1
-            while j < end and period[j] - own <= periods:
-                k = period[j] - own
-                if kind[j] & 2 and k > seen and ts[j] > started:
-                    returned[c, k] += 1
-                    seen = k
-                j += 1
-            if not recurring:
-                break
-            while i < end and period[i] == own:
-                i += 1

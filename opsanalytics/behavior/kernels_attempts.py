@@ -119,7 +119,6 @@ def _run(mask: Any, begin: int, end: int, a: int, steps: int, after: Any, rows: 
 @compiled
 def _follow(
     ts: Any,
-    mask: Any,
     flat: Any,
     start: Any,
     entry: int,
@@ -382,7 +381,8 @@ def _reach(
     """The furthest sequence from an entry in which each step keeps its shortest and longest time.
 
     A position visited by an attempt that entered later is not visited again: it led that attempt at
-    least as far. Returns the furthest step and how many positions were visited.
+    least as far. Where several events of one time each match several steps, a sequence that needs them
+    shared out in one way only may be missed. Returns the furthest step and how many were visited.
     """
     last = ts[entry] + window
     begin = np.zeros(steps + 2, np.int64)
@@ -536,9 +536,9 @@ def fold_attempts(
             if (mask[j] & entering) == 0 or ts[j] < free_from:
                 continue
             t = ts[j]
-            if not sequence and best == steps and not backwards:
-                if choice == EARLIEST_ENTRY or t > best_times[steps] + grace:
-                    break
+            done = not sequence and best == steps and not backwards
+            if done and (choice == EARLIEST_ENTRY or t > best_times[steps] + grace):
+                break
             last = t + window
             group = j
             while group > floors[u] and ts[group - 1] == t:
@@ -585,7 +585,6 @@ def fold_attempts(
             else:
                 depth = _follow(
                     ts,
-                    mask,
                     flat,
                     start,
                     j,

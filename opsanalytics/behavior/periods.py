@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
-from opsanalytics.behavior.spec import Period
+from opsanalytics.behavior.spec import Period, RetentionPeriod
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 WEEKDAYS: tuple[Weekday, ...] = (
@@ -65,9 +65,13 @@ def day_start(day: date, timezone: str) -> int:
     return microseconds(datetime.combine(day, time(), tzinfo=zone(timezone)))
 
 
-def period_number(ts: pl.Expr, period: Period, *, timezone: str, week_start: Weekday = "monday") -> pl.Expr:
+def period_number(
+    ts: pl.Expr, period: RetentionPeriod, *, timezone: str, week_start: Weekday = "monday"
+) -> pl.Expr:
     """Number of the local calendar period that each UTC time stamp of `ts` lies in, Int32."""
     zone(timezone)
+    if period == "hour":
+        return (ts.dt.epoch("s") + _past_hour(ts, timezone)).floordiv(3_600).cast(pl.Int32)
     day = ts.dt.convert_time_zone(timezone).dt.date()
     if period == "month":
         return (day.dt.year() * 12 + day.dt.month().cast(pl.Int32) - 1).cast(pl.Int32)
@@ -75,7 +79,9 @@ def period_number(ts: pl.Expr, period: Period, *, timezone: str, week_start: Wee
     return number if period == "day" else (number + _week_offset(week_start)).floordiv(7)
 
 
-def period_of(instant: datetime, period: Period, *, timezone: str, week_start: Weekday = "monday") -> int:
+def period_of(
+    instant: datetime, period: RetentionPeriod, *, timezone: str, week_start: Weekday = "monday"
+) -> int:
     """Number of the period that one instant lies in; as `period_number`."""
     frame = pl.DataFrame({"ts": [instant]}, schema={"ts": pl.Datetime("us", "UTC")})
     number: int = frame.select(
@@ -90,6 +96,17 @@ def period_first_day(number: pl.Expr, period: Period, *, week_start: Weekday = "
         return pl.date(number.floordiv(12), number.mod(12) + 1, 1)
     days = number if period == "day" else number * 7 - _week_offset(week_start)
     return days.cast(pl.Int32).cast(pl.Date)
+
+
+def hour_start(number: pl.Expr, timezone: str) -> pl.Expr:
+    """First instant of the hours with these numbers, UTC."""
+    begins = (number.cast(pl.Int64) * 3_600_000_000).cast(pl.Datetime("us", "UTC"))
+    return begins - pl.duration(seconds=_past_hour(begins, timezone))
+
+
+def _past_hour(ts: pl.Expr, timezone: str) -> pl.Expr:
+    """Seconds by which the zone's hours begin before those of UTC, its offset being no whole hour."""
+    return ts.dt.convert_time_zone(timezone).dt.base_utc_offset().dt.total_seconds() % 3_600
 
 
 def _week_offset(week_start: Weekday) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -11,9 +11,10 @@ import polars as pl
 from opsanalytics.behavior.marts import mart_rows, nullable, with_provenance
 from opsanalytics.behavior.periods import (
     Weekday,
+    hour_start,
+    microseconds,
     period_first_day,
     period_number,
-    period_of,
     weekday_number,
     zone,
 )
@@ -27,12 +28,17 @@ from opsanalytics.behavior.rows import (
     matching_rows,
     person_rows,
 )
-from opsanalytics.behavior.spec import Retention
+from opsanalytics.behavior.spec import Match, Retention, Step
 from opsanalytics.behavior.statistics import wilson
 from opsanalytics.behavior.tables import RETENTION_CELLS
+from opsanalytics.lake.tables import UTC_TIME
 
-START, RETURN = 1, 2
-"""Bits of `mask`."""
+START = 1
+"""Bit of `mask`; see `kernels_retention`."""
+LENGTHS = {"hour": 3_600, "day": 86_400, "week": 7 * 86_400, "month": 30 * 86_400}
+"""Seconds of a rolling period."""
+COHORTS = ("first", "first_ever", "recurring")
+"""As numbered in `kernels_retention`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +48,12 @@ class RetentionResult:
     definition: Retention
     as_of: datetime
     cells: pl.DataFrame
-    """The columns of RETENTION_CELLS without `quality`; pooled rows (cohort null) first."""
+    """The columns of RETENTION_CELLS without `quality`; pooled rows (cohort null) first. With brackets
+    `period` is the first of a column. Cohorts of hours are added up by local day here; see `by_hour`."""
     left_out: LeftOut
     """Matching events without person or time, which count nowhere."""
+    by_hour: pl.DataFrame | None = None
+    """For `period = "hour"`: `cohort` (start of the hour, UTC), `period`, `n`, `returned`, `complete`."""
 
     def to_polars(self) -> pl.DataFrame:
         return self.cells
@@ -89,11 +98,13 @@ def retention(
     timezone: str = "UTC",
     week_start: Weekday = "monday",
     max_cohorts: int | None = None,
+    preset: Literal["opsanalytics", "posthog"] = "opsanalytics",
 ) -> RetentionResult:
-    """Evaluate retention by calendar period of the reporting zone.
+    """Evaluate retention by cohorts of local calendar periods.
 
     Cells: a cohort is a period with at least one start event; its row ends with the period that holds
-    `as_of`. A cell is complete when its period was over at `as_of`; the others show what came so far.
+    `as_of`. A cell is complete when its periods were over at `as_of` for all of its cohort; with returns on
+    or after a period when the last followed period was. The others show what came so far.
     Pooled: for each period k, over all cohorts whose cell k is complete, whatever `max_cohorts` is; with
     recurring cohorts a person counts once for each cohort, so the interval is too narrow to some degree.
 
@@ -104,10 +115,11 @@ def retention(
         timezone: IANA zone of the calendar.
         week_start: first day of a week.
         max_cohorts: show only the last so many cohorts; all if not given.
+        preset: `posthog` lets column 0 count the whole cohort.
 
     Raises:
         EventsError, PropertyError: the events cannot answer the definition; nothing was read.
-        ValueError: `as_of`, `timezone`, `week_start` or `max_cohorts` is wrong.
+        ValueError: `as_of`, `timezone`, `week_start`, `max_cohorts` or `preset` is wrong.
     """
     as_of = check_as_of(as_of)
     zone(timezone)
@@ -115,81 +127,145 @@ def retention(
     if max_cohorts is not None and max_cohorts < 1:
         raise ValueError(f"max_cohorts: {max_cohorts} is less than 1")
 
+    if preset not in ("opsanalytics", "posthog"):
+        raise ValueError(f"preset: {preset!r} is not 'opsanalytics' or 'posthog'")
+    if preset == "posthog":
+        definition = definition.model_copy(update={"zero": "started"})
+
     def number(ts: pl.Expr) -> pl.Expr:
         return period_number(ts, definition.period, timezone=timezone, week_start=week_start)
 
-    def number_of(instant: datetime) -> int:
-        return period_of(instant, definition.period, timezone=timezone, week_start=week_start)
-
-    groups = [[definition.start], list(definition.returning)]
+    groups: list[list[Step | Match]] = [[definition.start], list(definition.returning)]
+    if definition.cohort == "first_ever":
+        groups.append([Match(event=name) for name in definition.start.events])
     rows = person_rows(matching_rows(events, groups, as_of=as_of, sources=definition.sources))
-    cohorts, size, returned = _fold(rows, definition, number)
-    table = _triangle(
-        cohorts,
-        size,
-        returned,
-        running=number_of(as_of),
-        # The first instant that may still bring events: periods before its own are over.
-        unfinished=number_of(as_of + timedelta(microseconds=1)),
-    )
+    period = rows.times().to_frame().select(number(pl.col("ts"))).to_series().to_numpy()
+    folded = _fold(rows, period, definition)
+    now = _Now(as_of, number)
+    table = _cells(folded, definition, now)
     pooled = _pooled(table, definition)
     if max_cohorts is not None:
-        table = table.filter(pl.col("cohort").is_in(cohorts[-max_cohorts:]))
-    first_day = period_first_day(pl.col("cohort"), definition.period, week_start=week_start)
-    shown = table.with_columns(first_day.alias("cohort"))
-    cells = _with_rates(pl.concat([pooled, shown.sort("cohort", "period")]), definition)
+        table = table.filter(pl.col("cohort").is_in(folded.cohorts[-max_cohorts:]))
+    by_hour = None
+    if definition.period == "hour":
+        by_hour = table.with_columns(hour_start(pl.col("cohort"), timezone))
+        table = _by_day(by_hour, timezone)
+    else:
+        first_day = period_first_day(pl.col("cohort"), definition.period, week_start=week_start)
+        table = table.with_columns(first_day.alias("cohort"))
+    cells = _with_rates(pl.concat([pooled, table.sort("cohort", "period")]), definition)
     return RetentionResult(
         definition=definition,
         as_of=as_of,
         cells=with_provenance(cells, definition, as_of),
         left_out=rows.left_out,
+        by_hour=by_hour,
     )
 
 
-def _fold(
-    rows: PersonRows, definition: Retention, number: Callable[[pl.Expr], pl.Expr]
-) -> tuple[Int32, Int64, Int64]:
-    """Numbers of the cohorts, their sizes, and returns by cohort and period."""
-    period = rows.times().to_frame().select(number(pl.col("ts"))).to_series().to_numpy()
-    cohorts = np.unique(period[(rows.mask & START) != 0])
-    size = np.zeros(len(cohorts), np.int64)
-    returned = np.zeros((len(cohorts), definition.periods + 1), np.int64)
-    if len(cohorts):
-        from opsanalytics.behavior.kernels import fold_retention
+@dataclass(frozen=True, eq=False)
+class _Folded:
+    cohorts: Int32
+    """Numbers of their periods, ascending."""
+    size: Int64
+    latest: Int64
+    """Last start event that counts, microseconds."""
+    returned: Int64
+    """By cohort and column."""
 
-        fold_retention(
+
+class _Now:
+    """What had begun and what was over at `as_of`."""
+
+    def __init__(self, as_of: datetime, number: Callable[[pl.Expr], pl.Expr]) -> None:
+        # The first instant that may still bring events: periods before its own are over.
+        instants = pl.Series("ts", [as_of, as_of + timedelta(microseconds=1)]).cast(UTC_TIME)
+        numbers = instants.to_frame().select(number(pl.col("ts"))).to_series()
+        self.running, self.unfinished = numbers.to_list()
+        self.next_instant = microseconds(as_of) + 1
+
+
+def _fold(rows: PersonRows, period: Int32, definition: Retention) -> _Folded:
+    columns = definition.columns
+    cohorts = np.unique(period[(rows.mask & START) != 0])
+    folded = _Folded(
+        cohorts=cohorts,
+        size=np.zeros(len(cohorts), np.int64),
+        latest=np.full(len(cohorts), np.iinfo(np.int64).min),
+        returned=np.zeros((len(cohorts), len(columns)), np.int64),
+    )
+    if len(cohorts):
+        from opsanalytics.behavior.kernels_retention import fold_columns
+
+        widths = np.diff([*columns, definition.last_period + 1])
+        fold_columns(
             rows.ts,
             rows.mask,
             period,
             rows.offsets[:-1],
             rows.offsets[1:],
             cohorts,
-            definition.periods,
-            definition.cohort == "recurring",
-            size,
-            returned,
+            COHORTS.index(definition.cohort),
+            _length(definition),
+            np.repeat(np.arange(len(columns)), widths),
+            len(columns),
+            definition.minimum,
+            definition.returns == "on_or_after",
+            definition.zero == "started",
+            folded.size,
+            folded.latest,
+            folded.returned,
         )
-    return cohorts, size, returned
+    return folded
 
 
-def _triangle(cohorts: Int32, size: Int64, returned: Int64, *, running: int, unfinished: int) -> pl.DataFrame:
-    """Cells of non-empty cohorts whose period has begun; `cohort` is still a number."""
-    columns = returned.shape[1]
+def _length(definition: Retention) -> int:
+    """Microseconds of a rolling period; 0 where the calendar decides."""
+    return LENGTHS[definition.period] * 1_000_000 if definition.clock == "rolling" else 0
+
+
+def _cells(folded: _Folded, definition: Retention, now: _Now) -> pl.DataFrame:
+    """Cells of non-empty cohorts that have begun; `cohort` is still a number."""
+    columns = len(definition.columns)
+    first = np.tile(np.array(definition.columns, np.int32), len(folded.cohorts))
+    ends = np.array([*definition.columns[1:], definition.last_period + 1], np.int64)
+    if definition.returns == "on_or_after":
+        ends[:] = definition.last_period + 1
+    over_after = np.tile(ends, len(folded.cohorts))
+    cohort = np.repeat(folded.cohorts, columns).astype(np.int32)
+    begun = cohort.astype(np.int64) + first <= now.running
+    complete = cohort.astype(np.int64) + over_after <= now.unfinished
+    if definition.clock == "rolling":
+        # Also the last of the cohort has lived through the column, and nobody joins the cohort any more.
+        length = _length(definition)
+        size = np.repeat(folded.size, columns)
+        latest = np.where(size > 0, np.repeat(folded.latest, columns), 0)
+        complete = (cohort < now.unfinished) & (latest + over_after * length <= now.next_instant)
     cells = pl.DataFrame(
         {
-            "cohort": np.repeat(cohorts, columns).astype(np.int32),
-            "period": np.tile(np.arange(columns, dtype=np.int32), len(cohorts)),
-            "n": np.repeat(size, columns),
-            "returned": returned.ravel(),
+            "cohort": cohort,
+            "period": first,
+            "n": np.repeat(folded.size, columns),
+            "returned": folded.returned.ravel(),
+            "complete": complete,
         }
     )
-    at = pl.col("cohort") + pl.col("period")
-    return cells.filter((pl.col("n") > 0) & (at <= running)).with_columns((at < unfinished).alias("complete"))
+    return cells.filter((pl.col("n") > 0) & begun)
+
+
+def _by_day(by_hour: pl.DataFrame, timezone: str) -> pl.DataFrame:
+    """Cohorts of hours added up by local day, column by column of those that all of them have begun."""
+    day = pl.col("cohort").dt.convert_time_zone(timezone).dt.date()
+    return (
+        by_hour.with_columns(day)
+        .group_by("cohort", "period")
+        .agg(pl.col("n", "returned").sum(), pl.col("complete").all())
+    )
 
 
 def _pooled(table: pl.DataFrame, definition: Retention) -> pl.DataFrame:
     sums = table.filter("complete").group_by("period").agg(pl.col("n").sum(), pl.col("returned").sum())
-    periods = pl.int_range(definition.periods + 1, dtype=pl.Int32, eager=True).alias("period")
+    periods = pl.Series("period", definition.columns, dtype=pl.Int32)
     return (
         periods.to_frame()
         .join(sums, on="period", how="left", maintain_order="left")

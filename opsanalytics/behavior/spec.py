@@ -17,7 +17,9 @@ from opsanalytics.behavior.duration import Duration
 
 Scalar = bool | int | float | str
 Operator = Literal["eq", "ne", "in", "contains", "gt", "ge", "lt", "le", "set", "not_set"]
+MOST_PERIODS = 1_000
 Period = Literal["day", "week", "month"]
+RetentionPeriod = Literal["hour", "day", "week", "month"]
 
 
 class Definition(BaseModel):
@@ -261,14 +263,18 @@ class Funnel(Definition):
         return self.title or self.name
 
 
+def _cohort(value: Any) -> Any:
+    return "first" if value == "first_time" else value
+
+
 class Retention(Definition):
     """Of the persons with a `start` event in a period, how many have a `returning` event k periods later.
 
-    Calendar periods of the reporting time zone; a person belongs to the period of the first start
-    event ever (`cohort = "first"`) or to every period with one (`recurring`). Period 0 is the cohort's
-    own period: it counts return events with a later time stamp than the period's first start event, so
-    an event never is its own return, and it is not forced to 100 %. A cell is complete when its period
-    has ended for the whole cohort; the pooled curve uses complete cells only.
+    Calendar periods of the reporting time zone, or with `clock = "rolling"` multiples of the period since
+    the person's own first start event (a month is 30 days). Period 0 is the cohort's own period: it counts
+    return events with a later time stamp than the (period's) first start event, so an event never is its
+    own return, and it is not forced to 100 % (unless `zero = "started"`). A cell is complete when its
+    periods have ended for the whole cohort; the pooled curve uses complete cells only.
     """
 
     name: str = Field(min_length=1, pattern=r"^[a-z][a-z0-9_]*$")
@@ -276,12 +282,27 @@ class Retention(Definition):
     start: StepField
     returning: Annotated[tuple[StepField, ...], Field(min_length=1)]
     """Any of these events is a return."""
-    period: Period = "week"
+    period: RetentionPeriod = "week"
     periods: int = Field(default=8, ge=1, le=60)
     """Periods followed after the cohort's own: 8 gives the periods 0 to 8."""
-    cohort: Literal["first", "recurring"] = "first"
+    cohort: Annotated[Literal["first", "first_ever", "recurring"], BeforeValidator(_cohort)] = "first"
+    """`first` (or `first_time`): a person belongs to the period of the first start event ever that passes
+    its filters. `first_ever`: the same, but only if the first event ever of that name passes them.
+    `recurring`: to every period with a start event."""
     sources: Sources = None
+    clock: Literal["calendar", "rolling"] = "calendar"
+    returns: Literal["on", "on_or_after"] = "on"
+    """Whether a return counts in its own period, or in that and all before (unbounded). The follow-up ends
+    with the last period for everybody, so that old cohorts do not look better for being old."""
+    brackets: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """Widths, in periods, of the columns after column 0, in place of `periods`: (1, 2, 4) gives the periods
+    0, 1, 2 to 3 and 4 to 7. A column is called by its first period."""
+    minimum: int = Field(default=1, ge=1)
+    """Return events that a person needs in a column; in column 0 one is enough."""
+    zero: Literal["returned", "started"] = "returned"
+    """What column 0 counts: those who returned, or the whole cohort."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"clock", "returns", "brackets", "minimum", "zero"})
     labels: ClassVar[Any] = {
         "name": True,
         "title": True,
@@ -297,6 +318,30 @@ class Retention(Definition):
             single = isinstance(returning, (str, dict, Step)) or not isinstance(returning, Sequence)
             return data | {"returning": [returning] if single else returning}
         return data
+
+    @model_validator(mode="after")
+    def _rules_fit(self) -> "Retention":
+        if self.clock == "rolling" and self.cohort == "recurring":
+            raise ValueError(
+                "clock = 'rolling' counts from the first start event; cohort cannot be 'recurring'"
+            )
+        if sum(self.brackets) > MOST_PERIODS:
+            raise ValueError(
+                f"brackets: {sum(self.brackets)} periods in all; at most {MOST_PERIODS} are followed"
+            )
+        return self
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """First period of every column."""
+        if not self.brackets:
+            return tuple(range(self.periods + 1))
+        return (0, *(1 + sum(self.brackets[:i]) for i in range(len(self.brackets))))
+
+    @property
+    def last_period(self) -> int:
+        """Number of the last period that is followed."""
+        return sum(self.brackets) if self.brackets else self.periods
 
     @property
     def label(self) -> str:

@@ -49,3 +49,64 @@ def test_the_mart_has_one_row_a_definition() -> None:
 
 def test_no_definitions_give_an_empty_mart() -> None:
     assert definitions_frame([], []).height == 0
+
+
+def test_every_rule_of_a_funnel_is_said() -> None:
+    text = describe_funnel(
+        Funnel(
+            name="f",
+            steps=["A", Step("B", optional=True), Step("C", also=["D"], after="1m")],
+            window="1h",
+            exclusions=[{"event": "X", "from_step": 1, "to_step": 3}],
+            hold="cart",
+            counting="attempts",
+            date_range="all_steps",
+        )
+    )
+    for words in (
+        "then “B” (may be left out), then “C” or “D”, at least 1 minute after the step before",
+        "does not count with “X” between step 1 and step 3",
+        "the same cart",
+        "Every attempt counts",
+        "limits all events",
+    ):
+        assert words in text
+
+
+def test_orders_and_sessions_are_said() -> None:
+    strict = Funnel(name="f", steps=["A", "B"], window="1h", order="strict", counting="sessions")
+    assert "Any other event in between ends the attempt." in describe_funnel(strict)
+    assert "a pause of more than 30 minutes ends it" in describe_funnel(strict)
+    by_id = strict.model_copy(update={"session_property": "sid"})
+    assert "sid tells them apart" in describe_funnel(by_id)
+    limited = Funnel(name="f", steps=["A", Step("B", within="2m")], window="1h")
+    assert "“B”, at most 2 minutes after the step before" in describe_funnel(limited)
+    any_order = Funnel(name="f", steps=["A", "B"], window="1h", order="any", exclusions=[{"event": "X"}])
+    assert "one of “A”, “B”, how many did 2, 3, ... of them, in any order" in describe_funnel(any_order)
+    assert "An attempt ends with “X”." in describe_funnel(any_order)
+
+
+def test_every_rule_of_retention_is_said() -> None:
+    text = describe_retention(
+        Retention(
+            name="r",
+            start="S",
+            returning="R",
+            period="day",
+            brackets=(1, 2, 4),
+            clock="rolling",
+            cohort="first_ever",
+            returns="on_or_after",
+            minimum=2,
+        )
+    )
+    for words in (
+        "did “R” at least 2 times in each of the periods 1, 2 to 3, 4 to 7 that follow, counted in days",
+        "only if the first event ever of that name was such a one",
+        "Days are counted from the moment of each person's own first such event.",
+        "counts in its day and all before",
+    ):
+        assert words in text
+    assert "Day 0 is everybody who started." in describe_retention(
+        Retention(name="r", start="S", returning="R", period="day", zero="started")
+    )

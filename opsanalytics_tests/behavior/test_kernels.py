@@ -12,11 +12,11 @@ import opsanalytics.behavior
 SCRIPT = """
 import logging, numpy as np
 logging.basicConfig()
-from kernels import fold_retention
-rows = np.arange(2), np.array([1, 2], np.int32), np.zeros(2, np.int32), np.zeros(1, int), np.full(1, 2)
-size, returned = np.zeros(1, int), np.zeros((1, 1), int)
-fold_retention(*rows, np.zeros(1, np.int32), 0, False, size, returned)
-assert (size.tolist(), returned.tolist()) == ([1], [[1]])
+from kernels import fold_ordered
+zero, reached, times = np.zeros(1, int), np.zeros(1, np.int32), np.zeros((1, 2), int)
+rows = np.arange(2), np.array([1, 2], np.int32)
+fold_ordered(*rows, zero, zero, np.full(1, 2), zero, 5, 2, reached, times)
+assert (reached.tolist(), times.tolist()) == ([2], [[0, 1]])
 """
 
 
@@ -36,7 +36,7 @@ def run(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_compiled_code_is_kept(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert done.returncode == 0, done.stderr
-    assert list(tmp_path.rglob("kernels.fold_retention*.nbc"))
+    assert list(tmp_path.rglob("kernels.fold_ordered*.nbc"))
 
 
 def test_without_a_place_to_keep_it_the_kernels_compile_and_say_so(tmp_path: Path) -> None:

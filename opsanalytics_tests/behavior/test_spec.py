@@ -38,7 +38,11 @@ GOOD: dict[str, Any] = {"name": "f", "steps": ["A", "B"], "window": "7d"}
             "",
             "cannot be combined with exclusions",
         ),
-        ({"exclusions": [{"event": "X", "to_step": 1}]}, "exclusions.0.to_step", "greater than or equal to 2"),
+        (
+            {"exclusions": [{"event": "X", "to_step": 1}]},
+            "exclusions.0.to_step",
+            "greater than or equal to 2",
+        ),
         ({"hold": [""]}, "hold.0", "at least 1 character"),
     ],
 )
@@ -92,7 +96,9 @@ def test_names_do_not_change_the_id() -> None:
 
 
 def test_ids_of_plain_definitions_are_those_of_earlier_versions() -> None:
-    filtered = Funnel(name="f", steps=["A", Step("B", where={"plan": ["pro"]})], window="36h", sources=["web"])
+    filtered = Funnel(
+        name="f", steps=["A", Step("B", where={"plan": ["pro"]})], window="36h", sources=["web"]
+    )
     monthly = Retention(
         name="r", start="S", returning=["R", "Q"], period="month", cohort="recurring", sources=["w"]
     )
