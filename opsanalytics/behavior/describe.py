@@ -60,8 +60,9 @@ def describe_funnel(definition: Funnel) -> str:
             else "Other events may lie between."
         )
         question = (
-            f"Of the people who did {_step(first)}, how many then did {', then '.join(map(_limited, later))}, "
-            f"in this order and all within {window} of the first event{_sources(definition)}. {between} "
+            f"Of the people who did {_step(first)}, how many then did "
+            f"{', then '.join(map(_limited, later))},"
+            f" in this order and all within {window} of the first event{_sources(definition)}. {between} "
             "One event counts for one step; events with the same time stamp may be taken in any order. "
         )
     return (
@@ -147,8 +148,8 @@ def describe_retention(definition: Retention) -> str:
     )
     own = "the first such event" if rolling else "the first such event in it"
     zero = (
-        f"{period.capitalize()} 0 is {'the first' if rolling else 'that'} {period} itself and counts only what "
-        f"came after {own}."
+        f"{period.capitalize()} 0 is {'the first' if rolling else 'that'} {period} itself and counts only "
+        f"what came after {own}."
         if definition.zero == "returned"
         else f"{period.capitalize()} 0 is everybody who started."
     )

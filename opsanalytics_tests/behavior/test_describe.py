@@ -64,7 +64,7 @@ def test_every_rule_of_a_funnel_is_said() -> None:
         )
     )
     for words in (
-        "then “B” (may be left out), then “C” or “D”, at least 1 minute after the step before",
+        "“B” (may be left out), then “C” or “D”, at least 1 minute after the step before",
         "does not count with “X” between step 1 and step 3",
         "the same cart",
         "Every attempt counts",
