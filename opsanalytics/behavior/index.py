@@ -204,24 +204,25 @@ class BehaviorIndex:
         self, masks: npt.NDArray[np.int32], wanted: npt.NDArray[np.bool_], *, since: int, until: int
     ) -> PersonRows:
         """The wanted rows person by person, at equal times in order of mask."""
-        from opsanalytics.behavior.kernels_index import count_rows, take_rows
+        from opsanalytics.behavior.kernels_index import count_rows, take_rows, ties_descend
 
         segments = self._between(since, until)
         count = np.zeros(len(self.persons), np.int64)
 
         def counted(low: int, high: int) -> None:
+            before = np.zeros(high - low, np.bool_)
             for one in segments:
                 begin, end = _rows_of(one, low, high)
-                count_rows(
-                    one.person, one.ts, one.event, begin, end, low, wanted, since, until, count[low:high]
-                )
+                columns = (one.person, one.ts, one.event)
+                count_rows(*columns, begin, end, low, wanted, masks, since, until, before, count[low:high])
 
         self._by_range(counted)
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(count)])
         ts, mask = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.int32)
         place = offsets[:-1].copy()
 
-        def taken(low: int, high: int) -> None:
+        def taken(low: int, high: int) -> bool:
+            before = np.zeros(high - low, np.bool_)
             for one in segments:
                 begin, end = _rows_of(one, low, high)
                 take_rows(
@@ -235,17 +236,17 @@ class BehaviorIndex:
                     masks,
                     since,
                     until,
+                    before,
                     place[low:high],
                     ts,
                     mask,
                 )
+            unsorted: bool = ties_descend(ts, mask, offsets, low, high)
+            return unsorted
 
-        self._by_range(taken)
-        person = np.repeat(np.arange(len(count)), count)
-        tied = (ts[1:] == ts[:-1]) & (person[1:] == person[:-1])
-        if (tied & (mask[1:] < mask[:-1])).any():
-            order = np.lexsort((mask, ts, person))
-            mask = mask[order]
+        if any(self._by_range(taken)):
+            person = np.repeat(np.arange(len(count)), count)
+            mask = mask[np.lexsort((mask, ts, person))]
         present = np.flatnonzero(count)
         nobody = sum(
             int((wanted[one.event[one.known :]] & _within(one.ts[one.known :], since, until)).sum())

@@ -8,7 +8,9 @@ was built from. Everything here can be deleted and is built again from the lake.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Any
 import polars as pl
 
 from opsanalytics.lake.events import event_days, scan_events
-from opsanalytics.lake.files import remove_leftovers, replacing, write_json
+from opsanalytics.lake.files import remove_leftovers, write_json
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.paths import Home
 
@@ -25,6 +27,7 @@ VERSION = 1
 """Of the layout; another one is built anew."""
 NOBODY = (1 << 32) - 1
 MOST_CODES = 1 << 16
+SYNCS = 16
 BATCH = 8_000_000
 """Bytes of event files read at once."""
 
@@ -69,7 +72,7 @@ def refresh_index(home: Home) -> Refreshed:
         builder = _Builder(home, manifest)
         for batch in _batches(home, stale, list(now)):
             for day, name, size in builder.build(batch):
-                days[day] = {"files": now[day], "segment": name, "stat": _fingerprint([home.index / name])}
+                days[day] = {"files": now[day], "segment": name}
                 rows += size
         # Files that changed while they were read are not what was fingerprinted.
         for day in stale:
@@ -150,6 +153,7 @@ class _Builder:
         self._codes = pl.DataFrame(
             manifest["codes"], schema={"source": pl.String, "event": pl.String}, orient="row"
         )
+        self._written: list[tuple[Path, Path]] = []
         self._persons = pl.DataFrame(schema={"person": pl.String})
         if manifest["persons"] is not None:
             self._persons = pl.read_ipc(home.index / manifest["persons"])
@@ -188,6 +192,11 @@ class _Builder:
     def save(self, identity: Any, days: dict[str, Any]) -> None:
         """Name everything in `index.json`, then remove what it no longer names."""
         persons = self._write("persons", self._persons)
+        # The disk takes many files at once about as fast as one.
+        with ThreadPoolExecutor(SYNCS) as pool:
+            list(pool.map(_moved, self._written))
+        for entry in days.values():
+            entry.setdefault("stat", _fingerprint([self._home.index / entry["segment"]]))
         write_json(
             self._home.index / "index.json",
             {
@@ -218,9 +227,19 @@ class _Builder:
                 content.update(part)
         path = self._home.index / f"{stem}.{content.hexdigest()[:16]}.arrow"
         # Also where a file of this name is there: it may have been damaged.
-        with replacing(path) as temporary:
-            frame.rechunk().write_ipc(temporary, compression="uncompressed")
+        temporary = path.with_name(f".{path.name}.tmp")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frame.rechunk().write_ipc(temporary, compression="uncompressed")
+        self._written.append((temporary, path))
         return path.name
+
+
+def _moved(names: tuple[Path, Path]) -> None:
+    """Bring a file to the disk, then to its name."""
+    temporary, path = names
+    with temporary.open("rb") as written:
+        os.fsync(written.fileno())
+    temporary.replace(path)
 
 
 def _extended(known: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:

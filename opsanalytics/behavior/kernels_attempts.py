@@ -269,6 +269,32 @@ def _follow_strict(
 
 
 @compiled
+def _first_of_each(
+    ts: Any, flat: Any, start: Any, cursor: Any, t: int, last: int, steps: int, times: Any
+) -> int:
+    """Distinct steps from t to `last`, inclusive, in order of time, where no event matches two.
+
+    `cursor[s]` is a position in the rows of bit s before which no row is as late as t; it only moves on.
+    """
+    found = 0
+    for s in range(steps):
+        while cursor[s] < start[s + 1] and ts[flat[cursor[s]]] < t:
+            cursor[s] += 1
+        if cursor[s] == start[s + 1]:
+            continue
+        made = ts[flat[cursor[s]]]
+        if made > last:
+            continue
+        k = found
+        while k > 0 and times[k] > made:
+            times[k + 1] = times[k]
+            k -= 1
+        times[k + 1] = made
+        found += 1
+    return found
+
+
+@compiled
 def _follow_any(
     ts: Any,
     mask: Any,
@@ -277,9 +303,7 @@ def _follow_any(
     entry: int,
     last: int,
     steps: int,
-    overlap: bool,
     times: Any,
-    rows: Any,
     scratch: Any,
 ) -> int:
     """Distinct steps between the entry and `last`, inclusive, in the order in which they are first made."""
@@ -290,18 +314,12 @@ def _follow_any(
     for s in range(1, steps + 1):
         p = _at_or_after(ts, flat, start[s - 1], start[s], t)
         # Later events than the first `steps` of a step are never needed: that many steps take one each.
-        for i in range(p, min(start[s], p + (steps if overlap else 1))):
+        for i in range(p, min(start[s], p + steps)):
             if ts[flat[i]] > last:
                 break
             candidates[size] = flat[i]
             size += 1
     ordered = np.sort(candidates[:size])
-    if not overlap:
-        for row in ordered:
-            found += 1
-            times[found] = ts[row]
-            rows[found] = row
-        return found
     pool, _, owner, came, held, queue, _ = scratch
     for s in range(steps + 1):
         held[s] = -1
@@ -316,7 +334,6 @@ def _follow_any(
             if held[s] < 0 and _give(s, pool, count, owner, held, came, queue):
                 found += 1
                 times[found] = ts[ordered[c]]
-                rows[found] = ordered[c]
                 break
     return found
 
@@ -472,7 +489,8 @@ def fold_attempts(
     bits = steps + len(spans)
     flat = np.empty(1024, np.int64)
     start = np.zeros(bits + 1, np.int64)
-    times = np.full(steps + 1, NEVER, np.int64)
+    cursor = np.zeros(steps, np.int64)
+    times = np.full(steps + 2, NEVER, np.int64)
     rows = np.empty(steps + 1, np.int64)
     best_times = np.empty(steps + 1, np.int64)
     following = np.empty(0, np.int64)
@@ -501,6 +519,7 @@ def fold_attempts(
     for u in range(len(entries)):
         if u == 0 or floors[u] != floors[u - 1] or ends[u] != ends[u - 1]:
             flat = _list_rows(mask, floors[u], ends[u], bits, flat, start)
+            cursor[:] = start[:steps]
             overlap = False
             for i in range(floors[u], ends[u]):
                 own = mask[i] & stepping
@@ -551,9 +570,10 @@ def fold_attempts(
                         x = ts[flat[p]]
                 if x != NEVER:
                     last = min(last, x)
-                depth = _follow_any(
-                    ts, mask, flat, start, group, last, steps, overlap and unique, times, rows, scratch
-                )
+                if overlap and unique:
+                    depth = _follow_any(ts, mask, flat, start, group, last, steps, times, scratch)
+                else:
+                    depth = _first_of_each(ts, flat, start, cursor, t, last, steps, times)
             elif order == STRICT:
                 depth = _follow_strict(
                     ts, mask, group, end, window, steps, ties, repeats, after, times, rows, scratch

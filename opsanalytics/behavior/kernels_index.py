@@ -79,14 +79,24 @@ def count_rows(
     end: int,
     low: int,
     wanted: Any,
+    mask_of: Any,
     since: int,
     until: int,
+    before: Any,
     count: Any,
 ) -> None:
-    """Add how many rows of each person have a wanted code and a time from `since` to `until`, inclusive."""
+    """Add how many rows of each person `take_rows` takes.
+
+    Rows with a wanted code and a time from `since` to `until`, inclusive; of rows without a mask only the
+    first after one with a mask, which is enough to tell that another event came between.
+    """
     for i in range(begin, end):
         if wanted[event[i]] and since <= ts[i] <= until:
-            count[person[i] - low] += 1
+            u = person[i] - low
+            matched = mask_of[event[i]] != 0
+            if matched or before[u]:
+                count[u] += 1
+            before[u] = matched
 
 
 @compiled
@@ -101,6 +111,7 @@ def take_rows(
     mask_of: Any,
     since: int,
     until: int,
+    before: Any,
     place: Any,
     out_ts: Any,
     out_mask: Any,
@@ -109,6 +120,19 @@ def take_rows(
     for i in range(begin, end):
         if wanted[event[i]] and since <= ts[i] <= until:
             u = person[i] - low
-            out_ts[place[u]] = ts[i]
-            out_mask[place[u]] = mask_of[event[i]]
-            place[u] += 1
+            mask = mask_of[event[i]]
+            if mask or before[u]:
+                out_ts[place[u]] = ts[i]
+                out_mask[place[u]] = mask
+                place[u] += 1
+            before[u] = mask != 0
+
+
+@compiled
+def ties_descend(ts: Any, mask: Any, offsets: Any, low: int, high: int) -> bool:
+    """Whether any person, of those from `low` to `high`, has rows of equal time not in order of mask."""
+    for u in range(low, high):
+        for i in range(offsets[u] + 1, offsets[u + 1]):
+            if ts[i] == ts[i - 1] and mask[i] < mask[i - 1]:
+                return True
+    return False
