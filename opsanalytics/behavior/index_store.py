@@ -180,13 +180,12 @@ class _Builder:
                 pl.col("code").cast(pl.UInt16).alias("event"),
                 pl.col("ts").dt.date().alias("day"),
             )
-            .sort("day", "person", "ts", "event")
             .collect()
         )
         parts = coded.partition_by("day", as_dict=True, include_key=False)
         empty = coded.clear().drop("day")
         for day in days:
-            part = parts.get((date.fromisoformat(day),), empty)
+            part = parts.get((date.fromisoformat(day),), empty).sort("person", "ts", "event")
             yield day, self._write(f"day={day}", part), part.height
 
     def save(self, identity: Any, days: dict[str, Any]) -> None:
