@@ -9,6 +9,7 @@ counting it as mature while those who have not converted yet stay out would flat
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 
 import numpy as np
@@ -21,6 +22,8 @@ from opsanalytics.behavior.semantics import OPSANALYTICS, Semantics
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.lake.tables import UTC_TIME
 
+TIED = 1 << 30
+"""A bit above those of steps and exclusions."""
 Bucket = Callable[[pl.Series], pl.Series]
 
 
@@ -50,6 +53,8 @@ def best_attempts(
     attempts), `entry_ts` (of the best), and `ts_1` (the same), `ts_2`, ... (UTC; null where a step was not
     made). Persons without any countable attempt are absent. Sorted by person, unit, bucket, time.
     """
+    if definition.exclusions and not semantics.tied_exclusions:
+        rows = _without_tied_exclusions(rows, definition)
     times = rows.ts[entries]
     person = rows.person_of_row()[entries]
     mature = _mature(times, definition, as_of, semantics)
@@ -101,6 +106,21 @@ def best_attempts(
     if definition.hold and definition.counting == "persons" and semantics.hold != "pairs":
         return _one_value(frame, semantics)
     return frame
+
+
+def _without_tied_exclusions(rows: PersonRows, definition: Funnel) -> PersonRows:
+    """Rows without the exclusions that share person and time with another kind of row.
+
+    They keep a bit of their own, so that they stay another kind.
+    """
+    starts = _run_starts([rows.person_of_row(), rows.ts])
+    if not len(starts):
+        return rows
+    mixed = np.minimum.reduceat(rows.mask, starts) != np.maximum.reduceat(rows.mask, starts)
+    of_row = np.repeat(mixed, np.diff(np.append(starts, len(rows.ts))))
+    steps = (1 << len(definition.steps)) - 1
+    without = np.where(rows.mask > steps, (rows.mask & steps) | TIED, rows.mask)
+    return replace(rows, mask=np.where(of_row, without, rows.mask).astype(np.int32))
 
 
 def _one_value(frame: pl.DataFrame, semantics: Semantics) -> pl.DataFrame:

@@ -53,11 +53,7 @@ class Folded:
 
 
 def fold_units(rows: PersonRows, definition: Funnel, semantics: Semantics, units: Units) -> Folded:
-    """Evaluate every unit.
-
-    Raises:
-        PresetError: the preset's tool cannot express the definition.
-    """
+    """Evaluate every unit of a definition that passes `check_preset`."""
     steps = len(definition.steps)
     if semantics.scan == "window_funnel":
         fold = _window_funnel(rows, definition, semantics)
@@ -81,6 +77,22 @@ def fold_units(rows: PersonRows, definition: Funnel, semantics: Semantics, units
         np.concatenate([one.reached for one in results]),
         np.concatenate([one.step_times for one in results]),
     )
+
+
+def check_preset(definition: Funnel, semantics: Semantics) -> None:
+    """Raise PresetError if the preset's tool cannot express the definition."""
+    if semantics.scan != "window_funnel":
+        return
+    lacking = {
+        "order = 'any'": definition.order == "any",
+        "exclusions": bool(definition.exclusions),
+        "optional steps": any(step.optional for step in definition.steps),
+        "limits between steps": any(step.within or step.after for step in definition.steps),
+        "counting attempts": definition.counting == "attempts",
+    }
+    if any(lacking.values()):
+        missing = ", ".join(name for name, asked in lacking.items() if asked)
+        raise PresetError(f"preset {semantics.name!r}: windowFunnel has no {missing}")
 
 
 def is_plain(definition: Funnel, semantics: Semantics) -> bool:
@@ -136,6 +148,8 @@ def _attempts(rows: PersonRows, definition: Funnel, semantics: Semantics) -> Cal
         choice = kernels.FIRST_ENTRY
     elif semantics.of_equals == "earliest_entry":
         choice = kernels.EARLIEST_ENTRY
+    elif definition.order == "any" and semantics.unordered_entry == "earliest":
+        choice = kernels.EARLIEST_OF_COMPLETION
     sequence = definition.counting == "attempts"
 
     def fold(units: Units) -> Folded:
@@ -174,16 +188,6 @@ def _attempts(rows: PersonRows, definition: Funnel, semantics: Semantics) -> Cal
 
 
 def _window_funnel(rows: PersonRows, definition: Funnel, semantics: Semantics) -> Callable[[Units], Folded]:
-    lacking = {
-        "order = 'any'": definition.order == "any",
-        "exclusions": bool(definition.exclusions),
-        "optional steps": any(step.optional for step in definition.steps),
-        "limits between steps": any(step.within or step.after for step in definition.steps),
-        "counting attempts": definition.counting == "attempts",
-    }
-    if any(lacking.values()):
-        missing = ", ".join(name for name, asked in lacking.items() if asked)
-        raise PresetError(f"preset {semantics.name!r}: windowFunnel has no {missing}")
     from opsanalytics.behavior.kernels_clickhouse import fold_window_funnel
 
     modes = set(semantics.modes) | ({"strict_order"} if definition.order == "strict" else set())

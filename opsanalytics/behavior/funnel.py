@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from opsanalytics.behavior.attempts import best_attempts, check_range
+from opsanalytics.behavior.folding import check_preset
 from opsanalytics.behavior.funnel_rows import entry_rows, funnel_rows
 from opsanalytics.behavior.marts import mart_rows, nullable, with_provenance
 from opsanalytics.behavior.periods import zone
@@ -171,6 +172,7 @@ def funnel(
     check_range(first, last)
     zone(timezone)
     semantics = preset_named(preset)
+    check_preset(definition, semantics)
     found = funnel_rows(events, definition, semantics, as_of=as_of, first=first, last=last, timezone=timezone)
     entries = entry_rows(found.rows, definition, first=first, last=last, timezone=timezone)
     persons = best_attempts(found.rows, definition, entries, as_of=as_of, semantics=semantics)

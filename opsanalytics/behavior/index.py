@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from opsanalytics.behavior.attempts import best_attempts, check_range
-from opsanalytics.behavior.folding import is_plain
+from opsanalytics.behavior.folding import check_preset, is_plain
 from opsanalytics.behavior.funnel import FunnelResult
 from opsanalytics.behavior.funnel_rows import entry_rows
 from opsanalytics.behavior.index_store import MOST_CODES, NOBODY, read_index, refresh_index
@@ -156,6 +156,7 @@ class BehaviorIndex:
         check_range(first, last)
         zone(timezone)
         semantics = preset_named(preset)
+        check_preset(definition, semantics)
         if not self.covers(definition):
             raise NotIndexedError(
                 f"funnel {definition.name!r} has filters, held properties or sessions, which the index does "

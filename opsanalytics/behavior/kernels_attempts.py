@@ -13,7 +13,7 @@ import numpy as np
 from opsanalytics.behavior.kernels import NEVER, compiled
 
 ORDERED, STRICT, ANY = 0, 1, 2
-FURTHEST, FIRST_ENTRY, EARLIEST_ENTRY = 0, 1, 2
+FURTHEST, FIRST_ENTRY, EARLIEST_ENTRY, EARLIEST_OF_COMPLETION = 0, 1, 2, 3
 VANISHED = -1
 """Furthest step of a person whose furthest attempts were all excluded."""
 
@@ -228,6 +228,7 @@ def _follow_strict(
     """A strict attempt: the steps are neighbours among all events of the person.
 
     At the time of the entry other events may come before it, at the time of the furthest step after it.
+    Writes the time of the event that ended the attempt, or the end of its window, after those of the steps.
     """
     last = ts[entry] + window
     first_end = entry
@@ -249,7 +250,10 @@ def _follow_strict(
                 j += 1
             reached = _run(mask, i, j, depth, steps, after, trial_rows, scratch)
             if reached == depth:
-                if repeats and j == i + 1 and (mask[i] >> (depth - 1)) & 1:
+                mixed = False
+                for k in range(i + 1, j):
+                    mixed = mixed or mask[k] != mask[i]
+                if (repeats and j == i + 1 and (mask[i] >> (depth - 1)) & 1) or (ties and mixed):
                     i = j
                     continue
                 break
@@ -257,14 +261,15 @@ def _follow_strict(
                 trial[s] = ts[i]
             alone = reached - depth == j - i
             depth = reached
+            i = j
             if not (alone or ties):
                 break
-            i = j
         if depth > best or (depth == best and trial[depth] < times[depth]):
             best = depth
             for s in range(1, depth + 1):
                 times[s] = trial[s]
                 rows[s] = trial_rows[s]
+            times[steps + 1] = min(last, ts[i]) if i < end else last
     return best
 
 
@@ -620,11 +625,7 @@ def fold_attempts(
             if order != ANY and len(spans):
                 upto = last
                 if order == STRICT and depth < steps:
-                    # The attempt ended with the first event after the furthest step.
-                    k = group
-                    while k < end and ts[k] <= times[depth]:
-                        k += 1
-                    upto = min(last, ts[k]) if k < end else last
+                    upto = times[steps + 1]
                 x = _excluded_at(ts, flat, start, steps, spans, depth, upto, grace, times)
                 if x != NEVER:
                     furthest = max(furthest, depth)
@@ -653,7 +654,9 @@ def fold_attempts(
                 better = depth > best
                 if depth == best and choice != EARLIEST_ENTRY:
                     better = times[depth] < best_times[depth] or (
-                        times[depth] == best_times[depth] and t >= best_times[1]
+                        times[depth] == best_times[depth]
+                        and t >= best_times[1]
+                        and choice != EARLIEST_OF_COMPLETION
                     )
                 if better:
                     best = depth

@@ -33,6 +33,8 @@ class Semantics:
     of_equals: Literal["earliest_completion", "earliest_entry"] = "earliest_completion"
     """Of attempts that get equally far: the one that gets there earliest (of these the one that entered
     latest), or the one that entered earliest."""
+    unordered_entry: Literal["latest", "earliest"] = "latest"
+    """Of unordered attempts that complete together: the one that entered latest or earliest."""
     grace: timedelta = timedelta(0)
     """Neighbouring steps may come in either order when no further apart than this."""
     one_event: Literal["one_step", "any_steps"] = "one_step"
@@ -40,8 +42,10 @@ class Semantics:
     exclusions: Literal["vanish", "drop_off"] = "vanish"
     """An excluded attempt removes the person unless another gets as far, or counts as dropped where the
     excluded event came."""
+    tied_exclusions: bool = True
+    """Whether an excluded event counts at the instant of another event of the funnel."""
     strict_ties: bool = False
-    """Strict order overlooks other events at the instant of a step."""
+    """Strict order overlooks instants with several kinds of events."""
     strict_repeats: bool = False
     """Strict order overlooks repeats of the step just made."""
     hold: Literal["best", "first", "pairs"] = "best"
@@ -99,6 +103,8 @@ PRESETS: dict[str, Semantics] = {
             name="posthog",
             maturity=False,
             date_range="all_steps",
+            unordered_entry="earliest",
+            tied_exclusions=False,
             strict_ties=True,
             strict_repeats=True,
             zero_gaps=False,

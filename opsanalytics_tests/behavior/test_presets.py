@@ -206,6 +206,31 @@ def test_strict_in_posthog_overlooks_repeats_and_ties() -> None:
     assert depth("A1 B2 O2 C4", strict, "posthog")[0] == 3
 
 
+def test_posthog_overlooks_an_exclusion_at_the_instant_of_another_event() -> None:
+    reentry = "A1 A5 X5 B9"
+    assert depth(reentry, EXCLUDING, "opsanalytics") == (2, [4.0])
+    assert depth("A1 X5 A5", EXCLUDING, "opsanalytics") == (1, [])
+    tied = THREE.model_copy(update={"exclusions": EXCLUDING.exclusions})
+    assert depth("A1 X5 C5 B9", tied, "opsanalytics") == (0, [])
+    assert depth("A1 X5 C5 B9", tied, "posthog") == (2, [8.0])
+    assert depth("A1 X5 B9", tied, "posthog") == (0, [])
+
+
+def test_strict_in_posthog_overlooks_instants_with_several_kinds_of_events() -> None:
+    strict = TWO.model_copy(update={"order": "strict"})
+    assert depth("A1 O2 C2 B3", strict, "opsanalytics")[0] == 1
+    assert depth("A1 O2 C2 B3", strict, "posthog")[0] == 1
+    wider = THREE.model_copy(update={"order": "strict"})
+    assert depth("A1 O2 C2 B3", wider, "posthog")[0] == 2
+    assert depth("A1 O2 O2 B3", wider, "posthog")[0] == 1
+
+
+def test_times_of_unordered_funnels() -> None:
+    unordered = TWO.model_copy(update={"order": "any"})
+    assert depth("A1 A3 B5", unordered, "opsanalytics") == (2, [2.0])
+    assert depth("A1 A3 B5", unordered, "posthog") == (2, [4.0])
+
+
 @pytest.mark.parametrize(
     ("change", "missing"),
     [
@@ -217,8 +242,9 @@ def test_strict_in_posthog_overlooks_repeats_and_ties() -> None:
 )
 def test_clickhouse_cannot_express_everything(change: dict[str, Any], missing: str) -> None:
     definition = Funnel(**(TWO.model_dump() | change))
+    unreadable = events({}).lazy().map_batches(lambda _: pytest.fail("data was read"), schema=SCHEMA)
     with pytest.raises(PresetError, match=missing):
-        funnel(events({"p": "A1"}), definition, as_of=LATER, preset="clickhouse")
+        funnel(unreadable, definition, as_of=LATER, preset="clickhouse")
 
 
 @pytest.mark.parametrize(
