@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Literal
 
 import polars as pl
 
@@ -45,10 +46,15 @@ class Segment:
     name: str = ""
     """How the segment is called in the table; the property's name if empty."""
     limit: int = 10
+    attribution: Literal["entry", "first", "last"] = "entry"
+    """Which event gives a person's value: the first mature entry, or the first or last event of any step
+    that has one. With `first` and `last` what people did later may decide their group."""
 
     def __post_init__(self) -> None:
         if not self.property:
             raise ValueError("segment: property is empty")
+        if self.attribution not in ("entry", "first", "last"):
+            raise ValueError(f"segment {self.label()!r}: attribution {self.attribution!r} is unknown")
         if self.limit < 1:
             raise ValueError(f"segment {self.label()!r}: limit is {self.limit}, it must be at least 1")
 
@@ -70,7 +76,8 @@ def funnel_breakdown(
     """The funnel over mature attempts, by the value of a property on the entry event.
 
     A person belongs to one value: that of the first mature entry event in the range (of several at the
-    same time stamp, the value that sorts first), whichever attempt got furthest. So the values add up to
+    same time stamp, the value that sorts first), whichever attempt got furthest, unless the segment's
+    `attribution` says otherwise. So the values add up to
     the whole funnel, their groups are disjoint, and the outcome does not decide the group.
 
     Values beyond `limit` form `(other)`, entries without the property `(none)`; both are compared as any
@@ -107,23 +114,34 @@ def funnel_breakdown(
     entries = entries[is_mature(rows.ts[entries], definition.window, as_of)]
     best = best_attempts(rows, definition, entries, as_of=as_of)
     counts = [
-        _counts(_by_value(best, found.matching, column, entering(definition)), one, definition)
+        _counts(_by_value(best, found.matching, column, one, definition), one, definition)
         for one, column in zip(segments, values, strict=True)
     ]
     frame = pl.concat([COUNTS, *counts])
     return with_provenance(_compared(frame, definition), definition, as_of)
 
 
-def _by_value(best: pl.DataFrame, matching: pl.DataFrame, column: str, entering: int) -> pl.DataFrame:
+def _by_value(
+    best: pl.DataFrame, matching: pl.DataFrame, column: str, segment: Segment, definition: Funnel
+) -> pl.DataFrame:
     """`value` and the times of the steps, null where not made, of each person (attempt, session)."""
-    entry = matching.filter((pl.col("mask") & entering) != 0).select("person", "ts", value=column)
     units = ["person", *(["unit"] if "unit" in best.columns else [])]
-    return (
-        best.join(entry, left_on=["person", "first_entry_ts"], right_on=["person", "ts"], how="left")
-        .group_by(units)
-        .agg(pl.col("value").min(), pl.col("^ts_[0-9]+$").first())
-        .drop(units)
-    )
+    if segment.attribution == "entry":
+        entry = matching.filter((pl.col("mask") & entering(definition)) != 0)
+        valued = best.join(
+            entry.select("person", "ts", value=column),
+            left_on=["person", "first_entry_ts"],
+            right_on=["person", "ts"],
+            how="left",
+        )
+    else:
+        of_steps = (pl.col("mask") & ((1 << len(definition.steps)) - 1)) != 0
+        touches = matching.filter(of_steps, pl.col(column).is_not_null(), pl.col("ts").is_not_null())
+        latest = segment.attribution == "last"
+        ordered = touches.sort("ts", column, descending=[latest, False])
+        value = ordered.group_by("person", maintain_order=True).agg(value=pl.col(column).first())
+        valued = best.join(value, on="person", how="left")
+    return valued.group_by(units).agg(pl.col("value").min(), pl.col("^ts_[0-9]+$").first()).drop(units)
 
 
 def _counts(by_value: pl.DataFrame, segment: Segment, definition: Funnel) -> pl.DataFrame:

@@ -138,3 +138,27 @@ def test_a_segment_without_property_is_refused() -> None:
 def test_a_limit_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="limit is 0"):
         Segment("plan", limit=0)
+
+
+def test_the_first_or_last_event_of_any_step_may_give_the_value() -> None:
+    events = pl.DataFrame(
+        {
+            "person": ["p"] * 4 + ["q"],
+            "event": ["A", "A", "B", "other", "A"],
+            "ts": [at(0), at(1), at(2), at(3), at(0)],
+            "plan": [None, "x", "y", "z", None],
+        }
+    )
+    definition = Funnel(name="f", steps=["A", "B"], window="60s")
+    shown = {}
+    for attribution in ("entry", "first", "last"):
+        segment = Segment("plan", attribution=attribution)  # type: ignore[arg-type]
+        rows = funnel_breakdown(events, definition, segment=segment, as_of=LATER)
+        shown[attribution] = rows.filter(pl.col("step") == 2).select("value", "entered", "persons").rows()
+    assert shown == {
+        "entry": [("(none)", 2, 1)],
+        "first": [("(none)", 1, 0), ("x", 1, 1)],
+        "last": [("(none)", 1, 0), ("y", 1, 1)],
+    }
+    with pytest.raises(ValueError, match="attribution 'middle' is unknown"):
+        Segment("plan", attribution="middle")  # type: ignore[arg-type]
