@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from opsanalytics.behavior.kernels import NEVER, compiled
+from opsanalytics.behavior.kernels import NEVER, compiled, inner
 
 ORDERED, STRICT, ANY = 0, 1, 2
 FURTHEST, FIRST_ENTRY, EARLIEST_ENTRY, EARLIEST_OF_COMPLETION = 0, 1, 2, 3
@@ -18,10 +18,11 @@ VANISHED = -1
 """Furthest step of a person whose furthest attempts were all excluded."""
 
 
-@compiled
+@inner
 def _list_rows(mask: Any, begin: int, end: int, bits: int, flat: Any, start: Any) -> Any:
     """Rows by bit: those of bit s are flat[start[s]:start[s + 1]]. Returns `flat`, a larger one if needed."""
-    start[:] = 0
+    for s in range(bits + 1):
+        start[s] = 0
     for i in range(begin, end):
         for s in range(bits):
             start[s + 1] += (mask[i] >> s) & 1
@@ -38,7 +39,7 @@ def _list_rows(mask: Any, begin: int, end: int, bits: int, flat: Any, start: Any
     return flat
 
 
-@compiled
+@inner
 def _at_or_after(ts: Any, flat: Any, low: int, high: int, bound: int) -> int:
     """First position in flat[low:high] whose row is not before `bound`."""
     while low < high:
@@ -50,7 +51,7 @@ def _at_or_after(ts: Any, flat: Any, low: int, high: int, bound: int) -> int:
     return low
 
 
-@compiled
+@inner
 def _give(root: int, pool: Any, size: int, owner: Any, held: Any, came: Any, queue: Any) -> bool:
     """Give step `root` an event of the pool, moving other steps to other events if that helps.
 
@@ -82,14 +83,15 @@ def _give(root: int, pool: Any, size: int, owner: Any, held: Any, came: Any, que
     return False
 
 
-@compiled
+@inner
 def _run(mask: Any, begin: int, end: int, a: int, steps: int, after: Any, rows: Any, scratch: Any) -> int:
     """How far an attempt at step `a` gets with rows of one time, each serving one step.
 
     Writes the rows of the steps from a + 1 on into `rows`. Steps with a shortest time need a later event.
     """
     pool, at, owner, came, held, queue, supply = scratch
-    supply[:] = 0
+    for s in range(steps + 1):
+        supply[s] = 0
     size = 0
     # A step that `steps` events could serve always finds one left, so more of them change nothing.
     for i in range(begin, end):
@@ -116,7 +118,7 @@ def _run(mask: Any, begin: int, end: int, a: int, steps: int, after: Any, rows: 
     return b
 
 
-@compiled
+@inner
 def _follow(
     ts: Any,
     flat: Any,
@@ -170,7 +172,7 @@ def _follow(
     return depth
 
 
-@compiled
+@inner
 def _follow_tied(
     ts: Any,
     mask: Any,
@@ -210,7 +212,7 @@ def _follow_tied(
     return depth
 
 
-@compiled
+@inner
 def _follow_strict(
     ts: Any,
     mask: Any,
@@ -273,7 +275,7 @@ def _follow_strict(
     return best
 
 
-@compiled
+@inner
 def _first_of_each(
     ts: Any, flat: Any, start: Any, cursor: Any, t: int, last: int, steps: int, times: Any
 ) -> int:
@@ -299,7 +301,7 @@ def _first_of_each(
     return found
 
 
-@compiled
+@inner
 def _follow_any(
     ts: Any,
     mask: Any,
@@ -322,28 +324,31 @@ def _follow_any(
         for i in range(p, min(start[s], p + steps)):
             if ts[flat[i]] > last:
                 break
-            candidates[size] = flat[i]
+            k = size
+            while k > 0 and candidates[k - 1] > flat[i]:
+                candidates[k] = candidates[k - 1]
+                k -= 1
+            candidates[k] = flat[i]
             size += 1
-    ordered = np.sort(candidates[:size])
     pool, _, owner, came, held, queue, _ = scratch
     for s in range(steps + 1):
         held[s] = -1
     count = 0
     for c in range(size):
-        if c and ordered[c] == ordered[c - 1]:
+        if c and candidates[c] == candidates[c - 1]:
             continue
-        pool[count] = mask[ordered[c]]
+        pool[count] = mask[candidates[c]]
         owner[count] = 0
         count += 1
         for s in range(1, steps + 1):
             if held[s] < 0 and _give(s, pool, count, owner, held, came, queue):
                 found += 1
-                times[found] = ts[ordered[c]]
+                times[found] = ts[candidates[c]]
                 break
     return found
 
 
-@compiled
+@inner
 def _excluded_at(
     ts: Any, flat: Any, start: Any, steps: int, spans: Any, depth: int, last: int, grace: int, times: Any
 ) -> int:
@@ -370,7 +375,7 @@ def _excluded_at(
     return first
 
 
-@compiled
+@inner
 def _unvisited(following: Any, p: int) -> int:
     """First position from p on that no attempt has visited."""
     root = p
@@ -383,7 +388,7 @@ def _unvisited(following: Any, p: int) -> int:
     return root
 
 
-@compiled
+@inner
 def _reach(
     ts: Any,
     flat: Any,
@@ -445,7 +450,8 @@ def _reach(
                 break
             u -= 1
         begin[v + 1] = size
-    times[1 : depth + 1] = NEVER
+    for k in range(1, depth + 1):
+        times[k] = NEVER
     s = depth
     p = best
     while True:
@@ -513,10 +519,11 @@ def fold_attempts(
     )
     limited = False
     skipping = False
+    limits = np.empty(steps + 1, np.int64)
     for s in range(2, steps + 1):
         limited = limited or within[s] >= 0
         skipping = skipping or optional[s]
-    limits = np.where(within >= 0, within, window)
+        limits[s] = within[s] if within[s] >= 0 else window
     entering = 1 if order != ANY else (1 << steps) - 1
     stepping = (1 << steps) - 1
     written = 0
@@ -524,7 +531,8 @@ def fold_attempts(
     for u in range(len(entries)):
         if u == 0 or floors[u] != floors[u - 1] or ends[u] != ends[u - 1]:
             flat = _list_rows(mask, floors[u], ends[u], bits, flat, start)
-            cursor[:] = start[:steps]
+            for s in range(steps):
+                cursor[s] = start[s]
             overlap = False
             for i in range(floors[u], ends[u]):
                 own = mask[i] & stepping

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from opsanalytics.behavior.kernels import NEVER, compiled
+from opsanalytics.behavior.kernels import NEVER, compiled, inner
 
 STRICT_ORDER, STRICT_DEDUPLICATION, STRICT_INCREASE, STRICT_ONCE, ALLOW_REENTRY = 1, 2, 4, 8, 16
 
 
-@compiled
+@inner
 def _scan(
     ts: Any, mask: Any, begin: int, end: int, window: int, steps: int, modes: int, found: Any, times: Any
 ) -> int:
@@ -58,7 +58,7 @@ def _scan(
     return level
 
 
-@compiled
+@inner
 def _scan_once(
     ts: Any, mask: Any, begin: int, end: int, window: int, steps: int, modes: int, found: Any
 ) -> int:
