@@ -205,7 +205,7 @@ class BehaviorIndex:
         self, masks: npt.NDArray[np.int32], wanted: npt.NDArray[np.bool_], *, since: int, until: int
     ) -> PersonRows:
         """The wanted rows person by person, at equal times in order of mask."""
-        from opsanalytics.behavior.kernels_index import count_rows, take_rows, ties_descend
+        from opsanalytics.behavior.kernels_index import count_rows, sort_ties, take_rows
 
         segments = self._between(since, until)
         count = np.zeros(len(self.persons), np.int64)
@@ -222,7 +222,7 @@ class BehaviorIndex:
         ts, mask = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.int32)
         place = offsets[:-1].copy()
 
-        def taken(low: int, high: int) -> bool:
+        def taken(low: int, high: int) -> None:
             before = np.zeros(high - low, np.bool_)
             for one in segments:
                 begin, end = _rows_of(one, low, high)
@@ -242,12 +242,9 @@ class BehaviorIndex:
                     ts,
                     mask,
                 )
-            unsorted: bool = ties_descend(ts, mask, offsets, low, high)
-            return unsorted
+            sort_ties(ts, mask, offsets, low, high)
 
-        if any(self._by_range(taken)):
-            person = np.repeat(np.arange(len(count)), count)
-            mask = mask[np.lexsort((mask, ts, person))]
+        self._by_range(taken)
         present = np.flatnonzero(count)
         nobody = sum(
             int((wanted[one.event[one.known :]] & _within(one.ts[one.known :], since, until)).sum())

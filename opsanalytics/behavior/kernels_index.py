@@ -5,7 +5,12 @@ Self-contained, as `kernels` says why.
 
 from typing import Any
 
+import numpy as np
+
 from opsanalytics.behavior.kernels import compiled
+
+FEW = 32
+"""Rows that are sorted by insertion."""
 
 
 @compiled
@@ -129,10 +134,22 @@ def take_rows(
 
 
 @compiled
-def ties_descend(ts: Any, mask: Any, offsets: Any, low: int, high: int) -> bool:
-    """Whether any person, of those from `low` to `high`, has rows of equal time not in order of mask."""
+def sort_ties(ts: Any, mask: Any, offsets: Any, low: int, high: int) -> None:
+    """Put rows of equal time of each person from `low` to `high` in order of mask."""
     for u in range(low, high):
-        for i in range(offsets[u] + 1, offsets[u + 1]):
-            if ts[i] == ts[i - 1] and mask[i] < mask[i - 1]:
-                return True
-    return False
+        i = offsets[u]
+        while i < offsets[u + 1]:
+            j = i + 1
+            while j < offsets[u + 1] and ts[j] == ts[i]:
+                j += 1
+            if j - i > FEW:
+                mask[i:j] = np.sort(mask[i:j])
+            else:
+                for k in range(i + 1, j):
+                    moved = mask[k]
+                    place = k
+                    while place > i and mask[place - 1] > moved:
+                        mask[place] = mask[place - 1]
+                        place -= 1
+                    mask[place] = moved
+            i = j
