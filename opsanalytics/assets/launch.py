@@ -15,6 +15,7 @@ from opsanalytics.lake.paths import Home
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
+WORKSPACE = "workspace.yaml"
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,11 @@ class StepUpdate:
 
 
 def prepare_dagster_home(home: Home) -> Path:
-    """Make the folder for Dagster's storage with our instance settings; keep an edited dagster.yaml."""
-    target = home.dagster / "dagster.yaml"
-    if not target.exists():
-        write_bytes(target, files("opsanalytics.assets").joinpath("dagster.yaml").read_bytes())
+    """Make the folder for Dagster's storage, with instance settings and a workspace; keep edited files."""
+    for name in ("dagster.yaml", WORKSPACE):
+        target = home.dagster / name
+        if not target.exists():
+            write_bytes(target, files("opsanalytics.assets").joinpath(name).read_bytes())
     return home.dagster
 
 

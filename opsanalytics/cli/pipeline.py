@@ -61,16 +61,17 @@ def ui(config: Path | None, port: int, host: str) -> None:
 
 def open_ui(path: Path, settings: Settings, host: str, port: int) -> int:
     """Run Dagster's web server and daemon on the configuration until they are stopped."""
-    from opsanalytics.assets.launch import prepare_dagster_home
+    from opsanalytics.assets.launch import WORKSPACE, prepare_dagster_home
 
+    folder = prepare_dagster_home(settings.home).resolve()
     environment = dict(os.environ)
     environment[CONFIG_VARIABLE] = str(path)
-    environment.setdefault("DAGSTER_HOME", str(prepare_dagster_home(settings.home).resolve()))
+    environment.setdefault("DAGSTER_HOME", str(folder))
     environment.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
     # `dg dev` wants a project folder around it, which an installed wheel has not; `dagster dev` does not,
     # but warns that it is superseded.
     quiet = ["-W", "ignore:Function `dev_command` is superseded"]
-    command = [sys.executable, *quiet, "-m", "dagster", "dev", "-m", "opsanalytics.definitions"]
+    command = [sys.executable, *quiet, "-m", "dagster", "dev", "-w", str(folder / WORKSPACE)]
     command += ["--host", host, "--port", str(port)]
     click.echo(f"Dagster for {path} at http://{host}:{port} (stop with Ctrl-C)")
     return subprocess.run(command, env=environment, check=False).returncode

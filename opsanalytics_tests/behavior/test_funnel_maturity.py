@@ -1,10 +1,6 @@
 """Open windows: kept apart, never a drop-off, never lost, never flattering."""
 
-<<<<<<< HEAD
-from datetime import date, datetime, timedelta
-=======
 from datetime import date, datetime, timedelta, timezone
->>>>>>> behavior
 
 import polars as pl
 import pytest
@@ -44,8 +40,6 @@ def test_maturity(vector: str, as_of: int, mature: tuple[int, ...], still_open: 
     assert figures(vector, as_of) == (mature, still_open)
 
 
-<<<<<<< HEAD
-=======
 def test_as_of_in_any_zone_is_the_same_instant() -> None:
     for offset in (timedelta(hours=-11), timedelta(hours=5, minutes=45)):
         as_of = at(60).astimezone(timezone(offset))
@@ -54,7 +48,6 @@ def test_as_of_in_any_zone_is_the_same_instant() -> None:
         assert result.to_polars()["as_of"][0] == at(60)
 
 
->>>>>>> behavior
 def test_early_converters_of_an_open_week_do_not_count_as_mature() -> None:
     # Ten enter in the same hour and five convert at once: before the window ends the rate is unknown.
     people = {str(i): written("A0 B1" if i < 5 else "A0") for i in range(10)}
@@ -122,11 +115,7 @@ def test_weeks_without_entries_are_shown() -> None:
 def test_weeks_are_those_of_the_zone_and_week_start() -> None:
     # Sunday 23:30 UTC is Monday in Berlin; with weeks from Sunday both are the week of the Sunday.
     people = {"p": [("A", MONDAY - timedelta(minutes=30))]}
-<<<<<<< HEAD
-    for timezone, week_start, expected in (
-=======
     for zone, week_start, expected in (
->>>>>>> behavior
         ("UTC", "monday", date(2026, 2, 23)),
         ("Europe/Berlin", "monday", date(2026, 3, 2)),
         ("Europe/Berlin", "sunday", date(2026, 3, 1)),
@@ -135,11 +124,7 @@ def test_weeks_are_those_of_the_zone_and_week_start() -> None:
             table(people),
             WEEKLY,
             as_of=MONDAY + 5 * WEEK,
-<<<<<<< HEAD
-            timezone=timezone,
-=======
             timezone=zone,
->>>>>>> behavior
             week_start=week_start,  # type: ignore[arg-type]
         )
         assert frame["period_start"].to_list() == [expected]
