@@ -28,13 +28,14 @@ def scan_raw_events(home: Home, *, first: date | None = None, last: date | None 
     ]
     if not files:
         return EVENTS.empty().lazy()
-    return pl.scan_parquet(files, hive_partitioning=False)
+    # A home folder may have brackets or stars in its name.
+    return pl.scan_parquet(files, glob=False, hive_partitioning=False)
 
 
 def read_persons(home: Home) -> pl.DataFrame:
     """The identity mapping; empty before it was first built."""
     path = home.identity / "persons.parquet"
-    return pl.read_parquet(path) if path.exists() else PERSONS.empty()
+    return pl.read_parquet(path, glob=False) if path.exists() else PERSONS.empty()
 
 
 def scan_events(
@@ -47,20 +48,21 @@ def scan_events(
     """Scan canonical events with a `person` column in front.
 
     An event belongs to the person of its user id; without one to the person of its device; without
-    a device to that of its distinct id. Rows are not sorted.
+    a device to that of its distinct id. Without any id, or before the mapping was rebuilt with it,
+    `person` is null: the event belongs to nobody. Rows are not sorted.
     """
     events = scan_raw_events(home, first=first, last=last)
     if sources is not None:
         events = events.filter(pl.col("source").is_in(list(sources)))
-    persons = read_persons(home).lazy()
-
-    def mapping(kind: str, column: str) -> pl.LazyFrame:
-        return persons.filter(pl.col("id_kind") == kind).select(
-            "source", pl.col("id").alias(column), pl.col("person").alias(f"_{kind}")
-        )
-
-    joined = events
-    for kind, column in (("user", "user_id"), ("device", "device_id"), ("distinct", "distinct_id")):
-        joined = joined.join(mapping(kind, column), on=["source", column], how="left")
-    person = pl.coalesce("_user", "_device", "_distinct").alias("person")
-    return joined.with_columns(person).select("person", *EVENTS.names)
+    persons = read_persons(home).lazy().select("source", "id_kind", "id", "person")
+    # one join: which id decides does not depend on the mapping
+    deciding = events.with_columns(
+        pl.when(pl.col("user_id").is_not_null())
+        .then(pl.lit("user"))
+        .when(pl.col("device_id").is_not_null())
+        .then(pl.lit("device"))
+        .otherwise(pl.lit("distinct"))
+        .alias("id_kind"),
+        pl.coalesce("user_id", "device_id", "distinct_id").alias("id"),
+    )
+    return deciding.join(persons, on=["source", "id_kind", "id"], how="left").select("person", *EVENTS.names)

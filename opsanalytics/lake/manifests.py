@@ -24,6 +24,7 @@ class LandedFile(BaseModel):
     name: str
     bytes: int
     sha256: str
+    """Of the bytes on disk."""
     records: int
     """Records counted in the bytes themselves (lines of JSONL, rows of CSV), before any parsing."""
 
@@ -40,6 +41,10 @@ class Manifest(BaseModel):
     """First day that the request covers (in the vendor's meaning: event day or upload day)."""
     last_day: date | None
     """Last day that the request covers, inclusive."""
+    covers_from: datetime | None = None
+    """Start of the span asked for, UTC; null for a delivered file."""
+    covers_until: datetime | None = None
+    """End of the span asked for, exclusive, UTC. Whether it was over by then, `fetched_at` tells."""
     request: dict[str, str]
     status: int | None
     attempts: int

@@ -53,13 +53,14 @@ def write_feedback(rng: np.random.Generator, people: People, journey: Journey) -
     `user_id`, `email` and `rating` can be null.
     """
     drafts = pl.concat([_messages(rng, people, journey, topic) for topic in topics()])
-    again = drafts.sample(DUPLICATES, seed=int(rng.integers(2**31))).with_columns(
+    doubled = pl.Series(rng.choice(drafts.height, DUPLICATES, replace=False))
+    again = drafts.select(pl.all().gather(doubled)).with_columns(
         pl.col("created_at") + (rng.integers(1, 90, DUPLICATES) * MINUTE).astype(np.int64)
     )
     return (
         pl.concat([drafts, again])
         .filter(pl.col("created_at") < micros(END))
-        .sort("created_at", "comment")
+        .sort("created_at", "comment", maintain_order=True)
         .with_columns(
             pl.format("fb-{}", pl.int_range(1, pl.len() + 1).cast(pl.String).str.zfill(5)).alias("id"),
             pl.from_epoch("created_at", time_unit="us").dt.replace_time_zone("UTC").dt.truncate("1s"),

@@ -42,7 +42,11 @@ def finish(parts: list[pl.DataFrame], people: People, signed_up: Ints, purchased
     `signed_up` and `purchased` hold each person's moment in µs, beyond END if it never came. The
     user is unknown before signing up. Sessions end after 30 minutes without an event on the device.
     """
-    table = pl.concat(parts, how="diagonal").filter(pl.col("ts") < micros(END)).sort("ts", "person", "event")
+    table = (
+        pl.concat(parts, how="diagonal")
+        .filter(pl.col("ts") < micros(END))
+        .sort("ts", "person", "event", maintain_order=True)
+    )
     person, platform, ts = (table[name].to_numpy() for name in ("person", "platform", "ts"))
     web = platform == 0
     known = ts >= signed_up[person]

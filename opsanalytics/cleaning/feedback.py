@@ -1,0 +1,231 @@
+"""Bring the messages of one feedback source up to date with its landing area, personal data redacted."""
+
+import hashlib
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from opsanalytics.cleaning.assembly import SAME_KEY
+from opsanalytics.cleaning.parsing import UNKNOWN_DAY, DeliveryFiles, ParsedDelivery, read_summary
+from opsanalytics.cleaning.redaction import email_hash, redact
+from opsanalytics.cleaning.report import CleanReport
+from opsanalytics.lake.files import remove_leftovers, write_bytes, write_parquet, write_text
+from opsanalytics.lake.locks import exclusive
+from opsanalytics.lake.manifests import Manifest, deliveries
+from opsanalytics.lake.paths import Home
+from opsanalytics.lake.schemas import DUPLICATES, FEEDBACK, QUARANTINE
+from opsanalytics.sources.base import FeedbackRow, FeedbackSourceSettings, RejectedRow
+
+CLEANER_VERSION = 1
+"""Raise it when the same files would be cleaned into other rows."""
+LANGUAGE_TAG = re.compile(r"([A-Za-z]{2})(?:[-_].*)?")
+MESSAGES = pl.Schema(
+    {column.name: column.dtype for column in FEEDBACK.columns}
+    | {"delivery": pl.String, "member": pl.String, "record": pl.Int64}
+)
+
+
+def clean_feedback(settings: FeedbackSourceSettings, home: Home) -> CleanReport:
+    """Read all landed files of a source into `home.feedback_file`, if any file or rule is new.
+
+    A message that comes again, by its id, is kept as the newest delivery has it; earlier ones go to
+    `home.feedback_duplicates_file`. Text, title and all fields the configuration does not name are
+    redacted, also in `raw`; an e-mail column is kept as a hash only. Landed files stay as received.
+
+    Raises:
+        InboxError: a landed file cannot be read with the present settings.
+        LockHeldError: another process cleans this source for more than ten minutes.
+    """
+    with exclusive(home, f"clean-{settings.name}"):
+        for folder in (home.cleaned(settings.name), home.quarantine(settings.name)):
+            remove_leftovers(folder)
+        manifests = sorted(
+            deliveries(home, settings.name), key=lambda manifest: (manifest.fetched_at, manifest.delivery)
+        )
+        remove_vanished(settings.name, home, {manifest.delivery for manifest in manifests})
+        state_path = home.cleaned(settings.name) / "_state.json"
+        state = fingerprint(settings, manifests)
+        summaries = [read_summary(home, settings.name, manifest.delivery) for manifest in manifests]
+        present = home.feedback_file(settings.name).exists() or not manifests
+        known = state_path.exists() and json.loads(state_path.read_bytes()) == state
+        if known and present and all(summaries):
+            return report(settings, home, [summary for summary in summaries if summary], (), {})
+        before = per_day(home.feedback_file(settings.name))
+        state_path.unlink(missing_ok=True)
+        summaries, messages = read_all(settings, home, manifests)
+        kept, duplicates = deduplicated(messages)
+        replace(home.feedback_file(settings.name), kept if manifests else None)
+        replace(home.feedback_duplicates_file(settings.name), duplicates if duplicates.height else None)
+        write_text(state_path, json.dumps(state) + "\n")
+        after = per_day(home.feedback_file(settings.name))
+    changed = {
+        day: (before.get(day, 0), after.get(day, 0))
+        for day in sorted(before.keys() | after.keys())
+        if before.get(day, 0) != after.get(day, 0)
+    }
+    parsed = tuple(manifest.delivery for manifest in manifests)
+    return report(settings, home, [summary for summary in summaries if summary], parsed, changed)
+
+
+def fingerprint(settings: FeedbackSourceSettings, manifests: Iterable[Manifest]) -> str:
+    parts = [CLEANER_VERSION, settings.name, settings.cleaning_fingerprint()]
+    parts += [(manifest.ingest_run, manifest.sha256) for manifest in manifests]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
+
+
+def remove_vanished(source: str, home: Home, names: set[str]) -> None:
+    for folder in (home.cleaned(source), home.quarantine(source)):
+        for path in folder.glob("*.*") if folder.is_dir() else ():
+            if not path.name.startswith(("_", ".")) and path.stem not in names:
+                DeliveryFiles.of(home, source, path.stem).remove()
+
+
+def read_all(
+    settings: FeedbackSourceSettings, home: Home, manifests: list[Manifest]
+) -> tuple[list[ParsedDelivery | None], pl.DataFrame]:
+    """Read every delivery; write its quarantine and summary. Messages in order of delivery and record."""
+    summaries: list[ParsedDelivery | None] = []
+    messages: list[dict[str, Any]] = []
+    for manifest in manifests:
+        files = DeliveryFiles.of(home, settings.name, manifest.delivery)
+        rows_by_day: Counter[date] = Counter()
+        rejected: list[tuple[Any, ...]] = []
+        for landed in manifest.files:
+            path = home.delivery(settings.name, manifest.delivery) / landed.name
+            rows, refused = settings.read(path)
+            messages += [message(settings, manifest, landed.name, row) for row in rows]
+            rows_by_day.update(row.ts.date() for row in rows)
+            rejected += [quarantined(settings.name, manifest.delivery, landed.name, row) for row in refused]
+        if rejected:
+            frame = pl.DataFrame(rejected, schema=QUARANTINE.schema, orient="row")
+            write_parquet(files.quarantine, QUARANTINE.conform(frame))
+        else:
+            files.quarantine.unlink(missing_ok=True)
+        records = {day.isoformat(): count for day, count in sorted(rows_by_day.items())}
+        summary = ParsedDelivery(
+            delivery=manifest.delivery,
+            ingest_run=manifest.ingest_run,
+            fingerprint=fingerprint(settings, [manifest]),
+            rows={},
+            records=records | ({UNKNOWN_DAY: len(rejected)} if rejected else {}),
+            rejected=len(rejected),
+            identity_verbs=0,
+        )
+        write_text(files.summary, summary.model_dump_json(indent=1) + "\n")
+        summaries.append(summary)
+    return summaries, pl.DataFrame(messages, schema=MESSAGES)
+
+
+def message(
+    settings: FeedbackSourceSettings, manifest: Manifest, member: str, row: FeedbackRow
+) -> dict[str, Any]:
+    """One row of `MESSAGES`, redacted."""
+    said = "\n\n".join(redact(part) for part in (row.title, row.text) if part)
+    satisfaction = None
+    if row.rating is not None and row.rating_min is not None and row.rating_max is not None:
+        satisfaction = (row.rating - row.rating_min) / (row.rating_max - row.rating_min)
+    return {
+        "feedback_id": f"{settings.name}:{row.id}",
+        "source": settings.name,
+        "ts": row.ts,
+        "user_id": row.user_id,
+        "email_hash": email_hash(row.email) if row.email else None,
+        "rating": row.rating,
+        "rating_min": row.rating_min,
+        "rating_max": row.rating_max,
+        "satisfaction": satisfaction,
+        "text": said or None,
+        "language": language_of(row.language),
+        "app_version": row.app_version,
+        "url": redact(row.url) if row.url else None,
+        "raw": redacted_raw(row),
+        "ingest_run": manifest.ingest_run,
+        "delivery": manifest.delivery,
+        "member": member,
+        "record": row.record,
+    }
+
+
+def redacted_raw(row: FeedbackRow) -> str:
+    """Every field as JSON. Ids and times stay as they are; e-mail columns and free text do not."""
+    kept = {
+        name: value
+        if name in row.plain_fields
+        else ("[email]" if value else value)
+        if name in row.private_fields
+        else redact(value)
+        for name, value in row.raw.items()
+    }
+    return json.dumps(kept, ensure_ascii=False, sort_keys=True)
+
+
+def language_of(text: str | None) -> str | None:
+    """`en` of `en-US`; names of languages in lower case."""
+    tag = LANGUAGE_TAG.fullmatch(text) if text else None
+    return tag[1].lower() if tag else (text.lower() if text else None)
+
+
+def quarantined(source: str, delivery: str, member: str, row: RejectedRow) -> tuple[Any, ...]:
+    return (source, delivery, member, row.record, None, row.reason, row.detail, row.raw)
+
+
+def deduplicated(messages: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Messages to keep, the newest of each id, and the others (columns of `DUPLICATES`)."""
+    newest = pl.col("feedback_id").is_last_distinct()
+    kept = messages.filter(newest).select(FEEDBACK.names)
+    duplicates = messages.filter(~newest).select(
+        pl.col("feedback_id").alias("event_id"),
+        "source",
+        pl.col("ts").dt.date().alias("day"),
+        "delivery",
+        "member",
+        "record",
+        "ingest_run",
+        pl.lit(SAME_KEY).alias("reason"),
+    )
+    return FEEDBACK.conform(kept), DUPLICATES.conform(duplicates)
+
+
+def replace(path: Path, frame: pl.DataFrame | None) -> None:
+    if frame is None:
+        path.unlink(missing_ok=True)
+        return
+    content = io.BytesIO()
+    frame.write_parquet(content, compression="zstd", statistics=True)
+    write_bytes(path, content.getvalue())
+
+
+def per_day(path: Path) -> dict[date, int]:
+    if not path.exists():
+        return {}
+    days = pl.read_parquet(path, columns=["ts"])["ts"].dt.date().value_counts()
+    return dict(days.iter_rows())
+
+
+def report(
+    settings: FeedbackSourceSettings,
+    home: Home,
+    summaries: list[ParsedDelivery],
+    parsed: tuple[str, ...],
+    changed: dict[date, tuple[int, int]],
+) -> CleanReport:
+    def rows(path: Path) -> int:
+        return int(pl.scan_parquet(path).select(pl.len()).collect().item()) if path.exists() else 0
+
+    return CleanReport(
+        source=settings.name,
+        deliveries=len(summaries),
+        parsed=parsed,
+        records=sum(sum(summary.records.values()) for summary in summaries),
+        canonical=rows(home.feedback_file(settings.name)),
+        duplicates=rows(home.feedback_duplicates_file(settings.name)),
+        quarantined=sum(summary.rejected for summary in summaries),
+        days=changed,
+    )

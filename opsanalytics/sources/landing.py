@@ -1,0 +1,317 @@
+"""Landing: an answer streams to disk as received, is proven complete, and only then counts.
+
+Order of a commit: data file (named by its content), manifest, removal of what the manifest does not
+name. Killed anywhere, the delivery is either the old one or the new one.
+"""
+
+import gzip
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import IO, Literal
+
+from opsanalytics.lake.manifests import MANIFEST, LandedFile, Manifest, read_manifest, write_manifest
+from opsanalytics.lake.paths import Home
+
+EARLY_END = b"terminated early"
+READ_BYTES = 1024 * 1024
+
+
+class IncompleteBodyError(ValueError):
+    """The body is not a whole export."""
+
+
+class EarlyEndError(IncompleteBodyError):
+    """The vendor itself says that it gave up: a smaller window may help."""
+
+
+class DoubtfulBodyError(IncompleteBodyError):
+    """Nothing proves that the body is whole, nothing proves the contrary: ask again and compare."""
+
+    def __init__(self, message: str, content_sha256: str) -> None:
+        super().__init__(message)
+        self.content_sha256 = content_sha256
+
+
+@dataclass(frozen=True)
+class Received:
+    """A complete body in a temporary file."""
+
+    path: Path
+    suffix: str
+    bytes: int
+    wire_sha256: str
+    content_sha256: str
+    records: int
+
+
+class LineCounter:
+    """Follows decoded JSON lines: how many, their hash, and how they end."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._ended = 0
+        self._tail = b""
+        self._last = b""
+
+    def feed(self, content: bytes) -> None:
+        self._digest.update(content)
+        lines = content.split(b"\n")
+        lines[0] = self._tail + lines[0]
+        self._tail = lines.pop()
+        filled = [line for line in lines if line.strip()]
+        if filled:
+            self._ended += len(filled)
+            self._last = filled[-1]
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    @property
+    def records(self) -> int:
+        """Lines that are not blank, the last one also without an end."""
+        return self._ended + bool(self._tail.strip())
+
+    def check_end(self) -> None:
+        """Raises `IncompleteBodyError` unless the content is empty or whole lines ending in JSON."""
+        last = self._tail if self._tail.strip() else self._last
+        if EARLY_END in last.lower() and not is_record(last):
+            raise EarlyEndError("the export says 'terminated early'")
+        if self._tail.strip():
+            raise IncompleteBodyError("the last line has no end: the body was cut")
+        if last and not is_record(last):
+            raise DoubtfulBodyError(f"the last line is not a JSON record: {last[:80]!r}", self.sha256)
+
+
+def is_record(line: bytes) -> bool:
+    """Whether a line is a JSON object that names an event."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(record, dict) and "event" in record
+
+
+@contextmanager
+def temporary_file(home: Home, source: str) -> Iterator[tuple[IO[bytes], Path]]:
+    """A file beside the deliveries of `source` that counts for nothing until it is committed."""
+    folder = home.landing / source
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".receiving.", suffix=".tmp", dir=folder)
+    path = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            path.chmod(0o644)
+            yield file, path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def receive(
+    chunks: Iterable[bytes],
+    file: IO[bytes],
+    path: Path,
+    *,
+    body: Literal["jsonl", "zip"],
+    gzipped: bool,
+    expected_bytes: int | None,
+    framed: bool,
+    believed: str | None,
+    progress: Callable[[int], None],
+) -> Received:
+    """Write `chunks` to `file` unchanged and prove that they are a whole export.
+
+    Args:
+        gzipped: the bytes are gzip (Content-Encoding); they stay so on disk.
+        expected_bytes: announced length of the bytes as sent, if it was announced.
+        framed: the transfer itself shows its end (chunked). A body that is neither announced, nor
+            framed, nor compressed may have been cut between two lines without a trace.
+        believed: hash of the content of an earlier doubtful answer to the same request; when the
+            same content comes again it is taken for what the vendor has.
+        progress: told the bytes so far.
+
+    Raises:
+        IncompleteBodyError: cut, ended early by the vendor, or not what it claims to be.
+        DoubtfulBodyError: nothing shows where it ends, or its last line is broken.
+    """
+    wire = hashlib.sha256()
+    lines = LineCounter()
+    decoder = GzipStream() if gzipped else None
+    total = 0
+    for chunk in chunks:
+        file.write(chunk)
+        wire.update(chunk)
+        total += len(chunk)
+        if body == "jsonl":
+            lines.feed(decoder.feed(chunk) if decoder else chunk)
+        progress(total)
+    file.flush()
+    os.fsync(file.fileno())
+    if expected_bytes is not None and total != expected_bytes:
+        raise IncompleteBodyError(f"{total} of {expected_bytes} announced bytes came")
+    if body == "zip":
+        content_sha256, records = check_zip(path)
+        return Received(path, ".zip", total, wire.hexdigest(), content_sha256, records)
+    if decoder is not None and total:
+        decoder.finish()
+    proven = expected_bytes is not None or framed or (gzipped and total > 0)
+    if lines.sha256 != believed:
+        lines.check_end()
+        if not proven:
+            raise DoubtfulBodyError("nothing shows where the body ends", lines.sha256)
+    suffix = ".jsonl.gz" if gzipped else ".jsonl"
+    return Received(path, suffix, total, wire.hexdigest(), lines.sha256, lines.records)
+
+
+class GzipStream:
+    """Decodes gzip as it arrives, any number of members."""
+
+    def __init__(self) -> None:
+        self._decoder = zlib.decompressobj(wbits=31)
+        self._inside = False
+
+    def feed(self, chunk: bytes) -> bytes:
+        decoded = []
+        try:
+            while chunk:
+                self._inside = True
+                decoded.append(self._decoder.decompress(chunk))
+                chunk = self._decoder.unused_data
+                if self._decoder.eof:
+                    self._decoder = zlib.decompressobj(wbits=31)
+                    self._inside = False
+        except zlib.error as error:
+            raise IncompleteBodyError(f"the gzip stream is damaged: {error}") from error
+        return b"".join(decoded)
+
+    def finish(self) -> None:
+        if self._inside:
+            raise IncompleteBodyError("the gzip stream ends before its end: the body was cut")
+
+
+def check_zip(path: Path) -> tuple[str, int]:
+    """Run every member of an Amplitude export to its end. Returns content hash and lines."""
+    content = hashlib.sha256()
+    records = 0
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in sorted(event_members(archive)):
+                counter = LineCounter()
+                with archive.open(name) as member, gzip.open(member) as decoded:
+                    while block := decoded.read(READ_BYTES):
+                        counter.feed(block)
+                content.update(f"{name}\0{counter.sha256}\n".encode())
+                records += counter.records
+    except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise IncompleteBodyError(f"the archive is damaged or cut: {error}") from error
+    return content.hexdigest(), records
+
+
+def event_members(archive: zipfile.ZipFile) -> list[str]:
+    """Names of the members that hold events; folders and `*_complete` markers do not."""
+    return [name for name in archive.namelist() if name.endswith(".json.gz")]
+
+
+def commit(
+    home: Home,
+    *,
+    source: str,
+    kind: str,
+    delivery: str,
+    first_day: date | None,
+    last_day: date | None,
+    covers: tuple[datetime, datetime] | None,
+    request: dict[str, str],
+    status: int | None,
+    attempts: int,
+    fetched_at: datetime,
+    received: Received | None,
+    file_name: str = "events",
+) -> tuple[Manifest, bool]:
+    """Make a received body (None: an empty answer) the current content of `delivery`.
+
+    Content that is already there keeps its data file, byte for byte; only the manifest is renewed.
+    The caller holds the source's lock. Returns the manifest and whether the content changed.
+    """
+    folder = home.delivery(source, delivery)
+    folder.mkdir(parents=True, exist_ok=True)
+    before = current(home, source, delivery)
+    content_sha256 = received.content_sha256 if received else hashlib.sha256().hexdigest()
+    if before is not None and before.sha256 == content_sha256 and intact(folder, before):
+        files = before.files
+    elif received is None:
+        files = ()
+    else:
+        name = f"{file_name}-{received.content_sha256[:12]}{received.suffix}"
+        files = (
+            LandedFile(
+                name=name, bytes=received.bytes, sha256=received.wire_sha256, records=received.records
+            ),
+        )
+        received.path.replace(folder / name)
+    manifest = Manifest(
+        source=source,
+        kind=kind,
+        delivery=delivery,
+        first_day=first_day,
+        last_day=last_day,
+        covers_from=covers[0] if covers else None,
+        covers_until=covers[1] if covers else None,
+        request=request,
+        status=status,
+        attempts=attempts,
+        fetched_at=fetched_at,
+        files=files,
+        sha256=content_sha256,
+    )
+    write_manifest(home, manifest)
+    remove_unnamed(folder, manifest)
+    return manifest, before is None or before.sha256 != manifest.sha256
+
+
+def current(home: Home, source: str, delivery: str) -> Manifest | None:
+    """The committed manifest of a delivery, if there is one."""
+    path = home.delivery(source, delivery) / MANIFEST
+    return read_manifest(path) if path.exists() else None
+
+
+def intact(folder: Path, manifest: Manifest) -> bool:
+    """Whether the data files a manifest names are there with their size."""
+    return all(
+        (folder / file.name).is_file() and (folder / file.name).stat().st_size == file.bytes
+        for file in manifest.files
+    )
+
+
+def remove_unnamed(folder: Path, manifest: Manifest) -> None:
+    """Remove files of earlier or killed commits from a delivery."""
+    named = {file.name for file in manifest.files} | {MANIFEST}
+    for path in folder.iterdir():
+        if path.name not in named:
+            path.unlink(missing_ok=True)
+
+
+def sweep(home: Home, source: str) -> None:
+    """Remove what killed processes left in the landing area of `source`. Hold its lock."""
+    folder = home.landing / source
+    if not folder.is_dir():
+        return
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+    for delivery in folder.iterdir():
+        manifest = current(home, source, delivery.name) if delivery.is_dir() else None
+        if manifest is not None:
+            remove_unnamed(delivery, manifest)
+        elif delivery.is_dir():
+            for path in delivery.iterdir():
+                path.unlink(missing_ok=True)
+            delivery.rmdir()

@@ -1,0 +1,152 @@
+"""The contract with Mixpanel's raw export endpoint.
+
+Source: Mixpanel's OpenAPI description of the export API, its page on rate limits, and what its
+users found: an export that was given up ends in "terminated early" under status 200.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, field_validator
+
+from opsanalytics.sources.base import (
+    Answer,
+    Deduplication,
+    EventSourceSettings,
+    Line,
+    ParsedLines,
+    Request,
+    Verdict,
+)
+from opsanalytics.sources.limiter import Limit
+from opsanalytics.sources.mixpanel.rows import IDENTITY_VERBS, parse_lines
+from opsanalytics.sources.windows import DAY, Window, midnight
+
+HOSTS = {
+    "us": "https://data.mixpanel.com",
+    "eu": "https://data-eu.mixpanel.com",
+    "in": "https://data-in.mixpanel.com",
+}
+EXPORT_LAG = timedelta(hours=1)
+"""Events that Mixpanel has just received can be missing from an export for about 45 minutes."""
+
+
+class MixpanelSettings(EventSourceSettings):
+    """One Mixpanel project, read with a service account."""
+
+    kind: Literal["mixpanel"] = "mixpanel"
+    unit: ClassVar[timedelta] = DAY
+    body: ClassVar[Literal["jsonl", "zip"]] = "jsonl"
+    deduplication: ClassVar[Deduplication] = Deduplication(newest_delivery_wins=True)
+    identity_verbs: ClassVar[frozenset[str]] = IDENTITY_VERBS
+
+    project_id: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
+    username_env: str = "MIXPANEL_USERNAME"
+    """Environment variable with the service account's user name."""
+    secret_env: str = "MIXPANEL_SECRET"  # noqa: S105 - the name of a variable
+    """Environment variable with the service account's secret."""
+    region: Literal["us", "eu", "in"] = "us"
+    base_url: str | None = Field(default=None, pattern=r"^https?://[^\s?#]+$")
+    project_timezone: str = "UTC"
+    """The project's zone if it was created before 2023 (its export is then in local time), else UTC."""
+    lookback_days: int = Field(default=5, ge=0)
+    """Days that are fetched again because late events may still arrive."""
+    requests_per_hour: int = Field(default=60, ge=1)
+    requests_per_second: int = Field(default=3, ge=1)
+
+    @field_validator("project_id", mode="before")
+    @classmethod
+    def _project_id_as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("project_timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is not a time zone; write an IANA name such as 'Europe/Berlin'")
+        return value
+
+    @property
+    def host(self) -> str:
+        return (self.base_url or HOSTS[self.region]).rstrip("/")
+
+    @property
+    def project_key(self) -> str:
+        return f"{urlsplit(self.host).netloc}/{self.project_id}"
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        return (Limit(self.requests_per_second, 1.0), Limit(self.requests_per_hour, 3_600.0))
+
+    @property
+    def vendor_zone(self) -> ZoneInfo:
+        return ZoneInfo(self.project_timezone)
+
+    def cleaning_fingerprint(self) -> dict[str, Any]:
+        return {**super().cleaning_fingerprint(), "project_timezone": self.project_timezone}
+
+    def request(self, window: Window, environ: Mapping[str, str]) -> Request:
+        return Request(
+            url=f"{self.host}/api/2.0/export",
+            params={
+                "project_id": self.project_id,
+                "from_date": window.first_day.isoformat(),
+                "to_date": window.last_day.isoformat(),  # inclusive
+                "time_in_ms": "true",
+            },
+            auth=(self.secret(environ, "username_env"), self.secret(environ, "secret_env")),
+        )
+
+    def verdict(self, answer: Answer, window: Window) -> Verdict:
+        text = answer.text.lower()
+        if answer.status == 429:
+            return "wait"
+        if answer.status in (401, 403) or (answer.status == 400 and "authenticate" in text):
+            return "credentials"
+        if answer.status in (413, 504) or (answer.status == 400 and "too large" in text):
+            if window.length > self.unit:
+                return "smaller"
+            return "retry" if answer.status == 504 else "refused"
+        return "retry" if answer.status >= 500 or answer.status == 408 else "refused"
+
+    def advice(self, answer: Answer) -> str:
+        text = answer.text.lower()
+        if answer.status == 401 or "authenticate" in text:
+            return (
+                f"Check {self.username_env} and {self.secret_env}: they must be a service account's "
+                f"user name and secret, and the account must be a member of project {self.project_id}."
+            )
+        if answer.status == 402:
+            return "The project's Mixpanel plan does not include API exports; ask its owner."
+        if answer.status == 403:
+            return (
+                f"The service account may not read project {self.project_id}, or the project lives in "
+                f"another region than region = '{self.region}' (us, eu or in)."
+            )
+        if "later than today" in text:
+            return (
+                f"It is still an earlier day in the project's own zone: project_timezone = "
+                f"'{self.project_timezone}' does not match the project settings in Mixpanel."
+            )
+        if 300 <= answer.status < 400 or answer.status == 404:
+            return f"{self.host} is not an export host; check region and base_url."
+        return f"Check project_id ({self.project_id}) and the settings of this source."
+
+    def available_until(self, now: datetime) -> datetime:
+        """Through the current day: the vendor refuses days that have not begun in its zone."""
+        return midnight(self.to_wall(now).date()) + DAY
+
+    def certain_until(self, now: datetime) -> datetime:
+        return midnight(self.to_wall(now).date())
+
+    def complete_until(self, fetched_at: datetime) -> datetime:
+        return self.to_wall(fetched_at - EXPORT_LAG)
+
+    def settled_until(self, fetched_at: datetime) -> datetime:
+        return midnight(self.to_wall(fetched_at).date()) - timedelta(days=self.lookback_days)
+
+    def parse(self, lines: Sequence[Line]) -> ParsedLines:
+        return parse_lines(self.name, self.vendor_zone, lines)
