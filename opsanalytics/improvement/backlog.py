@@ -137,8 +137,8 @@ def _voice_confidence(item: dict[str, Any], as_of: datetime) -> tuple[float, str
         * (STALE if stale else 1.0)
         * _quality(item)
     )
-    ratings = f"{item['rated']} ratings" if rated else "unrated"
-    return round(confidence, 4), f"{authors} authors; {ratings}; {item['caveat']}"
+    ratings = f"; {item['rated']} ratings" if rated else ""
+    return round(confidence, 4), f"{authors} authors{ratings}; {item['caveat']}"
 
 
 def _quality(item: dict[str, Any]) -> float:

@@ -11,7 +11,7 @@ from opsanalytics.behavior.statistics import benjamini_hochberg
 from opsanalytics.improvement.comparison import Comparison, compare
 from opsanalytics.improvement.population import Population, first_met, weeks_between
 from opsanalytics.improvement.settings import PainPointSettings
-from opsanalytics.improvement.signals import OUTCOMES, SYMPTOMS
+from opsanalytics.improvement.signals import OTHER, OUTCOMES, SYMPTOMS
 
 FEWEST = 5
 """With fewer affected persons a candidate is not even watched."""
@@ -96,7 +96,7 @@ def find_candidates(
     symptom = pl.col("signal").is_in(list(SYMPTOMS)) & ~(
         (pl.col("signal") == "repeated_attempt") & ~pl.col("place").is_in(list(labels))
     )
-    usable = exposures.filter(~symptom & ~pl.col("signal").is_in(list(OUTCOMES)))
+    usable = exposures.filter(~symptom & ~pl.col("signal").is_in(list(OUTCOMES)) & (pl.col("place") != OTHER))
     everything = [
         _candidate(population, str(signal), str(place), rows, settings, as_of)
         for population in steps

@@ -11,6 +11,7 @@ from opsanalytics.behavior.statistics import wilson
 from opsanalytics.improvement.settings import FrictionSettings
 from opsanalytics.improvement.signals import (
     EXPOSURES,
+    OTHER,
     Detection,
     back_and_forth,
     dead_ends,
@@ -21,8 +22,6 @@ from opsanalytics.improvement.signals import (
     slow_loads,
 )
 from opsanalytics.improvement.tables import FRICTION
-
-OTHER = "(other)"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Pain points: a place where people get stuck, or a theme they complain of, as one item with its evidence."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -65,8 +65,9 @@ def find_pain_points(
     links = link_themes(candidates, unhappy, themes.assignments)
     said = {row["theme_id"]: row for row in themes.themes.iter_rows(named=True)}
     seen = _seen(friction.exposures)
+    names = frozenset(friction.events["event"].unique().to_list())
     rows = [
-        _row(candidate, links.get(candidate.anchor, []), said, seen[candidate.signal, candidate.place])
+        _row(candidate, links.get(candidate.anchor, []), said, seen[candidate.signal, candidate.place], names)
         for candidate in candidates
     ]
     spoken_for = [link.theme_id for linked in links.values() for link in linked]
@@ -105,6 +106,7 @@ def _row(
     links: list[Link],
     said: dict[str, dict[str, Any]],
     seen: dict[str, Any],
+    events: Collection[str],
 ) -> dict[str, Any]:
     found = candidate.comparison
     name = item_id(candidate.anchor)
@@ -118,7 +120,7 @@ def _row(
         "item_id": name,
         "lane": "behaviour",
         "status": candidate.status,
-        "title": behaviour_title(candidate),
+        "title": behaviour_title(candidate, events),
         "funnel": candidate.population.funnel.name,
         "step": candidate.population.step,
         "signal": candidate.signal,

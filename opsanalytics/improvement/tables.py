@@ -50,7 +50,7 @@ PAIN_POINTS = Table(
         Column("signal", pl.String, "Friction signal."),
         Column("place", pl.String, "Event, page or error."),
         Column("theme_id", pl.String, "Feedback theme that most speaks of it."),
-        Column("theme_ids", pl.List(pl.String), "All feedback themes that do, the strongest first.", True),
+        Column("theme_ids", pl.List(pl.String), "All feedback themes that do, the strongest first."),
         Column("theme_link", pl.String, "Why the theme is thought to speak of it, with n."),
         Column(
             "theme_link_by",

@@ -1,5 +1,7 @@
 """One line that says what is wrong, for people."""
 
+from collections.abc import Collection
+
 import polars as pl
 
 from opsanalytics.improvement.candidates import Candidate
@@ -10,12 +12,17 @@ SPREAD = 0.75
 """An item is a platform's own if nearly all affected persons are on it, and not nearly everybody is."""
 
 
-def behaviour_title(candidate: Candidate) -> str:
-    """Such as "Error BANK_TIMEOUT on /connect-bank after “sign up” (Android)"."""
+def behaviour_title(candidate: Candidate, events: Collection[str]) -> str:
+    """Such as "Error BANK_TIMEOUT on /connect-bank after “sign up” (Android)".
+
+    `events` are the names of events: an error without a code goes by the name of its event.
+    """
     step = f"“{_plain(candidate.population.label)}”"
     place = candidate.place
     if candidate.signal == "error":
-        what = f"Error {place} after {step}"
+        code, on, page = place.partition(" on ")
+        name = f"“{_plain(code)}”" if code in events else f"Error {code}"
+        what = f"{name}{on}{page} after {step}"
     elif candidate.signal == "slow_load":
         what = f"Slow loading of {place} after {step}"
     elif candidate.signal == "empty_search":

@@ -55,7 +55,8 @@ def voice_rows(
             continue
         caveats = ["no behaviour shows it: not valued in conversions"]
         if not rated:
-            caveats.append(f"{theme['rated']} ratings: whether people are unhappy is not known")
+            ratings = f"only {theme['rated']} rated it" if theme["rated"] else "nobody rated it"
+            caveats.append(f"{ratings}: whether people are unhappy is not known")
         if theme["last_seen"] < as_of - SILENT:
             caveats.append("nobody has written of it in the last eight weeks")
         low, _ = wilson([theme["negative"]], [max(1, theme["rated"])])

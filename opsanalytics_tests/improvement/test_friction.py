@@ -7,8 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from opsanalytics.behavior.spec import Funnel
-from opsanalytics.improvement.friction import OTHER, Friction, find_friction
+from opsanalytics.improvement.friction import Friction, find_friction
 from opsanalytics.improvement.settings import FrictionSettings
+from opsanalytics.improvement.signals import OTHER
 from opsanalytics.improvement.tables import FRICTION
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)

@@ -167,5 +167,12 @@ def test_without_configured_signals_only_voice_is_left(world: World) -> None:
     assert set(found.pain_points["lane"]) == {"voice"}
 
 
+def test_rare_places_together_are_no_pain_point(world: World) -> None:
+    few = FrictionSettings(error_events=("error_shown",), max_places=1)
+    _, found = analyse(world.events, world.feedback, friction=few)
+    assert "(other)" in found.friction["place"].to_list()
+    assert "(other)" not in found.pain_points["place"].to_list()
+
+
 def test_ids_are_made_of_the_anchor_alone(found: Improvement) -> None:
     assert item(found, "CRASH")["item_id"] == item_id("v1|onboarding|1|error|CRASH on /connect-bank")
