@@ -119,7 +119,7 @@ def ingestion_ledger(settings: Settings) -> dg.AssetsDefinition:
     @dg.asset(
         key=keys.LEDGER,
         deps=[keys.EVENTS, keys.FEEDBACK],
-        group_name=keys.EVENTS_GROUP,
+        group_name=keys.BOOKS,
         kinds={"polars", "parquet"},
         owners=list(settings.project.owners),
         check_specs=[
