@@ -36,7 +36,7 @@ class SharedLimiter:
         """`project` may be a secret-like key: only its hash is stored."""
         digest = hashlib.sha256(project.encode()).hexdigest()[:12]
         self.name = f"{vendor}_{digest}"
-        self._rates = [Rate(limit.requests, padded_milliseconds(limit.seconds)) for limit in limits]
+        self._rates = binding_rates(limits)
         self._home = home
 
     def acquire(self, waiting: Callable[[float], None] | None = None) -> None:
@@ -72,6 +72,18 @@ class SharedLimiter:
                 return max(float(bucket.waiting(item)), 1.0) / 1_000  # type: ignore[arg-type]
             finally:
                 connection.close()
+
+
+def binding_rates(limits: Sequence[Limit]) -> list[Rate]:
+    """The limits by ascending window, without those that another one implies."""
+    binding: list[Rate] = []
+    for limit in sorted(limits, key=lambda limit: limit.seconds):
+        rate = Rate(limit.requests, padded_milliseconds(limit.seconds))
+        while binding and binding[-1].limit >= rate.limit:
+            binding.pop()
+        if not binding or binding[-1].limit * rate.interval > rate.limit * binding[-1].interval:
+            binding.append(rate)
+    return binding
 
 
 def padded_milliseconds(seconds: float) -> int:
