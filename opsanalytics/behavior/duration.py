@@ -7,13 +7,15 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer
 
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+LONGEST = timedelta(days=36_525)
+"""A hundred years: longer than any data, short enough for arithmetic in 64-bit microseconds."""
 
 
 def parse_duration(value: Any) -> timedelta:
     """Read `30m`, `24h`, `7d`, `2w` (or a timedelta). A day is 24 hours, whatever the calendar says.
 
     Raises:
-        ValueError: anything else, zero or negative.
+        ValueError: anything else, zero or negative, parts of a second, more than a hundred years.
     """
     if isinstance(value, timedelta):
         length = value
@@ -21,9 +23,14 @@ def parse_duration(value: Any) -> timedelta:
         match = re.fullmatch(r"(\d+)\s*([smhdw])", value.strip()) if isinstance(value, str) else None
         if match is None:
             raise ValueError(f"{value!r} is not a length of time; write a number and s, m, h, d or w: '7d'")
-        length = timedelta(seconds=int(match[1]) * UNITS[match[2]])
+        seconds = int(match[1]) * UNITS[match[2]]
+        length = timedelta(seconds=min(seconds, 2 * int(LONGEST.total_seconds())))
     if length <= timedelta(0):
         raise ValueError(f"{value!r} must be longer than zero")
+    if length > LONGEST:
+        raise ValueError(f"{value!r} is longer than a hundred years ({LONGEST.days}d)")
+    if length % timedelta(seconds=1):
+        raise ValueError(f"{value!r} is not a whole number of seconds")
     return length
 
 

@@ -6,8 +6,9 @@ hashed to an id that every number computed from them carries.
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -23,21 +24,27 @@ class Definition(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    labels: ClassVar[Any] = {"name": True, "title": True}
+    """What is only shown to people, in the form of pydantic's `exclude`."""
+
     @property
     def definition_id(self) -> str:
         """First 12 hex digits of the SHA-256 of everything that can change a number.
 
-        Name and title do not: two funnels with equal rules have equal ids.
+        Names and titles do not: two funnels with equal rules have equal ids.
         """
-        rules = self.model_dump(mode="json", exclude={"name", "title"})
+        rules = self.model_dump(mode="json", exclude=self.labels)
         text = json.dumps(rules, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(f"{type(self).__name__}:{text}".encode()).hexdigest()[:12]
 
 
 class Filter(Definition):
-    """One condition on an event: a canonical column (`platform`, `url`, ...) or a property.
+    """One condition on an event: a column (`platform`, `url`, ...) or else a key of `properties`.
 
-    A missing value fails every operator except `not_set` and `ne`.
+    `eq`, `ne` and `in` compare as text if `value` is text, as numbers if it is a number ("5" equals 5),
+    and with `true` or `false` if it is a boolean. `contains` looks for a piece of text, upper and lower
+    case distinct. `gt`, `ge`, `lt`, `le` compare numbers. A missing value, a JSON null among them, fails
+    every operator except `not_set` and `ne`; so does text that is no number where numbers are compared.
     """
 
     property: str = Field(min_length=1)
@@ -54,6 +61,13 @@ class Filter(Definition):
                 raise ValueError("op 'in' takes a list of values")
         elif self.value is None or isinstance(self.value, tuple):
             raise ValueError(f"op {self.op!r} takes one value")
+        elif self.op == "contains":
+            if not isinstance(self.value, str) or not self.value:
+                raise ValueError(f"op 'contains' takes a piece of text, not {self.value!r}")
+        elif self.op in ("gt", "ge", "lt", "le") and (
+            isinstance(self.value, (bool, str)) or not math.isfinite(self.value)
+        ):
+            raise ValueError(f"op {self.op!r} compares numbers; {self.value!r} is not one")
         return self
 
 
@@ -87,6 +101,9 @@ def _step(value: Any) -> Any:
 
 
 StepField = Annotated[Step, BeforeValidator(_step)]
+SourceName = Annotated[str, Field(min_length=1)]
+Sources = Annotated[tuple[SourceName, ...], Field(min_length=1)] | None
+"""Sources whose events count; all if not given."""
 
 
 class Funnel(Definition):
@@ -101,9 +118,11 @@ class Funnel(Definition):
     name: str = Field(min_length=1, pattern=r"^[a-z][a-z0-9_]*$")
     title: str | None = None
     steps: Annotated[tuple[StepField, ...], Field(min_length=2, max_length=20)]
+    """Two neighbouring steps may be equal: the second then needs a second event."""
     window: Duration
-    sources: tuple[str, ...] | None = None
-    """Sources whose events count; all if not given."""
+    sources: Sources = None
+
+    labels: ClassVar[Any] = {"name": True, "title": True, "steps": {"__all__": {"name"}}}
 
     @property
     def label(self) -> str:
@@ -114,9 +133,10 @@ class Retention(Definition):
     """Of the persons with a `start` event in a period, how many have a `returning` event k periods later.
 
     Calendar periods of the reporting time zone; a person belongs to the period of the first start
-    event ever (`cohort = "first"`) or to every period with one (`recurring`). Period 0 counts return
-    events after the start event; it is not forced to 100 %. A cell is complete when its period has
-    ended for the whole cohort; the pooled curve uses complete cells only.
+    event ever (`cohort = "first"`) or to every period with one (`recurring`). Period 0 is the cohort's
+    own period: it counts return events with a later time stamp than the period's first start event, so
+    an event never is its own return, and it is not forced to 100 %. A cell is complete when its period
+    has ended for the whole cohort; the pooled curve uses complete cells only.
     """
 
     name: str = Field(min_length=1, pattern=r"^[a-z][a-z0-9_]*$")
@@ -126,8 +146,16 @@ class Retention(Definition):
     """Any of these events is a return."""
     period: Period = "week"
     periods: int = Field(default=8, ge=1, le=60)
+    """Periods followed after the cohort's own: 8 gives the periods 0 to 8."""
     cohort: Literal["first", "recurring"] = "first"
-    sources: tuple[str, ...] | None = None
+    sources: Sources = None
+
+    labels: ClassVar[Any] = {
+        "name": True,
+        "title": True,
+        "start": {"name"},
+        "returning": {"__all__": {"name"}},
+    }
 
     @model_validator(mode="before")
     @classmethod

@@ -95,7 +95,11 @@ FUNNEL_BREAKDOWN = Table(
         Column("rate", pl.Float64, "persons / entered."),
         Column("rate_low", pl.Float64, "Wilson 95 % interval, lower end."),
         Column("rate_high", pl.Float64, "Wilson 95 % interval, upper end."),
-        Column("difference", pl.Float64, "rate minus the rate of all others."),
+        Column(
+            "difference",
+            pl.Float64,
+            "rate minus the rate of all others; no interval at step 1, which all have made.",
+        ),
         Column("difference_low", pl.Float64, "Newcombe 95 % interval of the difference, lower end."),
         Column("difference_high", pl.Float64, "Newcombe 95 % interval of the difference, upper end."),
         Column("q_value", pl.Float64, "Benjamini-Hochberg adjusted p over all values of the funnel."),

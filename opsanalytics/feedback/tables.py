@@ -13,7 +13,12 @@ FEEDBACK_THEMES = Table(
         Column("rank", pl.Int32, "By distinct authors, from 1.", True),
         Column("label", pl.String, "Short label made of the theme's own words.", True),
         Column("keywords", pl.List(pl.String), "Words and phrases that set it apart.", True),
-        Column("messages", pl.Int64, "Distinct messages.", True),
+        Column(
+            "messages",
+            pl.Int64,
+            "Messages; the same text by the same (or no known) author counts once.",
+            True,
+        ),
         Column("authors", pl.Int64, "Distinct authors; messages without one count as one each.", True),
         Column("n", pl.Int64, "Distinct authors of all messages (n of share).", True),
         Column("share", pl.Float64, "authors / n."),
@@ -22,8 +27,8 @@ FEEDBACK_THEMES = Table(
         Column("rated", pl.Int64, "Messages with a rating.", True),
         Column("satisfaction", pl.Float64, "Mean satisfaction, 0 worst to 1 best; null if unrated."),
         Column("negative", pl.Int64, "Rated messages in the lower half of the scale.", True),
-        Column("recent", pl.Int64, "Distinct messages of the last four weeks.", True),
-        Column("earlier", pl.Int64, "Distinct messages of the four weeks before these.", True),
+        Column("recent", pl.Int64, "Of these, in the four weeks before as_of.", True),
+        Column("earlier", pl.Int64, "Of these, in the four weeks before those.", True),
         Column("first_seen", UTC_TIME, "Oldest message, UTC.", True),
         Column("last_seen", UTC_TIME, "Newest message, UTC.", True),
         Column(
@@ -49,8 +54,9 @@ FEEDBACK_ASSIGNMENTS = Table(
     order=("feedback_id",),
     columns=(
         Column("feedback_id", pl.String, "Message.", True),
-        Column("theme_id", pl.String, "Theme; null for a message with too little text."),
+        Column("theme_id", pl.String, "Theme; null: too little text, unlike any theme, or too few alike."),
         Column("similarity", pl.Float64, "Cosine similarity to the theme's centre."),
         Column("duplicate_of", pl.String, "feedback_id of an earlier message with the same text."),
+        Column("author", pl.String, "Person, user id, e-mail hash or (if nobody is known) message.", True),
     ),
 )

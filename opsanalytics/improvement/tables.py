@@ -38,12 +38,24 @@ PAIN_POINTS = Table(
     columns=(
         Column("item_id", pl.String, "Stable id, made of place and signal or of the theme.", True),
         Column("lane", pl.String, "behaviour (measured in conversions) or voice (feedback only).", True),
+        Column(
+            "status",
+            pl.String,
+            "finding (harm beyond doubt, multiplicity and overlap considered) or watch.",
+            True,
+        ),
         Column("title", pl.String, "What is wrong, in one line.", True),
         Column("funnel", pl.String, "Funnel it hurts."),
         Column("step", pl.Int32, "Step (from 1) that affected persons had reached when they met it."),
         Column("signal", pl.String, "Friction signal."),
         Column("place", pl.String, "Event, page or error."),
         Column("theme_id", pl.String, "Feedback theme that speaks of it."),
+        Column("theme_link", pl.String, "Why the theme is thought to speak of it, with n."),
+        Column(
+            "theme_link_by",
+            pl.String,
+            "persons (affected persons write of it more often) or words (names agree, weak).",
+        ),
         Column("affected", pl.Int64, "Distinct persons affected (behaviour) or authors (voice).", True),
         Column(
             "n",
@@ -54,18 +66,37 @@ PAIN_POINTS = Table(
         Column("share", pl.Float64, "affected / n."),
         Column("share_low", pl.Float64, "Wilson 95 % interval, lower end."),
         Column("share_high", pl.Float64, "Wilson 95 % interval, upper end."),
-        Column("reach_per_week", pl.Float64, "Distinct persons affected per week observed."),
-        Column("rate_affected", pl.Float64, "Share of affected persons who passed the step."),
-        Column("rate_others", pl.Float64, "Share of comparable unaffected persons who passed the step."),
-        Column("effect", pl.Float64, "Adjusted difference of the two (stratified), -1 to 1."),
+        Column(
+            "reach_per_week",
+            pl.Float64,
+            "affected / weeks from the first of them to the end of mature data (voice: as_of), at least one.",
+        ),
+        Column("rate_affected", pl.Float64, "Share of (comparable) affected persons who passed the step."),
+        Column(
+            "rate_others",
+            pl.Float64,
+            "Share that would have passed had they fared like comparable unaffected persons: same stratum, "
+            "still at the step as long after reaching it (Kaplan-Meier).",
+        ),
+        Column("effect", pl.Float64, "rate_affected - rate_others, -1 to 1: adjusted."),
         Column("effect_low", pl.Float64, "95 % interval of effect, lower end."),
         Column("effect_high", pl.Float64, "95 % interval of effect, upper end."),
-        Column("crude_effect", pl.Float64, "The same without stratification."),
+        Column(
+            "crude_effect", pl.Float64, "Share that passed: affected minus all never affected; no adjustment."
+        ),
         Column("overlap", pl.Float64, "Share of affected persons with comparable unaffected ones."),
         Column("q_value", pl.Float64, "Benjamini-Hochberg adjusted p over all candidates."),
-        Column("lost_per_week", pl.Float64, "Final conversions lost per week, estimate."),
+        Column("pass_value", pl.Float64, "Share of those who pass the step that convert in the end."),
+        Column("lost_per_week", pl.Float64, "reach_per_week x max(0, -effect) x pass_value: conversions."),
         Column("lost_low", pl.Float64, "95 % interval, lower end."),
         Column("lost_high", pl.Float64, "95 % interval, upper end."),
+        Column("strata", pl.String, "Within what persons were compared, with the number of groups."),
+        Column("rated", pl.Int64, "Voice: messages with a rating."),
+        Column(
+            "satisfaction",
+            pl.Float64,
+            "Voice: mean satisfaction, 0 worst to 1 best; null if too few ratings.",
+        ),
         Column("messages", pl.Int64, "Feedback messages that speak of it.", True),
         Column("quotes", pl.List(pl.String), "Up to three quotes, redacted.", True),
         Column("quote_ids", pl.List(pl.String), "feedback_id of each quote.", True),
@@ -77,6 +108,19 @@ PAIN_POINTS = Table(
         Column("caveat", pl.String, "What weakens the estimate; empty if nothing known.", True),
         Column("as_of", UTC_TIME, "Data up to here was complete, UTC.", True),
         Column("quality", pl.String, "Quality checks upstream.", True),
+    ),
+)
+
+PAIN_POINT_PERSONS = Table(
+    name="pain_point_persons",
+    description="Who is affected by each behavioural pain point: mature entrants who met it at the step.",
+    order=("item_id", "person"),
+    columns=(
+        Column("item_id", pl.String, "Pain point.", True),
+        Column("person", pl.String, "Affected person.", True),
+        Column("reached_ts", UTC_TIME, "When the person reached the step, UTC.", True),
+        Column("first_ts", UTC_TIME, "When the person first met the signal there, UTC.", True),
+        Column("passed", pl.Boolean, "Whether the person passed the step within the funnel's window.", True),
     ),
 )
 
@@ -103,7 +147,7 @@ BACKLOG = Table(
         Column(
             "impact",
             pl.Float64,
-            "Final conversions lost per affected person (behaviour); severity 0 to 1 (voice).",
+            "Final conversions lost per affected person (behaviour); severity 0 to 1, null: unknown (voice).",
         ),
         Column("confidence", pl.Float64, "0 to 1; see confidence_reason.", True),
         Column("confidence_reason", pl.String, "What the confidence rests on.", True),

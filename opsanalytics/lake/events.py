@@ -28,13 +28,14 @@ def scan_raw_events(home: Home, *, first: date | None = None, last: date | None 
     ]
     if not files:
         return EVENTS.empty().lazy()
-    return pl.scan_parquet(files, hive_partitioning=False)
+    # A home folder may have brackets or stars in its name.
+    return pl.scan_parquet(files, glob=False, hive_partitioning=False)
 
 
 def read_persons(home: Home) -> pl.DataFrame:
     """The identity mapping; empty before it was first built."""
     path = home.identity / "persons.parquet"
-    return pl.read_parquet(path) if path.exists() else PERSONS.empty()
+    return pl.read_parquet(path, glob=False) if path.exists() else PERSONS.empty()
 
 
 def scan_events(

@@ -17,4 +17,4 @@ def write_mart(home: Home, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
 def read_mart(home: Home, table: Table) -> pl.DataFrame:
     """Read a mart; empty with the declared schema if it has not been computed yet."""
     path = home.marts / f"{table.name}.parquet"
-    return pl.read_parquet(path) if path.exists() else table.empty()
+    return pl.read_parquet(path, glob=False) if path.exists() else table.empty()

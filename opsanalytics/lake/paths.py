@@ -1,5 +1,6 @@
 """The one place that knows how the home folder is laid out."""
 
+import glob
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -39,6 +40,21 @@ class Home:
         """Canonical, deduplicated events of one source and UTC day."""
         return self.events / f"day={day.isoformat()}" / f"{source}.parquet"
 
+    @property
+    def events_schema_file(self) -> Path:
+        """Parquet without rows that `events_pattern` matches too, so that an empty lake can be queried."""
+        return self.lake / "events_schema" / "day=1970-01-01" / "none.parquet"
+
+    @property
+    def events_pattern(self) -> str:
+        """Absolute glob over all event files, days that do not exist yet included."""
+        return str(Path(glob.escape(str(self.lake.resolve()))) / "events*" / "day=*" / "*.parquet")
+
+    @property
+    def feedback(self) -> Path:
+        """Canonical feedback, one Parquet file a source."""
+        return self.lake / "feedback"
+
     def duplicates_file(self, source: str, day: date) -> Path:
         """Records set aside as duplicates, with the event they repeat."""
         return self.lake / "duplicates" / f"day={day.isoformat()}" / f"{source}.parquet"
@@ -48,7 +64,7 @@ class Home:
         return self.lake / "quarantine" / source
 
     def feedback_file(self, source: str) -> Path:
-        return self.lake / "feedback" / f"{source}.parquet"
+        return self.feedback / f"{source}.parquet"
 
     def feedback_duplicates_file(self, source: str) -> Path:
         return self.lake / "feedback_duplicates" / f"{source}.parquet"

@@ -206,6 +206,19 @@ def test_the_request_beyond_a_limit_is_429_and_counted() -> None:
     assert logged == [("mixpanel", status, "2026-03-01") for status in (200, 200, 429)]
 
 
+def test_limits_that_are_not_enforced_are_still_counted() -> None:
+    project = MixpanelProject(EVENTS, limits=(Limit(1, 3600),), enforce_limits=False)
+    with VendorSimulator(project, clock=lambda: NOON) as simulator:
+        answers = [mixpanel_get(simulator, project, "2026-03-01", "2026-03-01") for _ in range(3)]
+        assert simulator.limit_violations == 2
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+
+
+def test_limit_caps_the_rows(simulator: VendorSimulator, project: MixpanelProject) -> None:
+    answer = mixpanel_get(simulator, project, "2026-03-01", "2026-03-05", limit=5)
+    assert len(json_lines(answer.content)) == 5
+
+
 def test_the_vendors_limits_are_on_by_default() -> None:
     project = MixpanelProject(EVENTS)
     assert project.windows.admit() is None
@@ -245,7 +258,7 @@ def test_an_old_project_counts_days_and_times_in_its_zone() -> None:
     assert len(rows) == EVENTS.filter(pl.col("ts") < datetime(2026, 3, 1, 5, tzinfo=UTC)).height
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
     stamp=st.datetimes(datetime(1971, 1, 1), datetime(2025, 1, 1)),  # noqa: DTZ001 - naive on purpose

@@ -1,6 +1,7 @@
 """The server itself: faults, log, starting and stopping, feedback dumps."""
 
 import gzip
+import threading
 import zipfile
 from datetime import UTC, datetime
 from io import BytesIO
@@ -155,6 +156,24 @@ def test_it_can_be_restarted_on_the_same_port() -> None:
         assert mixpanel_get(second, project, DAY, DAY).status_code == 200
     with pytest.raises(RuntimeError, match="not running"):
         _ = second.url
+
+
+def test_it_waits_until_another_thread_stops_it() -> None:
+    simulator = VendorSimulator(MixpanelProject(EVENTS), clock=lambda: NOON).start()
+    stopper = threading.Timer(0.1, simulator.stop)
+    stopper.start()
+    simulator.wait()
+    stopper.join()
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = simulator.url
+
+
+def test_starting_twice_is_an_error() -> None:
+    with (
+        VendorSimulator(MixpanelProject(EVENTS), clock=lambda: NOON) as simulator,
+        pytest.raises(RuntimeError, match="already running"),
+    ):
+        simulator.start()
 
 
 def test_feedback_is_dropped_by_month(tmp_path: Path) -> None:

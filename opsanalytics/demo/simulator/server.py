@@ -182,6 +182,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _respond(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         request, reply = self.server.simulator.respond(self.command, self.path, headers)
+        if self.command != "GET":
+            self.close_connection = True  # a body that nobody reads would be taken for the next request
         try:
             self._send(request, reply)
         except ConnectionError:

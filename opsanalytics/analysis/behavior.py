@@ -1,0 +1,97 @@
+"""Marts of behaviour."""
+
+import polars as pl
+
+from opsanalytics.analysis.scope import Scope
+from opsanalytics.behavior.describe import definitions_frame
+from opsanalytics.behavior.funnel import FunnelResult, funnel
+from opsanalytics.behavior.funnel_breakdown import Segment, funnel_breakdown
+from opsanalytics.behavior.funnel_trend import funnel_trend
+from opsanalytics.behavior.marts import mart_rows
+from opsanalytics.behavior.retention import retention
+from opsanalytics.behavior.tables import (
+    FUNNEL_BREAKDOWN,
+    FUNNEL_STEPS,
+    FUNNEL_TREND,
+    METRIC_DEFINITIONS,
+    RETENTION_CELLS,
+)
+from opsanalytics.config import Settings
+
+
+def funnel_results(scope: Scope) -> list[FunnelResult]:
+    """Every configured funnel, as configured."""
+    return [
+        funnel(
+            scope.events,
+            definition,
+            as_of=scope.as_of,
+            first=scope.first_entry,
+            timezone=scope.settings.project.timezone,
+        )
+        for definition in scope.settings.funnels
+    ]
+
+
+def funnel_steps(scope: Scope, results: list[FunnelResult]) -> pl.DataFrame:
+    """FUNNEL_STEPS."""
+    return mart_rows(FUNNEL_STEPS, [result.to_polars() for result in results], quality=scope.event_quality)
+
+
+def funnel_trends(scope: Scope) -> pl.DataFrame:
+    """FUNNEL_TREND: all weeks."""
+    project = scope.settings.project
+    frames = [
+        funnel_trend(
+            scope.events,
+            definition,
+            as_of=scope.as_of,
+            timezone=project.timezone,
+            week_start=project.week_start,
+        )
+        for definition in scope.settings.funnels
+    ]
+    return mart_rows(FUNNEL_TREND, frames, quality=scope.event_quality)
+
+
+def funnel_breakdowns(scope: Scope) -> pl.DataFrame:
+    """FUNNEL_BREAKDOWN: every funnel by every configured segment."""
+    segments = [
+        Segment(property=segment.property, name=segment.name, limit=segment.limit)
+        for segment in scope.settings.segments
+    ]
+    if not segments:
+        return FUNNEL_BREAKDOWN.empty()
+    frames = [
+        funnel_breakdown(
+            scope.events,
+            definition,
+            segment=segments,
+            as_of=scope.as_of,
+            first=scope.first_entry,
+            timezone=scope.settings.project.timezone,
+        )
+        for definition in scope.settings.funnels
+    ]
+    return mart_rows(FUNNEL_BREAKDOWN, frames, quality=scope.event_quality)
+
+
+def retention_cells(scope: Scope) -> pl.DataFrame:
+    """RETENTION_CELLS."""
+    project = scope.settings.project
+    frames = [
+        retention(
+            scope.events,
+            definition,
+            as_of=scope.as_of,
+            timezone=project.timezone,
+            week_start=project.week_start,
+        ).to_polars()
+        for definition in scope.settings.retentions
+    ]
+    return mart_rows(RETENTION_CELLS, frames, quality=scope.event_quality)
+
+
+def metric_definitions(settings: Settings) -> pl.DataFrame:
+    """METRIC_DEFINITIONS."""
+    return METRIC_DEFINITIONS.conform(definitions_frame(settings.funnels, settings.retentions))

@@ -1,0 +1,42 @@
+"""All tables of the published file: the data dictionary in one list."""
+
+import polars as pl
+
+from opsanalytics.behavior.tables import (
+    FUNNEL_BREAKDOWN,
+    FUNNEL_STEPS,
+    FUNNEL_TREND,
+    METRIC_DEFINITIONS,
+    RETENTION_CELLS,
+)
+from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
+from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINT_PERSONS, PAIN_POINTS
+from opsanalytics.lake.marts import read_mart
+from opsanalytics.lake.paths import Home
+from opsanalytics.lake.schemas import INGESTION_LEDGER
+from opsanalytics.lake.tables import Table
+from opsanalytics.quality.results import latest
+from opsanalytics.quality.tables import QUALITY_RESULTS
+from opsanalytics.reports.tables import REPORT_INDEX
+
+MARTS: tuple[Table, ...] = (
+    FUNNEL_STEPS,
+    FUNNEL_TREND,
+    FUNNEL_BREAKDOWN,
+    RETENTION_CELLS,
+    METRIC_DEFINITIONS,
+    FRICTION,
+    FEEDBACK_THEMES,
+    FEEDBACK_ASSIGNMENTS,
+    PAIN_POINTS,
+    PAIN_POINT_PERSONS,
+    BACKLOG,
+    INGESTION_LEDGER,
+    REPORT_INDEX,
+)
+"""Tables kept as Parquet in `marts/`."""
+
+
+def published_tables(home: Home) -> list[tuple[Table, pl.DataFrame]]:
+    """What goes into the published file besides events, feedback and persons."""
+    return [*((table, read_mart(home, table)) for table in MARTS), (QUALITY_RESULTS, latest(home))]

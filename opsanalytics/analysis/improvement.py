@@ -1,0 +1,33 @@
+"""Themes, friction, pain points and the backlog."""
+
+from opsanalytics.analysis.behavior import funnel_results
+from opsanalytics.analysis.scope import Scope
+from opsanalytics.feedback.themes import Themes, find_themes
+from opsanalytics.improvement.analysis import Improvement, analyse_improvement
+from opsanalytics.improvement.population import FunnelPersons
+
+
+def feedback_themes(scope: Scope) -> Themes:
+    """FEEDBACK_THEMES and FEEDBACK_ASSIGNMENTS."""
+    return find_themes(
+        scope.feedback,
+        scope.persons,
+        as_of=scope.as_of,
+        settings=scope.settings.feedback,
+        quality=scope.feedback_quality,
+    )
+
+
+def improvement(scope: Scope, themes: Themes) -> Improvement:
+    """FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS and BACKLOG."""
+    settings = scope.settings
+    return analyse_improvement(
+        scope.events,
+        [FunnelPersons(result.definition, result.mature) for result in funnel_results(scope)],
+        themes,
+        as_of=scope.as_of,
+        friction=settings.friction,
+        pain_points=settings.pain_points,
+        backlog=settings.backlog,
+        quality=scope.event_quality,
+    )

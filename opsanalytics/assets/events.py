@@ -1,0 +1,167 @@
+"""From landed bytes to canonical events, persons and the ledger."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+import polars as pl
+
+from opsanalytics.analysis.ledger import DESCRIPTION, RECONCILES, reconcile
+from opsanalytics.assets import keys
+from opsanalytics.assets.checks import check_results, check_specs
+from opsanalytics.assets.failures import clear_failures
+from opsanalytics.assets.partitions import days_of, of_days
+from opsanalytics.assets.previews import table_preview
+from opsanalytics.cleaning.events import clean_events
+from opsanalytics.config import Settings
+from opsanalytics.identity.persons import rebuild
+from opsanalytics.lake.events import event_days, read_persons, scan_raw_events
+from opsanalytics.lake.marts import write_mart
+from opsanalytics.lake.schemas import INGESTION_LEDGER
+from opsanalytics.quality.rules import EVENT_RULES
+from opsanalytics.quality.validate import validate_events
+
+
+def events(settings: Settings) -> dg.AssetsDefinition:
+    """Canonical events by UTC day."""
+
+    @dg.asset(
+        key=keys.EVENTS,
+        deps=[keys.landing(source.name) for source in settings.event_sources],
+        partitions_def=of_days(settings),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=keys.EVENTS_GROUP,
+        kinds={"polars", "parquet", "greatexpectations"},
+        owners=list(settings.project.owners),
+        check_specs=check_specs(keys.EVENTS, EVENT_RULES),
+        freshness_policy=dg.FreshnessPolicy.time_window(
+            fail_window=timedelta(hours=settings.thresholds.freshness_hours)
+        ),
+        description=(
+            "What users did: canonical, deduplicated, one Parquet file a UTC day and source. Days outside the "
+            "run's range are rewritten too when late data for them landed; the metadata says which and by how much."
+        ),
+    )
+    def events(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        days = days_of(context, settings)
+        changed: dict[str, list[object]] = {"source": [], "day": [], "before": [], "after": []}
+        quarantined = 0
+        with clear_failures():
+            for source in settings.event_sources:
+                report = clean_events(source, settings.home, settings.event_names)
+                quarantined += report.quarantined
+                for day, (before, after) in sorted(report.days.items()):
+                    for name, value in zip(changed, (source.name, day, before, after), strict=True):
+                        changed[name].append(value)
+        stored = set(event_days(settings.home))
+        in_range = {days.first + timedelta(days=offset) for offset in range(len(days))}
+        touched = {day for day in changed["day"] if isinstance(day, date) and day in stored}
+        outcomes = validate_events(
+            settings.home,
+            sorted(in_range | touched),
+            sources=[source.name for source in settings.event_sources],
+            checked_at=datetime.now(UTC),
+        )
+        frame = scan_raw_events(settings.home, first=days.first, last=days.last)
+        rows = frame.select(pl.len()).collect().item()
+        top = (
+            frame.group_by("event")
+            .agg(pl.len().alias("events"))
+            .sort("events", "event", descending=[True, False])
+        )
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": rows,
+                "days": str(days),
+                "days changed": dg.MetadataValue.md(_changes(changed)),
+                "quarantined": quarantined,
+                "events by name": table_preview(top.collect(), 15),
+                "folder": dg.MetadataValue.path(settings.home.events),
+            },
+            check_results=check_results(keys.EVENTS, EVENT_RULES, outcomes),
+        )
+
+    return events
+
+
+def persons(settings: Settings) -> dg.AssetsDefinition:
+    """The identity mapping."""
+
+    @dg.asset(
+        key=keys.PERSONS,
+        deps=[keys.EVENTS],
+        group_name=keys.EVENTS_GROUP,
+        kinds={"polars", "parquet"},
+        owners=list(settings.project.owners),
+        description=(
+            "Which as-ingested id belongs to which person: by user id, else by the first user on the device. "
+            "Retroactive: a merge learnt today changes yesterday's funnel without rewriting yesterday's events."
+        ),
+    )
+    def persons(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        with clear_failures():
+            report = rebuild(settings.home, [source.name for source in settings.event_sources])
+        frame = read_persons(settings.home)
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": frame.height,
+                "persons": frame["person"].n_unique(),
+                "changed": report.changed,
+                "by rule": table_preview(frame.group_by("rule").agg(pl.len().alias("ids")).sort("rule")),
+            }
+        )
+
+    return persons
+
+
+def ingestion_ledger(settings: Settings) -> dg.AssetsDefinition:
+    """The books: nothing that landed has vanished."""
+
+    @dg.asset(
+        key=keys.LEDGER,
+        deps=[keys.EVENTS, keys.FEEDBACK],
+        group_name=keys.EVENTS_GROUP,
+        kinds={"polars", "parquet"},
+        owners=list(settings.project.owners),
+        check_specs=[
+            dg.AssetCheckSpec(
+                RECONCILES,
+                asset=keys.LEDGER,
+                blocking=True,
+                description=DESCRIPTION,
+            )
+        ],
+        description="Records landed, canonical, duplicate and quarantined, counted independently of each other.",
+    )
+    def ingestion_ledger(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        with clear_failures():
+            ledger, wrong = reconcile(settings, checked_at=datetime.now(UTC))
+        write_mart(settings.home, INGESTION_LEDGER, ledger)
+        totals = (
+            ledger.group_by("source")
+            .agg(pl.col("landed", "canonical", "duplicates", "quarantined").sum())
+            .sort("source")
+        )
+        metadata: dict[str, dg.MetadataValue | int] = {"rows that do not add up": wrong.height}
+        if wrong.height:
+            metadata["differences"] = table_preview(wrong, 20)
+        return dg.MaterializeResult(
+            metadata={"dagster/row_count": ledger.height, "by source": table_preview(totals)},
+            check_results=[
+                dg.AssetCheckResult(
+                    asset_key=keys.LEDGER, check_name=RECONCILES, passed=wrong.is_empty(), metadata=metadata
+                )
+            ],
+        )
+
+    return ingestion_ledger
+
+
+def _changes(changed: dict[str, list[object]]) -> str:
+    if not changed["day"]:
+        return "none: everything was up to date"
+    lines = ["| source | day | events before | events now |", "| --- | --- | ---: | ---: |"]
+    rows = list(zip(*changed.values(), strict=True))
+    lines += [f"| {source} | {day} | {before:,} | {after:,} |" for source, day, before, after in rows[:100]]
+    if len(rows) > 100:
+        lines.append(f"\nand {len(rows) - 100} more")
+    return "\n".join(lines)

@@ -1,0 +1,87 @@
+"""Canonical feedback, and the themes in it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+import polars as pl
+
+from opsanalytics.analysis.improvement import feedback_themes
+from opsanalytics.analysis.scope import Scope, complete_through
+from opsanalytics.assets import keys
+from opsanalytics.assets.behavior import mart_result, mart_spec
+from opsanalytics.assets.checks import check_results, check_specs
+from opsanalytics.assets.failures import clear_failures
+from opsanalytics.assets.previews import table_preview
+from opsanalytics.cleaning.feedback import clean_feedback
+from opsanalytics.config import Settings
+from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
+from opsanalytics.lake.publish import read_feedback
+from opsanalytics.quality.rules import FEEDBACK_RULES
+from opsanalytics.quality.validate import validate_feedback
+
+
+def feedback(settings: Settings) -> dg.AssetsDefinition:
+    """Canonical feedback of all sources."""
+
+    @dg.asset(
+        key=keys.FEEDBACK,
+        deps=[keys.landing(source.name) for source in settings.feedback_sources],
+        group_name=keys.FEEDBACK_GROUP,
+        kinds={"polars", "parquet", "greatexpectations"},
+        owners=list(settings.project.owners),
+        check_specs=check_specs(keys.FEEDBACK, FEEDBACK_RULES),
+        description=(
+            "What users said: surveys, forms, reviews and tickets in one table, ratings on one scale, e-mail "
+            "addresses, phone and card numbers redacted."
+        ),
+    )
+    def feedback(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        before = read_feedback(settings.home).height
+        with clear_failures():
+            reports = [clean_feedback(source, settings.home) for source in settings.feedback_sources]
+        outcomes = validate_feedback(
+            settings.home, [source.name for source in settings.feedback_sources], checked_at=datetime.now(UTC)
+        )
+        frame = read_feedback(settings.home)
+        by_source = frame.group_by("source").agg(
+            pl.len().alias("messages"),
+            pl.col("rating").count().alias("rated"),
+            pl.col("ts").max().alias("newest"),
+        )
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": frame.height,
+                "messages before": before,
+                "quarantined": sum(report.quarantined for report in reports),
+                "by source": table_preview(by_source.sort("source")),
+            },
+            check_results=check_results(keys.FEEDBACK, FEEDBACK_RULES, outcomes),
+        )
+
+    return feedback
+
+
+def themes(settings: Settings) -> dg.AssetsDefinition:
+    """Theme marts."""
+    tables = (FEEDBACK_THEMES, FEEDBACK_ASSIGNMENTS)
+
+    @dg.multi_asset(
+        name="themes",
+        specs=[
+            mart_spec(settings, table, keys.FEEDBACK_GROUP, [keys.FEEDBACK, keys.PERSONS, keys.LEDGER])
+            for table in tables
+        ],
+    )
+    def themes(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        found = feedback_themes(Scope(settings, complete_through(settings)))
+        shown = found.themes.select("rank", "label", "authors", "share", "satisfaction", "recent", "earlier")
+        yield mart_result(settings, FEEDBACK_THEMES, found.themes, themes=table_preview(shown, 20))
+        yield mart_result(
+            settings,
+            FEEDBACK_ASSIGNMENTS,
+            found.assignments,
+            unassigned=dg.MetadataValue.int(found.unassigned),
+        )
+
+    return themes

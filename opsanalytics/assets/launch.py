@@ -1,0 +1,78 @@
+"""Running a job from the command line, in this process, recorded where the Dagster UI finds it."""
+
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.events.log import EventLogEntry
+
+from opsanalytics.lake.files import write_bytes
+from opsanalytics.lake.paths import Home
+
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+
+
+@dataclass(frozen=True)
+class StepUpdate:
+    """What happened in a run: a step `started`, said something (`log`), `succeeded` or `failed`."""
+
+    step: str
+    kind: str
+    message: str
+
+
+def prepare_dagster_home(home: Home) -> Path:
+    """Make the folder for Dagster's storage with our instance settings; keep an edited dagster.yaml."""
+    target = home.dagster / "dagster.yaml"
+    if not target.exists():
+        write_bytes(target, files("opsanalytics.assets").joinpath("dagster.yaml").read_bytes())
+    return home.dagster
+
+
+def run_job(
+    definitions: dg.Definitions,
+    job: str,
+    home: Home,
+    *,
+    partitions: Sequence[str],
+    on_update: Callable[[StepUpdate], None] = lambda update: None,
+) -> bool:
+    """Execute `job` in one run from the first to the last key of `partitions`. Returns whether it succeeded.
+
+    The run appears in the Dagster UI of this home folder like any other.
+    """
+    tags = {RANGE_START: partitions[0], RANGE_END: partitions[-1]}
+    run_id = str(uuid.uuid4())
+    with ExitStack() as stack:
+        instance = stack.enter_context(dg.DagsterInstance.from_config(str(prepare_dagster_home(home))))
+        instance.add_event_listener(run_id, lambda entry: _forward(entry, on_update))
+        result = definitions.resolve_job_def(job).execute_in_process(
+            run_id=run_id,
+            instance=instance,
+            tags=tags,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
+        )
+    return result.success
+
+
+def _forward(entry: EventLogEntry, on_update: Callable[[StepUpdate], None]) -> None:
+    step = entry.step_key or ""
+    event = entry.dagster_event
+    if event is None:
+        if step:
+            on_update(StepUpdate(step, "log", entry.user_message))
+    elif event.is_step_start:
+        on_update(StepUpdate(step, "started", ""))
+    elif event.is_step_success:
+        on_update(StepUpdate(step, "succeeded", ""))
+    elif event.is_step_failure:
+        error = event.step_failure_data.error
+        user = event.step_failure_data.user_failure_data
+        message = user.description if user and user.description else error.message if error else ""
+        on_update(StepUpdate(step, "failed", (message or "").strip()))

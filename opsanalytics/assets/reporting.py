@@ -1,0 +1,64 @@
+"""The report pages, one a week."""
+
+from datetime import date, timedelta
+
+import dagster as dg
+import polars as pl
+
+from opsanalytics.analysis.report import report_data
+from opsanalytics.assets import keys
+from opsanalytics.assets.partitions import weekly
+from opsanalytics.assets.previews import table_preview
+from opsanalytics.behavior.tables import FUNNEL_STEPS, RETENTION_CELLS
+from opsanalytics.config import Settings
+from opsanalytics.config.settings import WEEKDAYS, Report
+from opsanalytics.feedback.tables import FEEDBACK_THEMES
+from opsanalytics.improvement.tables import BACKLOG
+from opsanalytics.reports.publish import write_report
+
+DEPS = [
+    # Weeks of the reporting zone do not line up with UTC days: a page looks at all of them.
+    dg.AssetDep(keys.EVENTS, partition_mapping=dg.AllPartitionMapping()),
+    *(dg.AssetDep(key) for key in (keys.PERSONS, keys.LEDGER, keys.FEEDBACK)),
+    *(dg.AssetDep(table.name) for table in (FUNNEL_STEPS, RETENTION_CELLS, FEEDBACK_THEMES, BACKLOG)),
+]
+
+
+def report(settings: Settings, report: Report) -> dg.AssetsDefinition:
+    """The pages of one configured report."""
+    project = settings.project
+    cron = f"0 {report.hour} * * {(WEEKDAYS.index(report.weekday) + 1) % 7}"
+
+    @dg.asset(
+        key=keys.report(report.name),
+        deps=DEPS,
+        partitions_def=weekly(settings),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=keys.REPORTING,
+        kinds={"plotly", "html"},
+        owners=list(project.owners),
+        freshness_policy=dg.FreshnessPolicy.cron(
+            deadline_cron=cron, lower_bound_delta=timedelta(hours=6), timezone=project.timezone
+        )
+        if project.end is None
+        else None,
+        description=(
+            "What to fix next, funnels, retention, pain points and themes as of the end of the week: one "
+            "self-contained page a week, and an index over all of them."
+        ),
+    )
+    def weekly_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        written = []
+        for key in context.partition_keys:
+            week = date.fromisoformat(key)
+            path = write_report(settings.home, report_data(settings, report, week))
+            context.log.info(f"week of {week}: {path}")
+            written.append({"week": key, "page": str(path)})
+        return dg.MaterializeResult(
+            metadata={
+                "pages": table_preview(pl.DataFrame(written), 20),
+                "index": dg.MetadataValue.url((settings.home.reports / "index.html").resolve().as_uri()),
+            }
+        )
+
+    return weekly_report

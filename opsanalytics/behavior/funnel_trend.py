@@ -1,0 +1,84 @@
+"""Conversion over time: a funnel by calendar period of entry."""
+
+from datetime import date, datetime, timedelta
+
+import polars as pl
+
+from opsanalytics.behavior.attempts import best_attempts, check_range, entry_rows
+from opsanalytics.behavior.marts import nullable, with_provenance
+from opsanalytics.behavior.periods import Weekday, period_first_day, period_number, period_of, zone
+from opsanalytics.behavior.rows import Events, check_as_of, matching_rows, person_rows
+from opsanalytics.behavior.spec import Funnel, Period
+from opsanalytics.behavior.statistics import wilson
+
+
+def funnel_trend(
+    events: Events,
+    definition: Funnel,
+    *,
+    as_of: datetime,
+    first: date | None = None,
+    last: date | None = None,
+    timezone: str = "UTC",
+    week_start: Weekday = "monday",
+    period: Period = "week",
+) -> pl.DataFrame:
+    """Conversion over the whole funnel by local calendar period of the entry event.
+
+    An attempt belongs to the period of its entry, wherever its later steps lie. A person counts once in
+    every period with an attempt, with the best of the attempts that started there. In the period that
+    holds the time `as_of` minus window, entries before it are mature and those after it are open.
+
+    In: as `funnel`. Out: the columns of FUNNEL_TREND without `quality`, every period from the first to
+    the last with an entry, also those without.
+
+    Raises:
+        EventsError, PropertyError, ValueError: as `funnel`.
+    """
+    check_as_of(as_of)
+    check_range(first, last)
+    zone(timezone)
+
+    def number(ts: pl.Expr) -> pl.Expr:
+        return period_number(ts, period, timezone=timezone, week_start=week_start)
+
+    groups = [[step] for step in definition.steps]
+    rows = person_rows(matching_rows(events, groups, as_of=as_of, sources=definition.sources))
+    entries = entry_rows(rows, first=first, last=last, timezone=timezone)
+    units = best_attempts(
+        rows,
+        definition,
+        entries,
+        as_of=as_of,
+        bucket=lambda ts: ts.to_frame().select(number(pl.col("ts"))).to_series(),
+    )
+    mature = pl.col("mature")
+    done = pl.col("step_reached") == len(definition.steps)
+    counts = units.group_by("bucket").agg(
+        mature.sum().cast(pl.Int64).alias("entered"),
+        (mature & done).sum().cast(pl.Int64).alias("converted"),
+        (~mature).sum().cast(pl.Int64).alias("immature_entered"),
+    )
+    bounds = counts.select(pl.col("bucket").min().alias("low"), pl.col("bucket").max().alias("high"))
+    low, high = bounds.row(0)
+    buckets = pl.int_range(low or 0, 0 if low is None else high + 1, dtype=pl.Int32, eager=True)
+    # The first instant that may still bring events decides which periods are over.
+    now = period_of(as_of + timedelta(microseconds=1), period, timezone=timezone, week_start=week_start)
+    frame = (
+        pl.DataFrame({"bucket": buckets}, schema={"bucket": pl.Int32})
+        .join(counts, on="bucket", how="left", maintain_order="left")
+        .with_columns(pl.col("entered", "converted", "immature_entered").fill_null(0))
+    )
+    rate_low, rate_high = wilson(frame["converted"].to_numpy(), frame["entered"].to_numpy())
+    shaped = frame.select(
+        pl.lit(definition.name).alias("funnel"),
+        period_first_day(pl.col("bucket"), period, week_start=week_start).alias("period_start"),
+        "entered",
+        "converted",
+        (pl.col("converted") / pl.col("entered")).fill_nan(None).alias("rate"),
+        nullable(rate_low, "rate_low"),
+        nullable(rate_high, "rate_high"),
+        "immature_entered",
+        ((pl.col("bucket") < now) & (pl.col("immature_entered") == 0)).alias("complete"),
+    )
+    return with_provenance(shaped, definition, as_of)

@@ -1,0 +1,139 @@
+"""Intervals and tests, taken from statsmodels and scipy; nothing is derived here.
+
+Undefined results (nobody observed) are NaN in arrays; tables turn them into nulls. The imports are slow
+and stay inside the functions.
+"""
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+CONFIDENCE = 0.95
+SMALL_EXPECTED_COUNT = 5.0
+"""Below it a cell of a 2x2 table is too thin for the chi-square approximation (Cochran 1954)."""
+
+
+def wilson(successes: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Wilson score interval, 95 %, of each share `successes / n`; NaN where n is 0.
+
+    Source: Wilson (1927), statsmodels `proportion_confint(method="wilson")`.
+
+    Raises:
+        ValueError: a count is negative, or successes exceed n.
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
+    count, total = _counts(successes, n)
+    low, high = np.full(count.shape, np.nan), np.full(count.shape, np.nan)
+    seen = total > 0
+    if seen.any():
+        low[seen], high[seen] = proportion_confint(
+            count[seen], total[seen], alpha=1 - CONFIDENCE, method="wilson"
+        )
+    return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
+
+
+def newcombe_difference(
+    successes: npt.ArrayLike, n: npt.ArrayLike, other_successes: npt.ArrayLike, other_n: npt.ArrayLike
+) -> tuple[Floats, Floats]:
+    """Newcombe hybrid score interval, 95 %, of `successes / n - other_successes / other_n`.
+
+    The groups are independent; NaN where one of them is empty. Source: Newcombe (1998), method 10,
+    statsmodels `confint_proportions_2indep(method="newcomb")`.
+
+    Raises:
+        ValueError: a count is negative, or successes exceed n.
+    """
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    count, total = _counts(successes, n)
+    other_count, other_total = _counts(other_successes, other_n)
+    low, high = np.full(count.shape, np.nan), np.full(count.shape, np.nan)
+    seen = (total > 0) & (other_total > 0)
+    if seen.any():
+        low[seen], high[seen] = confint_proportions_2indep(
+            count[seen],
+            total[seen],
+            other_count[seen],
+            other_total[seen],
+            method="newcomb",
+            compare="diff",
+            alpha=1 - CONFIDENCE,
+        )
+    return low, high
+
+
+def two_proportion_p(
+    successes: npt.ArrayLike, n: npt.ArrayLike, other_successes: npt.ArrayLike, other_n: npt.ArrayLike
+) -> Floats:
+    """Two-sided p-value that two independent shares are equal; NaN where a group is empty.
+
+    Score test (statsmodels `test_proportions_2indep(method="score")`, no correction: Pearson's
+    chi-square), or Fisher's exact test (scipy) where a cell's expected count is below 5.
+
+    Raises:
+        ValueError: a count is negative, or successes exceed n.
+    """
+    from scipy.stats import fisher_exact
+    from scipy.stats.contingency import expected_freq
+    from statsmodels.stats.proportion import test_proportions_2indep
+
+    count, total = _counts(successes, n)
+    other_count, other_total = _counts(other_successes, other_n)
+    p = np.full(count.shape, np.nan)
+    for i in np.ndindex(count.shape):
+        a, m, b, k = int(count[i]), int(total[i]), int(other_count[i]), int(other_total[i])
+        if not m or not k:
+            continue
+        table = np.array([[a, m - a], [b, k - b]])
+        if a + b in (0, m + k):
+            p[i] = 1.0
+        elif expected_freq(table).min() < SMALL_EXPECTED_COUNT:
+            p[i] = fisher_exact(table).pvalue
+        else:
+            p[i] = test_proportions_2indep(
+                a, m, b, k, method="score", compare="diff", correction=False
+            ).pvalue
+    return p
+
+
+def benjamini_hochberg(p_values: npt.ArrayLike) -> Floats:
+    """Adjusted p-values that control the false discovery rate; NaN stays NaN and does not count.
+
+    Source: Benjamini and Hochberg (1995), scipy `false_discovery_control(method="bh")`.
+    """
+    from scipy.stats import false_discovery_control
+
+    p = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full(p.shape, np.nan)
+    tested = ~np.isnan(p)
+    if tested.any():
+        adjusted[tested] = false_discovery_control(p[tested], method="bh")
+    return adjusted
+
+
+def median_interval(values: npt.ArrayLike) -> tuple[float, float]:
+    """95 % interval of the median by order statistics, no distribution assumed; NaN below 6 values.
+
+    Source: Conover, Practical Nonparametric Statistics (1999), 3.2; scipy `quantile_test`, whose ends
+    are two of the values, chosen by the binomial distribution.
+    """
+    from scipy.stats import quantile_test
+
+    sample = np.asarray(values, dtype=np.float64)
+    if not sample.size:
+        return float("nan"), float("nan")
+    interval = quantile_test(sample, q=0, p=0.5).confidence_interval(CONFIDENCE)
+    return float(interval.low), float(interval.high)
+
+
+def _counts(successes: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Floats, Floats]:
+    count, total = np.broadcast_arrays(
+        np.asarray(successes, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    )
+    if (count < 0).any() or (count > total).any():
+        raise ValueError("counts must lie between 0 and n")
+    return count, total

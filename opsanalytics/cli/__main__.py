@@ -1,0 +1,5 @@
+"""`python -m opsanalytics.cli`."""
+
+from opsanalytics.cli import main
+
+main()

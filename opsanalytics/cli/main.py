@@ -1,0 +1,54 @@
+"""Entry point: subcommands are imported when they are called, so that `--version` is instant."""
+
+import importlib
+import sys
+from collections.abc import Mapping
+
+import click
+
+from opsanalytics import __version__
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "init": ("opsanalytics.cli.setup", "Write a commented opsanalytics.toml to start from."),
+    "check": ("opsanalytics.cli.setup", "Say what is wrong in the configuration, and where."),
+    "run": ("opsanalytics.cli.pipeline", "Pull, clean, check, analyse, publish and report."),
+    "ui": ("opsanalytics.cli.pipeline", "Open Dagster on this machine."),
+    "docs": ("opsanalytics.cli.pipeline", "Build the Data Docs of the quality checks."),
+    "export": ("opsanalytics.cli.pipeline", "Write a self-contained copy of the published file."),
+    "backlog": ("opsanalytics.cli.results", "Show what to fix next."),
+    "demo": ("opsanalytics.cli.demo", "Run everything on a generated product, or replay a real one."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports only the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="opsanalytics")
+def cli() -> None:
+    """From what users did and said to a ranked list of what to fix next."""
+
+
+def main() -> None:
+    """Run the command; errors a person can mend end with one message and exit code 1."""
+    from opsanalytics.config import ConfigError
+
+    try:
+        cli()
+    except ConfigError as error:
+        click.echo(f"opsanalytics: the configuration cannot be used\n{error}", err=True)
+        sys.exit(1)

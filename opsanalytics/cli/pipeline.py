@@ -1,0 +1,96 @@
+"""`opsanalytics run`, `ui`, `docs` and `export`."""
+
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from opsanalytics.config import Settings, find_config, load_settings
+from opsanalytics.config.load import CONFIG_VARIABLE
+
+config_option = click.option(
+    "--config", type=click.Path(dir_okay=False, path_type=Path), help="Configuration file."
+)
+
+
+def read_config(config: Path | None) -> tuple[Path, Settings]:
+    """The configuration to work with; its path goes into the environment for child processes."""
+    path = (config or find_config()).resolve()
+    os.environ[CONFIG_VARIABLE] = str(path)
+    return path, load_settings(path)
+
+
+def last_day(settings: Settings) -> date:
+    """The last UTC day that is over."""
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    return min(settings.project.end or yesterday, yesterday)
+
+
+@click.command()
+@config_option
+@click.option(
+    "--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="First UTC day; project.start if not given."
+)
+@click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last UTC day; yesterday if not given.")
+def run(config: Path | None, first: datetime | None, last: datetime | None) -> None:
+    """Pull, clean, check, analyse, publish and report, in one Dagster run."""
+    from opsanalytics.cli.progress import run_with_progress
+
+    _, settings = read_config(config)
+    start, end = (
+        first.date() if first else settings.project.start,
+        last.date() if last else last_day(settings),
+    )
+    if end < start:
+        raise click.ClickException(f"there is no day to pull between {start} and {end}")
+    sys.exit(0 if run_with_progress(settings, start, end) else 1)
+
+
+@click.command()
+@config_option
+@click.option("--port", default=3000, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True)
+def ui(config: Path | None, port: int, host: str) -> None:
+    """Open Dagster on this machine: web server, schedules, sensors and backfills."""
+    path, settings = read_config(config)
+    sys.exit(open_ui(path, settings, host, port))
+
+
+def open_ui(path: Path, settings: Settings, host: str, port: int) -> int:
+    """Run Dagster's web server and daemon on the configuration until they are stopped."""
+    from opsanalytics.assets.launch import prepare_dagster_home
+
+    environment = dict(os.environ)
+    environment[CONFIG_VARIABLE] = str(path)
+    environment.setdefault("DAGSTER_HOME", str(prepare_dagster_home(settings.home).resolve()))
+    environment.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+    # `dg dev` wants a project folder around it, which an installed wheel has not; `dagster dev` does not.
+    command = [sys.executable, "-m", "dagster", "dev", "-m", "opsanalytics.definitions"]
+    command += ["--host", host, "--port", str(port)]
+    click.echo(f"Dagster for {path} at http://{host}:{port} (stop with Ctrl-C)")
+    return subprocess.run(command, env=environment, check=False).returncode
+
+
+@click.command()
+@config_option
+def docs(config: Path | None) -> None:
+    """Build the Data Docs of the quality checks: pages that work without a network."""
+    from opsanalytics.quality.docs import build_data_docs
+
+    _, settings = read_config(config)
+    click.echo(f"Data Docs: {build_data_docs(settings.home)}")
+
+
+@click.command()
+@click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+@config_option
+def export(target: Path, config: Path | None) -> None:
+    """Write a self-contained copy of the published DuckDB file to TARGET, events included."""
+    from opsanalytics.lake.publish import export as export_file
+
+    _, settings = read_config(config)
+    export_file(settings.home, target)
+    click.echo(f"Wrote {target}")

@@ -1,0 +1,76 @@
+"""`opsanalytics backlog`."""
+
+from pathlib import Path
+
+import click
+import polars as pl
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from opsanalytics.cli.pipeline import config_option, read_config
+from opsanalytics.improvement.tables import BACKLOG, PAIN_POINTS
+from opsanalytics.lake.marts import read_mart
+
+LANES = {
+    "behaviour": (
+        "What people do: conversions lost",
+        "people met it a week",
+        "conversions lost a week (95 %)",
+    ),
+    "voice": ("What people say: no trace in behaviour", "people wrote of it a week", "unhappiness, 0 to 1"),
+}
+
+
+@click.command()
+@config_option
+@click.option("--all", "everything", is_flag=True, help="Also what is only watched.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def backlog(config: Path | None, everything: bool, as_json: bool) -> None:
+    """Show what to fix next, ranked, as of the last run."""
+    _, settings = read_config(config)
+    items = read_mart(settings.home, BACKLOG)
+    if items.is_empty():
+        raise click.ClickException(
+            f"there is no backlog in {settings.home.marts}; run `opsanalytics run` first, or the data had nothing"
+        )
+    costs = read_mart(settings.home, PAIN_POINTS).select("item_id", "lost_per_week", "lost_low", "lost_high")
+    shown = items.join(costs, on="item_id", how="left", maintain_order="left")
+    if not everything:
+        shown = shown.filter(pl.col("status") == "finding")
+    if as_json:
+        click.echo(shown.write_ndjson(), nl=False)
+        return
+    console = Console()
+    for lane, (title, reach, cost) in LANES.items():
+        rows = shown.filter(pl.col("lane") == lane)
+        if rows.is_empty():
+            continue
+        table = RichTable(title=title, title_justify="left", header_style="bold")
+        for column, justify in (("#", "right"), ("what", "left"), (reach, "right"), (cost, "right")):
+            table.add_column(column, justify=justify)  # type: ignore[arg-type]
+        table.add_column("confidence", justify="right")
+        table.add_column("weeks", justify="right")
+        table.add_column("score", justify="right")
+        for row in rows.iter_rows(named=True):
+            table.add_row(
+                str(row["rank"]),
+                Text(row["title"]),
+                f"{row['reach']:.1f}",
+                _cost(row),
+                f"{row['confidence']:.2f}",
+                f"{row['effort_weeks']:g}",
+                "" if row["score"] is None else f"{row['score']:.2f}",
+            )
+        console.print(table)
+    watched = items.filter(pl.col("status") != "finding").height
+    console.print(
+        f"As of {items['as_of'][0]:%Y-%m-%d %H:%M} UTC. "
+        f"{watched} more are watched but not beyond doubt{' (shown)' if everything else '; --all shows them'}."
+    )
+
+
+def _cost(row: dict[str, float | None]) -> str:
+    if row["lost_per_week"] is not None:
+        return f"{row['lost_per_week']:.1f} ({row['lost_low']:.1f} to {row['lost_high']:.1f})"
+    return "" if row["impact"] is None else f"{row['impact']:.2f}"

@@ -1,0 +1,220 @@
+"""The typed form of opsanalytics.toml."""
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from opsanalytics.behavior.spec import Funnel, Retention
+from opsanalytics.feedback.themes import ThemeSettings
+from opsanalytics.improvement.settings import BacklogSettings, FrictionSettings, PainPointSettings
+from opsanalytics.lake.paths import Home
+from opsanalytics.sources.base import (
+    EventSourceSettings,
+    FeedbackSourceSettings,
+    SourceSettings,
+    source_kinds,
+)
+
+NAME = r"^[a-z][a-z0-9_]*$"
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+WEEKDAYS: tuple[Weekday, ...] = (
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+)
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Project(Section):
+    """`[project]`: what all parts share."""
+
+    name: str = Field(min_length=1)
+    home: Path = Field(default=Path("data"), validate_default=True)
+    timezone: str = "UTC"
+    week_start: Weekday = "monday"
+    start: date
+    """First UTC day to pull; the first daily partition."""
+    end: date | None = None
+    """Last UTC day to pull, for a product that no longer sends events; open if not given."""
+    partitions: Literal["day", "month"] = "day"
+    """Size of the partitions in Dagster. Dagster records every partition of a run one by one, which
+    takes minutes for a dozen years of days; `month` suits the replay of a long, thin history."""
+    notice: str | None = None
+    """A sentence that every report shows, for example that the data is generated."""
+    owners: tuple[str, ...] = ("team:data",)
+    """Owners shown in Dagster: e-mail addresses, or `team:name`."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is not a time zone; write an IANA name such as 'Europe/Berlin'")
+        return value
+
+    @field_validator("owners")
+    @classmethod
+    def _owner_form(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for owner in value:
+            if not owner.startswith("team:") and "@" not in owner:
+                raise ValueError(f"{owner!r} is neither an e-mail address nor 'team:name'")
+        return value
+
+    @field_validator("home")
+    @classmethod
+    def _beside_the_file(cls, value: Path, info: ValidationInfo) -> Path:
+        folder = (info.context or {}).get("folder")
+        return (Path(folder) / value).resolve() if folder else value
+
+    @model_validator(mode="after")
+    def _start_before_end(self) -> "Project":
+        if self.end is not None and self.end < self.start:
+            raise ValueError(f"end ({self.end}) lies before start ({self.start})")
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @property
+    def week_start_number(self) -> int:
+        """0 for Monday to 6 for Sunday."""
+        return WEEKDAYS.index(self.week_start)
+
+
+class Segment(Section):
+    """`[[segments]]`: a property of the entry event by which funnels are broken down."""
+
+    name: str = Field(pattern=NAME)
+    property: str = Field(min_length=1)
+    limit: int = Field(default=10, ge=1, le=100)
+
+
+class Report(Section):
+    """`[[reports]]`: a page, and when it is made."""
+
+    name: str = Field(pattern=NAME)
+    title: str | None = None
+    funnels: tuple[str, ...] | None = None
+    """Funnels on the page; all if not given."""
+    retentions: tuple[str, ...] | None = None
+    weekday: Weekday = "monday"
+    hour: int = Field(default=7, ge=0, le=23)
+    history: int = Field(default=4, ge=1, le=104)
+    """Weeks whose pages one run brings up to date."""
+
+
+class Thresholds(Section):
+    """`[thresholds]`: when a number is too small or too old to be shown as it is."""
+
+    min_n: int = Field(default=30, ge=1)
+    """Rates over fewer persons are flagged as small."""
+    freshness_hours: int = Field(default=36, ge=1)
+    """Events older than this make the events asset stale in Dagster."""
+    trend_weeks: int = Field(default=12, ge=2)
+    """Weeks shown in trends and retention heat maps."""
+    analysis_weeks: int | None = Field(default=None, ge=1)
+    """Weeks of entries that funnels and pain points look back on; everything if not given."""
+
+
+class Notify(Section):
+    """`[notify]`: where a failed run is reported, besides notifications.jsonl in the home folder."""
+
+    webhook_env: str | None = None
+    """Environment variable that holds an incoming-webhook URL (Slack-compatible)."""
+
+
+if TYPE_CHECKING:
+    AnySource = SourceSettings
+else:
+    # Known only at run time: whoever adds a source adds a module, not an edit here.
+    AnySource = Annotated[Union[tuple(source_kinds().values())], Field(discriminator="kind")]  # noqa: UP007
+
+
+class Settings(Section):
+    """All of opsanalytics.toml."""
+
+    project: Project
+    sources: tuple[AnySource, ...] = ()
+    events: Mapping[str, tuple[str, ...]] = {}
+    """Canonical event name -> names as the vendors export them."""
+    funnels: tuple[Funnel, ...] = ()
+    retentions: tuple[Retention, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    friction: FrictionSettings = FrictionSettings()
+    feedback: ThemeSettings = ThemeSettings()
+    pain_points: PainPointSettings = PainPointSettings()
+    backlog: BacklogSettings = BacklogSettings()
+    reports: tuple[Report, ...] = (Report(name="weekly"),)
+    thresholds: Thresholds = Thresholds()
+    notify: Notify = Notify()
+
+    @property
+    def home(self) -> Home:
+        return Home(self.project.home)
+
+    @property
+    def event_sources(self) -> tuple[EventSourceSettings, ...]:
+        return tuple(source for source in self.sources if isinstance(source, EventSourceSettings))
+
+    @property
+    def feedback_sources(self) -> tuple[FeedbackSourceSettings, ...]:
+        return tuple(source for source in self.sources if isinstance(source, FeedbackSourceSettings))
+
+    @property
+    def event_names(self) -> dict[str, str]:
+        """Name as exported -> canonical name."""
+        return {exported: name for name, names in self.events.items() for exported in names}
+
+    @field_validator("sources", "funnels", "retentions", "segments", "reports")
+    @classmethod
+    def _names_differ(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        seen: set[str] = set()
+        for each in value:
+            if each.name in seen:
+                raise ValueError(f"the name {each.name!r} is used twice")
+            seen.add(each.name)
+        return value
+
+    @field_validator("events")
+    @classmethod
+    def _mapping_is_unique(cls, value: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+        owner: dict[str, str] = {}
+        for name, exported in value.items():
+            for each in exported:
+                if owner.setdefault(each, name) != name:
+                    raise ValueError(f"{each!r} is mapped to both {owner[each]!r} and {name!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _references_exist(self) -> "Settings":
+        event_sources = [source.name for source in self.event_sources]
+        definitions: tuple[Funnel | Retention, ...] = (*self.funnels, *self.retentions)
+        for definition in definitions:
+            _all_known(f"{definition.name}: sources", definition.sources, event_sources)
+        for report in self.reports:
+            _all_known(f"report {report.name}: funnels", report.funnels, [each.name for each in self.funnels])
+            _all_known(
+                f"report {report.name}: retentions",
+                report.retentions,
+                [each.name for each in self.retentions],
+            )
+        return self
+
+
+def _all_known(what: str, wanted: tuple[str, ...] | None, known: list[str]) -> None:
+    unknown = [name for name in wanted or () if name not in known]
+    if unknown:
+        raise ValueError(f"{what} names {unknown}, but the configuration has {known or 'none'}")

@@ -1,0 +1,122 @@
+"""Grouping messages by what they are about: TF-IDF, latent semantic analysis, average linkage.
+
+Words and pairs of words carry the subject, letter n-grams tie inflections and misspellings together;
+their TF-IDF weights (sublinear) are reduced by a truncated SVD, and messages are joined bottom-up by
+average cosine distance until no two groups are closer than `max_distance`. So the number of themes
+follows from the messages. On banking77 (13,083 messages, 77 intents) this gives a higher NMI and ARI
+than k-means on the same vectors and than the kNN graph with Leiden communities measured in the design
+notes; see `opsanalytics_tests/feedback/test_real_feedback.py` for the floor that is tested.
+"""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.sparse import csr_matrix, hstack
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.preprocessing import normalize
+
+from opsanalytics.feedback.words import phrases
+
+Vectors: TypeAlias = NDArray[np.float64]
+Labels: TypeAlias = NDArray[np.int64]
+
+SEED = 20_240_501
+LETTERS_WEIGHT = 1.5
+"""Weight of letter n-grams beside words: 1.0 to 2.0 differ by less than 0.01 NMI on banking77."""
+SMALL = 20
+"""Below this many messages rare and frequent terms cannot be told apart, so none is dropped."""
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """`label` per message (-1: in no group) and its cosine `similarity` to the group's centre (or 0)."""
+
+    label: Labels
+    similarity: Vectors
+    count: int
+
+
+def embed(documents: list[list[str]]) -> Vectors:
+    """Turn documents (content words, at least one each) into unit vectors, at most 100 dimensions.
+
+    Few messages get few dimensions (1.6 times the square root of their number): with as many
+    dimensions as messages everything is far from everything.
+    """
+    words = _weigh(documents, analyzer=phrases, min_df=2, max_df=0.5)
+    spelled = [" ".join(document) for document in documents]
+    letters = _weigh(
+        spelled, analyzer="char_wb", ngram_range=(3, 5), min_df=3, max_df=0.3, max_features=50_000
+    )
+    matrix = hstack([words, letters * LETTERS_WEIGHT]).tocsr()
+    dimensions = min(100, round(1.6 * len(documents) ** 0.5), min(matrix.shape) - 1)
+    if dimensions < 1:
+        return np.asarray(normalize(matrix.toarray()))
+    reduced = TruncatedSVD(dimensions, random_state=SEED).fit_transform(matrix)
+    return np.asarray(normalize(reduced))
+
+
+def _weigh(documents: list[Any], **options: Any) -> csr_matrix:
+    """TF-IDF of `documents`; without limits on document frequency where these would leave no term."""
+    unlimited = options | {"min_df": 1, "max_df": 1.0}
+    if len(documents) < SMALL:
+        return TfidfVectorizer(sublinear_tf=True, **unlimited).fit_transform(documents)
+    try:
+        return TfidfVectorizer(sublinear_tf=True, **options).fit_transform(documents)
+    except ValueError:  # scikit-learn has no other sign for "no term is left between min_df and max_df"
+        return TfidfVectorizer(sublinear_tf=True, **unlimited).fit_transform(documents)
+
+
+def cluster(
+    vectors: Vectors,
+    weights: Labels,
+    sample: Labels,
+    *,
+    min_size: int,
+    max_distance: float,
+    min_similarity: float,
+) -> Clusters:
+    """Group unit `vectors`, find the groups in the rows `sample`, and put every row to its nearest centre.
+
+    Args:
+        vectors: unit vectors, one a row.
+        weights: how many messages each row stands for.
+        sample: rows that groups are found in (average linkage is quadratic in their number).
+        min_size: groups with less weight than this are dissolved.
+        max_distance: average cosine distance up to which two groups are one.
+        min_similarity: rows less similar than this to every centre stay without a group.
+    """
+    nothing = Clusters(np.full(len(vectors), -1, dtype=np.int64), np.zeros(len(vectors)), 0)
+    if len(sample) < 2:
+        return nothing
+    found = fcluster(linkage(vectors[sample], "average", metric="cosine"), max_distance, "distance")
+    # A group that is too small in the sample can still be large enough outside it.
+    enough = max(2, round(min_size * len(sample) / max(1, len(vectors))))
+    centres = _centres(vectors[sample], weights[sample], found.astype(np.int64), enough)
+    for _ in range(2):  # the second pass re-homes members of groups that proved too small
+        if not len(centres):
+            return nothing
+        similarity = vectors @ centres.T
+        label = np.where(similarity.max(axis=1) >= min_similarity, similarity.argmax(axis=1), -1)
+        centres = _centres(vectors, weights, label, min_size)
+    if not len(centres):
+        return nothing
+    similarity = vectors @ centres.T
+    label = np.where(similarity.max(axis=1) >= min_similarity, similarity.argmax(axis=1), -1)
+    sizes = np.bincount(label[label >= 0], weights=weights[label >= 0], minlength=len(centres))
+    label[(label >= 0) & (sizes[label] < min_size)] = -1
+    kept = np.unique(label[label >= 0])
+    nearest = np.where(label >= 0, similarity.max(axis=1), 0.0)
+    compact = np.where(label >= 0, np.searchsorted(kept, label), -1)
+    return Clusters(compact.astype(np.int64), nearest, len(kept))
+
+
+def _centres(vectors: Vectors, weights: Labels, label: Labels, min_size: int) -> Vectors:
+    sizes = {int(name): weights[label == name].sum() for name in np.unique(label) if name >= 0}
+    kept = [name for name, size in sizes.items() if size >= min_size]
+    if not kept:
+        return np.empty((0, vectors.shape[1]))
+    return np.asarray(normalize(np.vstack([vectors[label == name].mean(axis=0) for name in kept])))

@@ -1,0 +1,123 @@
+"""Naming a theme by the phrases that set it apart, and choosing messages that show what it is about."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+from opsanalytics.feedback.words import phrases
+
+KEYWORDS = 8
+LABEL_PHRASES = 3
+RARE = 0.08
+"""A phrase used by a smaller share of a theme's messages does not describe the theme."""
+LIFT = 1.3
+"""A phrase must be so many times as common in the theme as in all of them together."""
+NEGATIONS = frozenset({"not", "no", "never", "without", "cannot", "can't", "doesn't", "won't", "isn't"})
+"""They say something in a pair ("not working"), nothing alone."""
+
+
+def keywords(themes: Sequence[Sequence[list[str]]]) -> list[list[str]]:
+    """The phrases that set each theme apart, best first, at most eight.
+
+    Class-based TF-IDF (Grootendorst 2022) over words and word pairs, counting messages rather than
+    occurrences so that one long message does not name a theme. Parts and inflections of a phrase
+    that was already taken are left out.
+
+    Args:
+        themes: per theme the content words of each of its messages.
+    """
+    counts = [Counter(chain.from_iterable(set(phrases(words)) for words in theme)) for theme in themes]
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    messages = sum(len(theme) for theme in themes)
+    return [
+        _choose(
+            {
+                phrase: seen
+                / len(theme)
+                * math.log(1 + messages / total[phrase])
+                # A pair says more than its words, if it is nearly as common as they are.
+                * (1.3 if " " in phrase else 1.0)
+                for phrase, seen in count.items()
+                if seen >= max(2, RARE * len(theme))
+                and seen / len(theme) >= LIFT * total[phrase] / messages * (len(themes) > 1)
+                and any(letter.isalpha() for letter in phrase)
+                and phrase not in NEGATIONS
+            }
+        )
+        for theme, count in zip(themes, counts, strict=True)
+    ]
+
+
+def labels(ranked: Sequence[list[str]]) -> list[str]:
+    """One label a theme: its first phrases, more of them where two labels would be equal."""
+    named: list[str] = []
+    for phrases_of_theme in ranked:
+        apart = _without_shared_words(phrases_of_theme)
+        # Two pairs of words are a long label already.
+        size = 2 if all(" " in phrase for phrase in apart[:2]) else LABEL_PHRASES
+        label = ", ".join(apart[:size]) or "(no common words)"
+        while label in named and size < len(apart):
+            size += 1
+            label = ", ".join(apart[:size])
+        number = 2
+        plain = label
+        while label in named:
+            label = f"{plain} ({number})"
+            number += 1
+        named.append(label)
+    return named
+
+
+def typical(candidates: Iterable[tuple[float, str, str]], size: int) -> list[str]:
+    """Ids of the `size` messages nearest the centre, each by another author.
+
+    Args:
+        candidates: similarity to the centre, author and id of each message.
+        size: how many to choose.
+    """
+    chosen: list[str] = []
+    authors: set[str] = set()
+    for _, author, message in sorted(candidates, key=lambda item: (-item[0], item[2])):
+        if author not in authors:
+            authors.add(author)
+            chosen.append(message)
+        if len(chosen) == size:
+            break
+    return chosen
+
+
+def _without_shared_words(ranked: list[str]) -> list[str]:
+    chosen: list[str] = []
+    for phrase in ranked:
+        taken = [word for other in chosen for word in other.split()]
+        if not any(same_stem(word, other) for word in phrase.split() for other in taken):
+            chosen.append(phrase)
+    return chosen
+
+
+def _choose(scores: dict[str, float]) -> list[str]:
+    chosen: list[str] = []
+    for phrase, _ in sorted(scores.items(), key=lambda item: (-item[1], item[0])):
+        if not any(_overlaps(phrase, other) for other in chosen):
+            chosen.append(phrase)
+        if len(chosen) == KEYWORDS:
+            break
+    return chosen
+
+
+def _overlaps(phrase: str, other: str) -> bool:
+    """Whether every word of the one is a word of the other, or an inflection of it."""
+    mine, theirs = phrase.split(), other.split()
+    shorter, longer = sorted((mine, theirs), key=len)
+    return all(any(same_stem(word, candidate) for candidate in longer) for word in shorter)
+
+
+def same_stem(word: str, other: str) -> bool:
+    """Whether two words look like inflections of one: tag, tags, tagged; deleted, deleting, deletion."""
+    shorter, longer = sorted((word, other), key=len)
+    common = next((at for at, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), len(shorter))
+    ending = common == len(shorter) and common >= 3 and len(longer) - common <= 3
+    return word == other or ending or (common >= 5 and common >= 0.6 * len(longer))

@@ -1,0 +1,150 @@
+"""The backlog: pain points ranked by reach x impact x confidence / effort (RICE; McBride, Intercom).
+
+Confidence is a product of what is known, each factor between 0 and 1:
+
+behaviour
+    0.8, because a comparison is not an experiment; the chance that the effect is harmful beyond the
+    least effect of interest (from its interval); the share of affected persons that could be compared;
+    0.9 if no affected persons speak of it, 1 if they do; 0.5 if quality checks upstream failed. At most
+    0.3 for an item that is only watched, 0.1 if no effect could be stated.
+voice
+    0.5 if rated, 0.25 if not; authors / (authors + 5); 0.5 if nobody has spoken of it for eight weeks;
+    0.5 if quality checks upstream failed.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from opsanalytics.improvement.settings import BacklogSettings, PainPointSettings
+from opsanalytics.improvement.tables import BACKLOG
+from opsanalytics.improvement.voice import SILENT, severity
+
+NOT_CAUSAL = 0.8
+NO_AGREEMENT = 0.9
+BAD_QUALITY = 0.5
+WATCHED = 0.3
+NO_EFFECT = 0.1
+RATED, UNRATED = 0.5, 0.25
+STALE = 0.5
+FEW_AUTHORS = 5
+
+
+def rank_backlog(
+    pain_points: pl.DataFrame,
+    settings: BacklogSettings,
+    thresholds: PainPointSettings,
+    *,
+    as_of: datetime,
+) -> pl.DataFrame:
+    """Rank pain points within their lane: findings first, then by score.
+
+    The score of a behavioural item is conversions regained per week and person-week of effort, were
+    affected persons to fare like comparable ones; its interval is that of lost conversions. In the
+    voice lane it is unhappy authors per week; scores of the two lanes do not compare.
+
+    Args:
+        pain_points: as PAIN_POINTS.
+        settings: effort and severity where nobody has given them.
+        thresholds: those the pain points were found with.
+        as_of: data up to here is complete, UTC.
+
+    Returns:
+        As BACKLOG.
+    """
+    rows = [_row(item, settings, thresholds, as_of) for item in pain_points.iter_rows(named=True)]
+    rows.sort(
+        key=lambda row: (row["lane"], row["status"] != "finding", -(row["score"] or 0.0), row["item_id"])
+    )
+    ranks: dict[str, int] = {}
+    for row in rows:
+        row["rank"] = ranks[row["lane"]] = ranks.get(row["lane"], 0) + 1
+    return BACKLOG.conform(pl.DataFrame(rows, schema=BACKLOG.schema))
+
+
+def _row(
+    item: dict[str, Any], settings: BacklogSettings, thresholds: PainPointSettings, as_of: datetime
+) -> dict[str, Any]:
+    effort = settings.effort.get(item["item_id"])
+    weeks = effort if effort is not None else settings.default_effort_weeks
+    if item["lane"] == "behaviour":
+        confidence, reason = _behaviour_confidence(item, thresholds)
+        lost = (item["lost_per_week"], item["lost_low"], item["lost_high"])
+        values = None if lost[0] is None else lost
+        impact = None if lost[0] is None else lost[0] / item["reach_per_week"]
+    else:
+        confidence, reason = _voice_confidence(item, as_of)
+        known = severity(item["satisfaction"], item["rated"] or 0)
+        impact = None if known is None else known[0]
+        bounds = known or (settings.unrated_severity, 0.0, 1.0)
+        if known is None:
+            reason += f"; severity {settings.unrated_severity:g} assumed for the score"
+        values = tuple(item["reach_per_week"] * bound for bound in bounds)
+    scores = [value * confidence / weeks for value in values] if values else [None, None, None]
+    return {
+        "item_id": item["item_id"],
+        "lane": item["lane"],
+        "title": item["title"],
+        "reach": item["reach_per_week"],
+        "impact": impact,
+        "confidence": confidence,
+        "confidence_reason": reason,
+        "effort_weeks": weeks,
+        "effort_source": "default" if effort is None else "configuration",
+        "score": scores[0],
+        "score_low": scores[1],
+        "score_high": scores[2],
+        "status": item["status"],
+        "evidence": f"#{item['item_id']}",
+        "as_of": item["as_of"],
+        "quality": item["quality"],
+    }
+
+
+def _behaviour_confidence(item: dict[str, Any], thresholds: PainPointSettings) -> tuple[float, str]:
+    from scipy.stats import norm
+
+    caveat = f"; {item['caveat']}" if item["caveat"] else ""
+    if item["effect"] is None:
+        return NO_EFFECT * _quality(item), f"no effect can be stated: {item['caveat']}"
+    # The interval is symmetric unless cut off at the ends of the scale; the nearer end is not.
+    half = max(item["effect_high"] - item["effect"], item["effect"] - item["effect_low"])
+    chance = float(norm.cdf((-thresholds.min_effect - item["effect"]) / (half / norm.ppf(0.975))))
+    agreed = item["theme_link_by"] == "persons"
+    confidence = NOT_CAUSAL * chance * item["overlap"] * (1.0 if agreed else NO_AGREEMENT) * _quality(item)
+    reason = (
+        f"{item['affected']} affected; {_percent(chance)} sure of harm above "
+        f"{thresholds.min_effect * 100:g} points; {item['overlap']:.0%} comparable; "
+        f"q = {item['q_value']:.2g}; "
+        + ("feedback of affected persons agrees" if agreed else "no feedback of affected persons")
+        + "; not an experiment"
+        + caveat
+    )
+    if item["status"] != "finding":
+        confidence = min(confidence, WATCHED)
+    return round(confidence, 4), reason
+
+
+def _voice_confidence(item: dict[str, Any], as_of: datetime) -> tuple[float, str]:
+    rated = item["satisfaction"] is not None
+    stale = item["last_seen"] < as_of - SILENT
+    authors = item["affected"]
+    confidence = (
+        (RATED if rated else UNRATED)
+        * authors
+        / (authors + FEW_AUTHORS)
+        * (STALE if stale else 1.0)
+        * _quality(item)
+    )
+    ratings = f"{item['rated']} ratings" if rated else "unrated"
+    return round(confidence, 4), f"{authors} authors; {ratings}; {item['caveat']}"
+
+
+def _quality(item: dict[str, Any]) -> float:
+    return BAD_QUALITY if item["quality"] == "failed" else 1.0
+
+
+def _percent(share: float) -> str:
+    """Never "100 %": no comparison is that sure."""
+    return "over 99 %" if share > 0.99 else f"{share * 100:.0f} %"

@@ -1,0 +1,264 @@
+"""Candidates for pain points: every signal at every place, at every step of every funnel."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from opsanalytics.behavior.statistics import benjamini_hochberg
+from opsanalytics.improvement.comparison import Comparison, compare
+from opsanalytics.improvement.population import Population, first_met, weeks_between
+from opsanalytics.improvement.settings import PainPointSettings
+from opsanalytics.improvement.signals import OUTCOMES, SYMPTOMS
+
+FEWEST = 5
+"""With fewer affected persons a candidate is not even watched."""
+TOGETHER = 0.35
+"""Signals at one step met by the same persons (phi coefficient above this) are one problem."""
+WATCH_P = 0.2
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A signal met at a place after reaching a step, and what it did to those who met it."""
+
+    population: Population
+    signal: str
+    place: str
+    met: pl.DataFrame
+    """person, first_ts, passed: the affected persons."""
+    comparison: Comparison
+    reach_per_week: float
+    pass_value: float
+    """Chance of final conversion once the step is passed (Jeffreys estimate)."""
+    pass_value_error: float
+    q_value: float | None = None
+    status: str = "watch"
+    caveats: tuple[str, ...] = ()
+
+    @property
+    def reached(self) -> int:
+        return self.population.persons.height
+
+    @property
+    def lost(self) -> tuple[float, float, float] | None:
+        """Final conversions lost per week: estimate and the ends of its 95 % interval.
+
+        Reach times harm times chance of converting after the step. The interval has the errors of harm
+        and chance (delta method); reach is as observed.
+        """
+        found = self.comparison
+        if found.effect is None or found.error is None:
+            return None
+        harm, value = -found.effect, self.pass_value
+        error = float(np.hypot(value * found.error, harm * self.pass_value_error))
+        ends = [self.reach_per_week * max(0.0, harm * value + z * error) for z in (0.0, -1.959964, 1.959964)]
+        return ends[0], ends[1], ends[2]
+
+    @property
+    def anchor(self) -> str:
+        """What the item's identity is made of; segment, rank and numbers are evidence, not identity."""
+        return "|".join(
+            ("v1", self.population.funnel.name, str(self.population.step), self.signal, self.place)
+        )
+
+
+def find_candidates(
+    steps: Sequence[Population],
+    exposures: pl.DataFrame,
+    settings: PainPointSettings,
+    *,
+    as_of: datetime,
+) -> list[Candidate]:
+    """Findings and what is worth watching, one per signal and place.
+
+    A finding was compared (enough affected persons, enough of them comparable), is harmful, passes the
+    Benjamini-Hochberg procedure over all candidates compared, and is not a mere symptom or shadow.
+
+    Args:
+        steps: who reached which step.
+        exposures: person, ts, signal, place.
+        settings: thresholds.
+        as_of: events up to here are complete, UTC.
+    """
+    usable = exposures.filter(~pl.col("signal").is_in(list(OUTCOMES)))
+    everything = [
+        _candidate(population, str(signal), str(place), rows, settings, as_of)
+        for population in steps
+        for (signal, place), rows in first_met(population, usable, settings.exposure_within).group_by(
+            "signal", "place", maintain_order=True
+        )
+    ]
+    everything = [candidate for candidate in everything if candidate.comparison.affected >= FEWEST]
+    tested = [_refusal(candidate, settings) is None for candidate in everything]
+    p_values = [
+        candidate.comparison.p_value if test and candidate.comparison.p_value is not None else np.nan
+        for candidate, test in zip(everything, tested, strict=True)
+    ]
+    q_values = benjamini_hochberg(p_values)
+    judged = [
+        _judge(candidate, None if np.isnan(q) else float(q), settings)
+        for candidate, q in zip(everything, q_values, strict=True)
+    ]
+    return _one_per_place(_without_shadows(judged), settings)
+
+
+def _candidate(
+    population: Population,
+    signal: str,
+    place: str,
+    rows: pl.DataFrame,
+    settings: PainPointSettings,
+    as_of: datetime,
+) -> Candidate:
+    persons = population.persons.join(
+        rows.select("person", "first_ts"), on="person", how="left", maintain_order="left"
+    )
+    comparison = compare(
+        _seconds(persons, "passed_at"),
+        _seconds(persons, "first_ts"),
+        persons["stratum"].to_numpy(),
+        min_controls=settings.min_controls,
+        systematic_error=settings.systematic_error,
+    )
+    met = persons.drop_nulls("first_ts").select(
+        "person", "first_ts", passed=pl.col("passed_at").is_not_null()
+    )
+    first, last = met.select(pl.col("first_ts").min(), last=pl.col("first_ts").max()).row(0)
+    # Later entrants are not mature, so their exposures are not counted.
+    observed_until = max(last, as_of - population.funnel.window)
+    passed = persons.filter(pl.col("passed_at").is_not_null())
+    won = passed.filter("converted").height + 0.5
+    lost = passed.height + 1.0 - won
+    total = won + lost
+    return Candidate(
+        population=population,
+        signal=signal,
+        place=place,
+        met=met.sort("person"),
+        comparison=comparison,
+        reach_per_week=comparison.affected / weeks_between(first, observed_until),
+        pass_value=float(won / total),
+        pass_value_error=float(np.sqrt(won * lost / (total**2 * (total + 1)))),
+    )
+
+
+def _seconds(persons: pl.DataFrame, column: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    elapsed = (pl.col(column) - pl.col("reached")).dt.total_microseconds() / 1e6
+    return persons.select(elapsed.fill_null(float("inf"))).to_series().to_numpy()
+
+
+def _refusal(candidate: Candidate, settings: PainPointSettings) -> str | None:
+    """Why no effect is stated, if none is."""
+    found = candidate.comparison
+    if found.affected < settings.min_affected:
+        return (
+            f"only {found.affected} affected persons: too few to compare (at least {settings.min_affected})"
+        )
+    if found.effect is None or found.overlap is None or found.overlap < settings.min_overlap:
+        return f"only {found.compared} of {found.affected} affected persons have comparable unaffected ones"
+    return None
+
+
+def _judge(candidate: Candidate, q_value: float | None, settings: PainPointSettings) -> Candidate:
+    refusal = _refusal(candidate, settings)
+    if refusal is not None:
+        nothing = replace(
+            candidate.comparison,
+            rate_affected=None,
+            rate_others=None,
+            effect=None,
+            effect_low=None,
+            effect_high=None,
+            error=None,
+            p_value=None,
+        )
+        return replace(candidate, comparison=nothing, caveats=(refusal,))
+    found = candidate.comparison
+    caveats = []
+    if found.overlap is not None and found.overlap < 0.8:
+        caveats.append(
+            f"partly comparable: {found.compared} of {found.affected} affected persons could be compared"
+        )
+    if found.effect is not None and found.crude_effect is not None:
+        apart = abs(found.crude_effect - found.effect)
+        if found.crude_effect * found.effect < 0:
+            caveats.append("the crude comparison points the other way: affected persons differ from others")
+        elif apart > 0.5 * abs(found.effect):
+            caveats.append(
+                "the crude comparison differs by more than half: affected persons differ from others"
+            )
+    if candidate.signal in SYMPTOMS:
+        caveats.append("may be a consequence of failing, not its cause")
+    significant = q_value is not None and q_value <= settings.false_discovery_rate
+    harmful = found.effect is not None and found.effect <= -settings.min_effect
+    if harmful and not significant:
+        caveats.append("may be chance")
+    finding = significant and harmful and candidate.signal not in SYMPTOMS
+    return replace(
+        candidate, q_value=q_value, status="finding" if finding else "watch", caveats=tuple(caveats)
+    )
+
+
+def _worth(candidate: Candidate) -> tuple[bool, float, int, str]:
+    """For sorting, best first."""
+    lost = candidate.lost
+    return (
+        candidate.status != "finding",
+        -(lost[0] if lost else 0.0),
+        -candidate.comparison.affected,
+        candidate.anchor,
+    )
+
+
+def _without_shadows(candidates: list[Candidate]) -> list[Candidate]:
+    """Turn findings into watched ones where the same persons met a costlier finding at the same step."""
+    kept: list[Candidate] = []
+    result: list[Candidate] = []
+    for candidate in sorted(candidates, key=_worth):
+        shown = candidate
+        if candidate.status == "finding":
+            for other in kept:
+                if other.population is candidate.population and _phi(candidate, other) > TOGETHER:
+                    name = f"{other.signal} {other.place}"
+                    reason = f"met by the same persons as {name}: probably the same problem"
+                    shown = replace(candidate, status="watch", caveats=(*candidate.caveats, reason))
+                    break
+            else:
+                kept.append(candidate)
+        result.append(shown)
+    return result
+
+
+def _phi(one: Candidate, other: Candidate) -> float:
+    """Correlation of having met the one with having met the other, among all who reached the step."""
+    n, a, b = one.reached, one.met.height, other.met.height
+    both = one.met.join(other.met, on="person", how="semi").height
+    spread = float(a * (n - a)) * float(b * (n - b))
+    return (n * both - a * b) / spread**0.5 if spread > 0 else float(a == b == both)
+
+
+def _one_per_place(candidates: list[Candidate], settings: PainPointSettings) -> list[Candidate]:
+    """A signal at a place is one item, shown at the step where it costs most; others are mentioned."""
+    groups: dict[tuple[str, str], list[Candidate]] = {}
+    for candidate in sorted(candidates, key=_worth):
+        groups.setdefault((candidate.signal, candidate.place), []).append(candidate)
+    findings, watched = [], []
+    for first, *others in groups.values():
+        steps = [f"“{other.population.label}” ({other.population.funnel.label})" for other in others]
+        note = (f"also met after {', '.join(steps)}; not counted here",) if steps else ()
+        shown = replace(first, caveats=(*first.caveats, *note))
+        if shown.status == "finding":
+            findings.append(shown)
+        elif _watchable(shown):
+            watched.append(shown)
+    watched.sort(key=lambda candidate: (-candidate.comparison.affected, candidate.anchor))
+    return findings + watched[: settings.watch_limit]
+
+
+def _watchable(candidate: Candidate) -> bool:
+    """Harmful as far as one can tell, or not to be told."""
+    found = candidate.comparison
+    return found.effect is None or (found.p_value is not None and found.p_value < WATCH_P)

@@ -1,0 +1,129 @@
+"""Friction: signals that something got in people's way, from events alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from opsanalytics.behavior.spec import Funnel
+from opsanalytics.behavior.statistics import wilson
+from opsanalytics.improvement.settings import FrictionSettings
+from opsanalytics.improvement.signals import (
+    EXPOSURES,
+    Detection,
+    back_and_forth,
+    dead_ends,
+    empty_searches,
+    errors,
+    prepare,
+    repeated_attempts,
+    slow_loads,
+)
+from opsanalytics.improvement.tables import FRICTION
+
+OTHER = "(other)"
+
+
+@dataclass(frozen=True)
+class Friction:
+    """`friction` conforms to FRICTION; `exposures` has a row an occurrence: person, ts, signal, place,
+    app_version; `events` are the events prepared for it (see `signals.prepare`)."""
+
+    friction: pl.DataFrame
+    exposures: pl.DataFrame
+    events: pl.DataFrame
+
+
+def find_friction(
+    events: pl.LazyFrame,
+    settings: FrictionSettings,
+    funnels: Sequence[Funnel] = (),
+    *,
+    as_of: datetime,
+    quality: str = "not_checked",
+) -> Friction:
+    """Look for every signal the data can support, and say of the others why not.
+
+    Args:
+        events: columns person, event, ts and, where there are any, session_id, url, platform,
+            app_version, properties (JSON); events after `as_of` are left out.
+        settings: definitions and thresholds.
+        funnels: whose steps can be attempted repeatedly, and whose last steps are no dead ends.
+        as_of: events up to here are complete, UTC.
+        quality: state of the quality checks upstream.
+    """
+    prepared = prepare(events.filter(pl.col("ts") <= as_of), settings)
+    everybody = prepared["person"].n_unique()
+    rows: list[pl.DataFrame] = []
+    exposures: list[pl.DataFrame] = [pl.DataFrame(schema=EXPOSURES)]
+    for detection in (
+        errors(prepared, settings),
+        slow_loads(prepared, settings),
+        empty_searches(prepared, settings),
+        repeated_attempts(prepared, settings, funnels),
+        dead_ends(prepared, settings, funnels),
+        back_and_forth(prepared, settings),
+    ):
+        found = _few_places(detection, settings.max_places, everybody)
+        if found.exposures is not None:
+            exposures.append(
+                found.exposures.with_columns(signal=pl.lit(found.signal)).select(list(EXPOSURES))
+            )
+        rows.append(_rows(found, everybody))
+    friction = pl.concat([FRICTION.empty(), *rows], how="diagonal_relaxed").with_columns(
+        as_of=pl.lit(as_of), quality=pl.lit(quality)
+    )
+    return Friction(
+        FRICTION.conform(friction),
+        pl.concat(exposures).sort("signal", "place", "person", "ts", "app_version"),
+        prepared,
+    )
+
+
+def _few_places(detection: Detection, limit: int, everybody: int) -> Detection:
+    """Put the places that fewest persons met under one name, where there are more than `limit`."""
+    if detection.exposures is None or detection.could_meet is None:
+        return detection
+    by_place = detection.exposures.group_by("place").agg(persons=pl.col("person").n_unique())
+    if by_place.height <= limit:
+        return detection
+    kept = by_place.sort(["persons", "place"], descending=[True, False]).head(limit)["place"].to_list()
+    exposures = detection.exposures.with_columns(
+        place=pl.when(pl.col("place").is_in(kept)).then("place").otherwise(pl.lit(OTHER))
+    )
+    could = pl.concat(
+        [
+            detection.could_meet.filter(pl.col("place").is_in(kept)),
+            pl.DataFrame({"place": [OTHER], "n": [everybody]}),
+        ]
+    )
+    return Detection(detection.signal, detection.reason, exposures, could)
+
+
+def _rows(detection: Detection, everybody: int) -> pl.DataFrame:
+    head = {"signal": detection.signal, "place": "", "reason": detection.reason}
+    if detection.exposures is None or detection.could_meet is None:
+        return pl.DataFrame(head | {"available": False})
+    if detection.exposures.is_empty():
+        return pl.DataFrame(head | {"available": True, "occurrences": 0, "persons": 0, "n": everybody})
+    counted = (
+        detection.exposures.group_by("place")
+        .agg(
+            occurrences=pl.len(),
+            persons=pl.col("person").n_unique(),
+            first_seen=pl.col("ts").min(),
+            last_seen=pl.col("ts").max(),
+        )
+        .join(detection.could_meet, on="place", how="left")
+        .sort("place")
+    )
+    low, high = wilson(counted["persons"].to_numpy(), counted["n"].to_numpy())
+    return counted.with_columns(
+        signal=pl.lit(detection.signal),
+        available=pl.lit(True),
+        reason=pl.lit(detection.reason),
+        share=pl.col("persons") / pl.col("n"),
+        share_low=pl.Series(low),
+        share_high=pl.Series(high),
+    )

@@ -1,0 +1,157 @@
+"""Pain points: a place where people get stuck, or a theme they complain of, as one item with its evidence."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from opsanalytics.behavior.statistics import wilson
+from opsanalytics.feedback.themes import Themes
+from opsanalytics.improvement.candidates import Candidate, find_candidates
+from opsanalytics.improvement.friction import Friction
+from opsanalytics.improvement.links import Link, link_themes
+from opsanalytics.improvement.population import FunnelPersons, populations
+from opsanalytics.improvement.settings import PainPointSettings
+from opsanalytics.improvement.tables import PAIN_POINT_PERSONS, PAIN_POINTS
+from opsanalytics.improvement.titles import behaviour_title
+from opsanalytics.improvement.voice import voice_rows
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class PainPoints:
+    """`items` conforms to PAIN_POINTS, `persons` (the affected) to PAIN_POINT_PERSONS."""
+
+    items: pl.DataFrame
+    persons: pl.DataFrame
+
+
+def item_id(anchor: str) -> str:
+    """Id of the item about `anchor`: what and where, or the theme; never a number or a label."""
+    return "PP-" + hashlib.sha256(anchor.encode()).hexdigest()[:8]
+
+
+def find_pain_points(
+    funnels: Sequence[FunnelPersons],
+    friction: Friction,
+    themes: Themes,
+    settings: PainPointSettings,
+    *,
+    as_of: datetime,
+    quality: str = "not_checked",
+) -> PainPoints:
+    """Join places, friction, drop-off and themes.
+
+    Lane `behaviour`: a signal met after reaching a funnel step, compared as `comparison` says, valued
+    in final conversions lost. Lane `voice`: themes that no behavioural item is about, unless their
+    ratings say that people are happy.
+
+    Args:
+        funnels: how far each person got.
+        friction: what they met.
+        themes: what they said.
+        settings: thresholds.
+        as_of: data up to here is complete, UTC.
+        quality: state of the quality checks upstream.
+    """
+    steps = [population for funnel in funnels for population in populations(funnel, friction.events)]
+    candidates = find_candidates(steps, friction.exposures, settings, as_of=as_of)
+    links = link_themes(candidates, themes.themes, themes.assignments)
+    said = {row["theme_id"]: row for row in themes.themes.iter_rows(named=True)}
+    seen = _seen(friction.exposures)
+    rows = [
+        _row(candidate, links.get(candidate.anchor), said, seen[candidate.signal, candidate.place])
+        for candidate in candidates
+    ]
+    spoken_for = {link.theme_id for link in links.values()}
+    rows += voice_rows(
+        themes.themes.filter(~pl.col("theme_id").is_in(list(spoken_for))), settings, as_of, item_id
+    )
+    stamped = [row | {"as_of": as_of, "quality": quality} for row in rows]
+    affected = [
+        candidate.met.join(candidate.population.persons.select("person", "reached"), on="person").select(
+            "person", "first_ts", "passed", item_id=pl.lit(item_id(candidate.anchor)), reached_ts="reached"
+        )
+        for candidate in candidates
+    ]
+    return PainPoints(
+        PAIN_POINTS.conform(pl.DataFrame(stamped, schema=PAIN_POINTS.schema)),
+        PAIN_POINT_PERSONS.conform(
+            pl.concat(affected).select(PAIN_POINT_PERSONS.names) if affected else PAIN_POINT_PERSONS.empty()
+        ),
+    )
+
+
+def _seen(exposures: pl.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
+    """When and from which version on each signal was seen at each place, at whatever step."""
+    grouped = (
+        exposures.sort("ts", "app_version")
+        .group_by("signal", "place", maintain_order=True)
+        .agg(
+            first_seen=pl.col("ts").min(),
+            last_seen=pl.col("ts").max(),
+            first_version=pl.col("app_version").drop_nulls().first(),
+        )
+    )
+    return {(row.pop("signal"), row.pop("place")): row for row in grouped.iter_rows(named=True)}
+
+
+def _row(
+    candidate: Candidate,
+    link: Link | None,
+    said: dict[str, dict[str, Any]],
+    seen: dict[str, Any],
+) -> dict[str, Any]:
+    found = candidate.comparison
+    name = item_id(candidate.anchor)
+    low, high = wilson([found.affected], [candidate.reached])
+    lost = candidate.lost or (None, None, None)
+    theme = said[link.theme_id] if link else {"messages": 0, "quotes": [], "quote_ids": []}
+    stuck = candidate.met.sort(["passed", "first_ts", "person"], descending=[False, True, False])
+    return seen | {
+        "item_id": name,
+        "lane": "behaviour",
+        "status": candidate.status,
+        "title": behaviour_title(candidate),
+        "funnel": candidate.population.funnel.name,
+        "step": candidate.population.step,
+        "signal": candidate.signal,
+        "place": candidate.place,
+        "theme_id": link.theme_id if link else None,
+        "theme_link": link.how if link else None,
+        "theme_link_by": None if link is None else "persons" if link.by_persons else "words",
+        "affected": found.affected,
+        "n": candidate.reached,
+        "share": found.affected / candidate.reached,
+        "share_low": float(low[0]),
+        "share_high": float(high[0]),
+        "reach_per_week": candidate.reach_per_week,
+        "rate_affected": found.rate_affected,
+        "rate_others": found.rate_others,
+        "effect": found.effect,
+        "effect_low": found.effect_low,
+        "effect_high": found.effect_high,
+        "crude_effect": found.crude_effect,
+        "overlap": found.overlap,
+        "q_value": candidate.q_value,
+        "pass_value": candidate.pass_value,
+        "lost_per_week": lost[0],
+        "lost_low": lost[1],
+        "lost_high": lost[2],
+        "strata": candidate.population.strata,
+        "rated": None,
+        "satisfaction": None,
+        "messages": theme["messages"],
+        "quotes": theme["quotes"],
+        "quote_ids": theme["quote_ids"],
+        "example_persons": stuck["person"].head(EXAMPLES).to_list(),
+        "query": (
+            "SELECT person, reached_ts, first_ts, passed FROM pain_point_persons "
+            f"WHERE item_id = '{name}' ORDER BY first_ts, person"
+        ),
+        "caveat": "; ".join(candidate.caveats),
+    }

@@ -1,0 +1,236 @@
+"""Detectors of friction in events: who met which signal, where and when.
+
+Each takes the prepared events (see `prepare`) and returns a `Detection`. Definitions and thresholds are
+those of the settings classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from opsanalytics.behavior.filters import property_text, step_matches
+from opsanalytics.behavior.spec import Funnel
+from opsanalytics.behavior.statistics import wilson
+from opsanalytics.improvement.places import error_place, page
+from opsanalytics.improvement.settings import FrictionSettings
+from opsanalytics.lake.tables import UTC_TIME, DataType
+
+EXPOSURES: dict[str, DataType] = {
+    "person": pl.String,
+    "ts": UTC_TIME,
+    "signal": pl.String,
+    "place": pl.String,
+    "app_version": pl.String,
+}
+SYMPTOMS = frozenset({"repeated_attempt", "back_and_forth"})
+"""They may be the consequence of failing: evidence beside another signal, never a finding of their own."""
+OUTCOMES = frozenset({"dead_end"})
+"""Leaving is what conversion measures; comparing those who left with those who stayed proves nothing."""
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What a detector saw: occurrences with the columns person, ts, place, app_version.
+
+    `could_meet` has the columns place and n (distinct persons); a place "" stands for all places.
+    `reason` says how the signal is defined, or why it is not available (then `exposures` is None).
+    """
+
+    signal: str
+    reason: str
+    exposures: pl.DataFrame | None = None
+    could_meet: pl.DataFrame | None = None
+
+
+def prepare(events: pl.LazyFrame, settings: FrictionSettings) -> pl.DataFrame:
+    """Events with a person and a time, their `page` added, sorted by person and time.
+
+    Args:
+        events: columns person, event, ts and, where there are any, session_id, url, platform,
+            app_version, properties (JSON).
+    """
+    columns = events.collect_schema().names()
+    where = page(columns, settings.page_property)
+    missing = [
+        pl.lit(None, pl.String).alias(name)
+        for name in ("session_id", "platform", "app_version")
+        if name not in columns
+    ]
+    order = ["person", "ts", "event", *(["properties"] if "properties" in columns else [])]
+    return (
+        events.filter(pl.col("person").is_not_null() & pl.col("ts").is_not_null())
+        .with_columns(*missing, (where if where is not None else pl.lit(None, pl.String)).alias("page"))
+        .sort(order)
+        .collect()
+    )
+
+
+def errors(events: pl.DataFrame, settings: FrictionSettings) -> Detection:
+    """Events configured as errors, by page and code."""
+    if not settings.error_events:
+        return Detection("error", "no event is configured as an error (friction.error_events)")
+    names = ", ".join(settings.error_events)
+    found = events.filter(pl.col("event").is_in(list(settings.error_events)))
+    if found.is_empty():
+        return Detection("error", f"none of the configured error events occurs: {names}")
+    found = found.with_columns(place=error_place(found.columns, settings.error_place, settings.page_property))
+    # Who saw the page could have met its errors; where the page is unknown, everybody could.
+    of_place = found.group_by("place").agg(pl.col("page").drop_nulls().unique())
+    seen = [
+        events.filter(pl.col("page").is_in(pages))["person"].n_unique() if pages else _everybody(events)
+        for pages in of_place["page"].to_list()
+    ]
+    could = of_place.select("place", n=pl.Series(seen, dtype=pl.Int64))
+    return Detection("error", f"events: {names}", _exposures(found), could)
+
+
+def slow_loads(events: pl.DataFrame, settings: FrictionSettings) -> Detection:
+    """Loads that took longer than the threshold, by page."""
+    rule = settings.slow_load
+    if rule.event is None:
+        return Detection("slow_load", "no event is configured for loading times (friction.slow_load.event)")
+    loads = events.filter(pl.col("event") == rule.event)
+    loads = loads.with_columns(took=_number(loads, rule.property)).drop_nulls("took")
+    if loads.is_empty():
+        return Detection("slow_load", f"no event {rule.event!r} has a numeric property {rule.property!r}")
+    loads = loads.with_columns(place=pl.coalesce("page", "event"))
+    slow = loads.filter(pl.col("took") > rule.threshold_ms)
+    reason = f"{rule.event}: {rule.property} above {rule.threshold_ms:g} ms"
+    return Detection("slow_load", reason, _exposures(slow), _persons_by_place(loads))
+
+
+def empty_searches(events: pl.DataFrame, settings: FrictionSettings) -> Detection:
+    """Searches that found nothing."""
+    rule = settings.empty_search
+    if rule.event is None:
+        return Detection("empty_search", "no event is configured as a search (friction.empty_search.event)")
+    searches = events.filter(pl.col("event") == rule.event)
+    searches = searches.with_columns(results=_number(searches, rule.property)).drop_nulls("results")
+    if searches.is_empty():
+        return Detection("empty_search", f"no event {rule.event!r} has a numeric property {rule.property!r}")
+    searches = searches.with_columns(place=pl.coalesce("page", "event"))
+    empty = searches.filter(pl.col("results") == 0)
+    reason = f"{rule.event}: {rule.property} is 0"
+    return Detection("empty_search", reason, _exposures(empty), _persons_by_place(searches))
+
+
+def repeated_attempts(
+    events: pl.DataFrame, settings: FrictionSettings, funnels: Sequence[Funnel]
+) -> Detection:
+    """The same funnel step again and again; once a run, at the time of the attempt that makes it enough."""
+    rule = settings.repeated_attempt
+    if not funnels:
+        return Detection("repeated_attempt", "no funnel is configured")
+    found, could = [], []
+    for definition in funnels:
+        matches = [step_matches(step, events.columns) for step in definition.steps]
+        relevant = events.filter(pl.any_horizontal(matches))
+        for position, step in enumerate(definition.steps[:-1]):
+            later = pl.any_horizontal(matches[position + 1 :])
+            # An event that also matches a later step is progress.
+            attempts = (
+                relevant.with_columns(run=later.cum_sum().over("person"), progress=later)
+                .filter(matches[position] & ~pl.col("progress"))
+                .with_columns(place=pl.lit(step.label))
+            )
+            back = pl.col("ts").shift(rule.attempts - 1).over("person", "run")
+            enough = attempts.filter(pl.col("ts") - back <= rule.within)
+            found.append(_exposures(enough.unique(["person", "run"], keep="first", maintain_order=True)))
+            could.append(attempts.select("place", "person"))
+    return Detection(
+        "repeated_attempt",
+        f"{rule.attempts} attempts at a funnel step within {_words(rule.within.total_seconds())}, "
+        "no later step between",
+        pl.concat(found).unique(maintain_order=True),
+        _persons_by_place(pl.concat(could)),
+    )
+
+
+def dead_ends(events: pl.DataFrame, settings: FrictionSettings, funnels: Sequence[Funnel]) -> Detection:
+    """Last events of sessions, for events that markedly often are the last. Goals of funnels are not."""
+    rule = settings.dead_end
+    if events.is_empty():
+        return Detection("dead_end", "there are no events")
+    goals = {funnel.steps[-1].event for funnel in funnels}
+    silence = pl.col("ts").diff().over("person") > rule.gap
+    sessions = events.with_columns(
+        session=pl.coalesce(
+            pl.format("id {}", "session_id"),
+            pl.format("gap {}", silence.fill_null(False).cum_sum().over("person")),
+        )
+    ).with_columns(
+        last=pl.int_range(pl.len()).over("person", "session") + 1 == pl.len().over("person", "session")
+    )
+    by_event = (
+        sessions.filter(~pl.col("event").is_in(list(goals)))
+        .group_by("event")
+        .agg(
+            sessions=pl.struct("person", "session").n_unique(),
+            ended=pl.col("last").sum(),
+        )
+        .filter(pl.col("sessions") >= rule.min_sessions)
+        .sort("event")
+    )
+    low, _ = wilson(by_event["ended"].to_numpy(), by_event["sessions"].to_numpy())
+    marked = by_event.filter(pl.Series(low > rule.min_share))["event"].to_list()
+    ends = sessions.filter(pl.col("event").is_in(marked)).with_columns(place="event")
+    reason = (
+        f"ends more than {rule.min_share:.0%} of at least {rule.min_sessions} sessions it occurs in; "
+        f"session: as given, else {_words(rule.gap.total_seconds())} of silence"
+    )
+    return Detection("dead_end", reason, _exposures(ends.filter("last")), _persons_by_place(ends))
+
+
+def back_and_forth(events: pl.DataFrame, settings: FrictionSettings) -> Detection:
+    """Between two pages and back, again and again; place is the pair."""
+    rule = settings.back_and_forth
+    views = events.drop_nulls("page")
+    if views.is_empty():
+        return Detection("back_and_forth", "no event has a page or URL")
+    moved = (pl.col("page") != pl.col("page").shift().over("person")).fill_null(True)
+    visits = views.filter(moved)
+    # A, B, A, B, A is two returns to A: each page equals the one before last.
+    same = [
+        (pl.col("page").shift(back).over("person") == pl.col("page").shift(back + 2).over("person"))
+        for back in range(2 * rule.returns - 1)
+    ]
+    took = pl.col("ts") - pl.col("ts").shift(2 * rule.returns).over("person")
+    other = pl.col("page").shift().over("person")
+    found = visits.with_columns(
+        place=pl.concat_str(
+            pl.min_horizontal("page", other), pl.lit(" and "), pl.max_horizontal("page", other)
+        ),
+        swing=pl.all_horizontal(*same, took <= rule.within).fill_null(False),
+    )
+    # A longer swing is one occurrence, at the time it became long enough.
+    starts = pl.col("swing") & ~pl.col("swing").shift().over("person").fill_null(False)
+    pairs = found.select("person", "place", "ts").drop_nulls("place")
+    reason = f"{rule.returns} returns between two pages within {_words(rule.within.total_seconds())}"
+    exposures = found.filter(starts)
+    return Detection(
+        "back_and_forth",
+        reason,
+        _exposures(exposures),
+        _persons_by_place(pairs.join(exposures.select("place").unique(), on="place", how="semi")),
+    )
+
+
+def _exposures(found: pl.DataFrame) -> pl.DataFrame:
+    return found.select("person", "ts", "place", "app_version")
+
+
+def _persons_by_place(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.group_by("place").agg(n=pl.col("person").n_unique().cast(pl.Int64))
+
+
+def _everybody(events: pl.DataFrame) -> int:
+    return events["person"].n_unique()
+
+
+def _number(events: pl.DataFrame, name: str) -> pl.Expr:
+    return property_text(name, events.columns).cast(pl.Float64, strict=False)
+
+
+def _words(seconds: float) -> str:
+    return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"

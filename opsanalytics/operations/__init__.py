@@ -1,0 +1,1 @@
+"""Watching the pipeline itself: who is told when a run fails."""

@@ -1,0 +1,158 @@
+"""What the page says about pain points and the backlog: the headline, the cards, the tables by lane."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from opsanalytics.reports import figures, formats
+from opsanalytics.reports.charts import Chart
+from opsanalytics.reports.data import ReportData, Section
+from opsanalytics.reports.states import SectionState
+from opsanalytics.reports.text import anchor
+
+HEADLINES = 5
+MOST_IN_CHART = 10
+
+LANES: tuple[tuple[Section, str], ...] = (
+    ("behaviour", "Measured in conversions"),
+    ("voice", "Heard in feedback only"),
+)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One lane of the backlog. `state` says whether its rows may be shown; withheld lanes have none."""
+
+    name: Section
+    title: str
+    state: SectionState
+    items: list[dict[str, Any]]
+    chart: Chart | None
+
+
+@dataclass(frozen=True)
+class BacklogView:
+    """Headline findings, pain-point cards and backlog lanes, all from the same joined rows."""
+
+    headlines: list[dict[str, Any]]
+    findings: int
+    watched: int
+    findings_cards: list[dict[str, Any]]
+    watch_cards: list[dict[str, Any]]
+    lanes: list[Lane]
+
+
+def backlog_view(data: ReportData, states: dict[Section, SectionState]) -> BacklogView:
+    """Join pain points to their rank; leave out the lanes that are withheld."""
+    items = [item for item in _items(data) if not states[item["lane"]].withheld]
+    ranked = [item for item in items if item["rank"] is not None]
+    findings = [item for item in items if item["status"] == "finding"]
+    return BacklogView(
+        headlines=findings[:HEADLINES],
+        findings=len(findings),
+        watched=len(items) - len(findings),
+        findings_cards=findings,
+        watch_cards=[item for item in items if item["status"] != "finding"],
+        lanes=[
+            Lane(
+                name,
+                title,
+                states[name],
+                [item for item in ranked if item["lane"] == name],
+                _loss_chart([item for item in ranked if item["lane"] == name]),
+            )
+            for name, title in LANES
+        ],
+    )
+
+
+def _items(data: ReportData) -> list[dict[str, Any]]:
+    """Pain points with their backlog entry, by lane and rank; unranked ones last."""
+    lanes = [name for name, _ in LANES]
+    backlog = data.backlog.select(
+        "item_id",
+        "rank",
+        "reach",
+        "impact",
+        "confidence",
+        "confidence_reason",
+        "effort_weeks",
+        "effort_source",
+        "score",
+        "score_low",
+        "score_high",
+        "status",
+    )
+    joined = (
+        data.pain_points.filter(pl.col("lane").is_in(lanes))
+        .join(backlog, on="item_id", how="left")
+        .sort(
+            pl.col("lane").replace_strict(lanes, list(range(len(lanes))), return_dtype=pl.Int32),
+            "rank",
+            "item_id",
+            nulls_last=True,
+        )
+    )
+    steps = {
+        (row["funnel"], row["step"]): row["step_name"]
+        for row in data.funnel_steps.select("funnel", "step", "step_name").to_dicts()
+    }
+    funnels = data.titles("funnel")
+    themes = dict(
+        zip(data.feedback_themes["theme_id"].to_list(), data.feedback_themes["label"].to_list(), strict=True)
+    )
+    return [
+        item
+        | {
+            "anchor": anchor("", item["item_id"]),
+            "where": _where(item, funnels, steps),
+            "passed": _passed(item, steps),
+            "theme": themes.get(item["theme_id"]),
+            "theme_anchor": anchor("theme", item["theme_id"]) if item["theme_id"] in themes else None,
+            "new": _is_new(item, data),
+        }
+        for item in joined.to_dicts()
+    ]
+
+
+def _where(item: dict[str, Any], funnels: dict[str, str], steps: dict[tuple[str, int], str]) -> str:
+    """`Sign-up to purchase, after step 3 (Payment)`."""
+    if not item["funnel"]:
+        return ""
+    title: str = funnels.get(item["funnel"], item["funnel"])
+    step = steps.get((item["funnel"], item["step"]))
+    if item["step"] is None:
+        return title
+    return f"{title}, after step {item['step']}" + (f" ({step})" if step else "")
+
+
+def _passed(item: dict[str, Any], steps: dict[tuple[str, int], str]) -> str:
+    """What passing the step means: reaching the next one, by name where it is known."""
+    following = steps.get((item["funnel"], (item["step"] or 0) + 1))
+    return f"reached {following}" if following else "went on to the next step"
+
+
+def _is_new(item: dict[str, Any], data: ReportData) -> bool:
+    if item["first_seen"] is None:
+        return False
+    day = pl.Series([item["first_seen"]]).dt.convert_time_zone(data.time_zone).dt.date()[0]
+    return bool(data.first_day <= day <= data.last_day)
+
+
+def _loss_chart(items: list[dict[str, Any]]) -> Chart | None:
+    shown = [item for item in items if item["lost_per_week"] is not None][:MOST_IN_CHART]
+    if not shown:
+        return None
+    columns = ("title", "status", "lost_per_week", "lost_low", "lost_high")
+    frame = pl.DataFrame(
+        [{name: item[name] for name in columns} for item in shown],
+        schema={"title": pl.String, "status": pl.String}
+        | dict.fromkeys(("lost_per_week", "lost_low", "lost_high"), pl.Float64),
+    )
+    spoken = "; ".join(f"{item['title']}: {formats.number(item['lost_per_week'])}" for item in shown)
+    return Chart(
+        f"backlog-{shown[0]['lane']}-losses",
+        figures.loss_figure(frame),
+        f"Dot chart of final conversions lost per week. {spoken}.",
+    )

@@ -1,0 +1,98 @@
+"""Small comparisons that a report adds to the marts: this week against the one before, years of cohorts."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Literal
+
+import polars as pl
+
+WEEK = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class WeekChange:
+    """The latest complete week of a funnel against the week before.
+
+    `verdict` is `up` or `down` only where the 95 % Newcombe interval of the difference leaves out 0.
+    """
+
+    week: date
+    before: date
+    rate: float
+    entered: int
+    rate_before: float
+    entered_before: int
+    difference: float
+    low: float
+    high: float
+    verdict: Literal["up", "down", "none"]
+
+
+def week_change(trend: pl.DataFrame, first_day: date) -> WeekChange | str:
+    """Compare two weeks of one funnel (rows of FUNNEL_TREND), neither later than the report's week.
+
+    Returns the reason, a sentence, where the data do not support it.
+    """
+    known = trend.filter((pl.col("period_start") <= first_day) & (pl.col("entered") > 0))
+    weeks = {row["period_start"]: row for row in known.filter(pl.col("complete")).to_dicts()}
+    if not weeks:
+        return "No week is complete yet."
+    latest = max(weeks)
+    now, before = weeks[latest], weeks.get(latest - WEEK)
+    if before is None:
+        return "There is no complete week before it to compare with."
+    low, high = newcombe(now["converted"], now["entered"], before["converted"], before["entered"])
+    return WeekChange(
+        week=latest,
+        before=latest - WEEK,
+        rate=now["rate"],
+        entered=now["entered"],
+        rate_before=before["rate"],
+        entered_before=before["entered"],
+        difference=now["rate"] - before["rate"],
+        low=low,
+        high=high,
+        verdict="up" if low > 0 else "down" if high < 0 else "none",
+    )
+
+
+def newcombe(successes: int, n: int, successes_other: int, n_other: int) -> tuple[float, float]:
+    """95 % interval of a difference of two independent shares, from their Wilson intervals (Newcombe 1998)."""
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    low, high = confint_proportions_2indep(
+        successes, n, successes_other, n_other, method="newcomb", compare="diff", alpha=0.05
+    )
+    return float(low), float(high)
+
+
+def message_trend(recent: int, earlier: int) -> Literal["more", "fewer", "none"]:
+    """Whether messages of the last four weeks outnumber those of the four before beyond chance.
+
+    An exact two-sided binomial test of an even split at 5 %; says nothing about how much was said in all.
+    """
+    from scipy.stats import binomtest
+
+    if recent + earlier == 0 or binomtest(recent, recent + earlier, 0.5).pvalue >= 0.05:
+        return "none"
+    return "more" if recent > earlier else "fewer"
+
+
+def by_year(cells: pl.DataFrame) -> pl.DataFrame:
+    """Cohorts of one retention added up by calendar year of their start, complete cells only.
+
+    Returns `cohort` (1 January), `period`, `n`, `returned`, `rate`, `rate_low`, `rate_high` (Wilson 95 %),
+    `complete` (always true). With recurring cohorts a person counts once a cohort.
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
+    years = (
+        cells.filter(pl.col("cohort").is_not_null() & pl.col("complete"))
+        .group_by(pl.col("cohort").dt.truncate("1y"), "period")
+        .agg(pl.col("n").sum(), pl.col("returned").sum())
+        .filter(pl.col("n") > 0)
+        .sort("cohort", "period")
+    )
+    low, high = proportion_confint(years["returned"].to_numpy(), years["n"].to_numpy(), method="wilson")
+    bounds: dict[str, Any] = {"rate_low": pl.Series(low), "rate_high": pl.Series(high)}
+    return years.with_columns(rate=pl.col("returned") / pl.col("n"), **bounds, complete=pl.lit(True))

@@ -1,0 +1,136 @@
+"""What a report is made of: marts as Polars frames, and what must be known about them."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime
+from typing import Literal, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import polars as pl
+
+from opsanalytics.behavior.tables import (
+    FUNNEL_BREAKDOWN,
+    FUNNEL_STEPS,
+    FUNNEL_TREND,
+    METRIC_DEFINITIONS,
+    RETENTION_CELLS,
+)
+from opsanalytics.feedback.tables import FEEDBACK_THEMES
+from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINTS
+from opsanalytics.lake.schemas import INGESTION_LEDGER
+from opsanalytics.quality.tables import QUALITY_RESULTS
+
+Section = Literal["funnels", "retention", "behaviour", "voice", "themes", "friction"]
+"""Parts of the page that are withheld on their own. `behaviour` and `voice` are the lanes of the backlog."""
+
+SECTIONS: tuple[Section, ...] = get_args(Section)
+
+
+class ReportError(ValueError):
+    """A report cannot be made or read; the message says what to do."""
+
+
+FRAMES = {
+    "funnel_steps": FUNNEL_STEPS,
+    "funnel_trend": FUNNEL_TREND,
+    "funnel_breakdown": FUNNEL_BREAKDOWN,
+    "retention_cells": RETENTION_CELLS,
+    "metric_definitions": METRIC_DEFINITIONS,
+    "feedback_themes": FEEDBACK_THEMES,
+    "friction": FRICTION,
+    "pain_points": PAIN_POINTS,
+    "backlog": BACKLOG,
+    "quality_results": QUALITY_RESULTS,
+    "ingestion_ledger": INGESTION_LEDGER,
+}
+"""The fields of `ReportData` that are frames, and the table each has to fit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportData:
+    """Everything one weekly page shows. Frames are conformed to their tables, so their order is fixed.
+
+    Raises:
+        SchemaError: a frame does not fit its table.
+        ReportError: the time zone or a withheld section is unknown, or the week ends before it starts.
+    """
+
+    product: str
+    first_day: date
+    """First day of the week, reporting time zone."""
+    last_day: date
+    """Last day of the week, inclusive."""
+    time_zone: str
+    as_of: datetime | None = None
+    """Events up to here were complete, UTC; null if there are none."""
+    notice: str = ""
+    """Shown at the top of the page, such as "This data is generated"."""
+    small_n: int = 30
+    """Rates with fewer persons than this are marked "small n"."""
+    funnels: tuple[str, ...] = ()
+    """Names in order of configuration; the first one is the headline. Others follow by name."""
+    withheld: Mapping[str, str] = field(default_factory=dict)
+    """Section to reason, for what the caller already knows must not be shown."""
+    feedback_inbox: str = "inbox/feedback"
+    """Where feedback dumps are dropped, as told to a reader who has none."""
+
+    funnel_steps: pl.DataFrame = field(default_factory=FUNNEL_STEPS.empty)
+    funnel_trend: pl.DataFrame = field(default_factory=FUNNEL_TREND.empty)
+    funnel_breakdown: pl.DataFrame = field(default_factory=FUNNEL_BREAKDOWN.empty)
+    retention_cells: pl.DataFrame = field(default_factory=RETENTION_CELLS.empty)
+    metric_definitions: pl.DataFrame = field(default_factory=METRIC_DEFINITIONS.empty)
+    feedback_themes: pl.DataFrame = field(default_factory=FEEDBACK_THEMES.empty)
+    friction: pl.DataFrame = field(default_factory=FRICTION.empty)
+    pain_points: pl.DataFrame = field(default_factory=PAIN_POINTS.empty)
+    backlog: pl.DataFrame = field(default_factory=BACKLOG.empty)
+    quality_results: pl.DataFrame = field(default_factory=QUALITY_RESULTS.empty)
+    ingestion_ledger: pl.DataFrame = field(default_factory=INGESTION_LEDGER.empty)
+
+    def __post_init__(self) -> None:
+        if self.last_day < self.first_day:
+            raise ReportError(f"the week ends on {self.last_day} before it starts on {self.first_day}")
+        try:
+            ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ReportError(
+                f"unknown time zone {self.time_zone!r}; write one as in Europe/Berlin"
+            ) from error
+        unknown = sorted(set(self.withheld) - set(SECTIONS))
+        if unknown:
+            raise ReportError(f"unknown sections to withhold: {unknown}; the sections are {list(SECTIONS)}")
+        for name, table in FRAMES.items():
+            object.__setattr__(self, name, table.conform(getattr(self, name)))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything in here: equal input has an equal fingerprint."""
+        digest = hashlib.sha256()
+        meta = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, pl.DataFrame):
+                digest.update(f"{item.name}\n".encode())
+                digest.update(value.write_ndjson().encode())
+            else:
+                meta[item.name] = dict(value) if isinstance(value, Mapping) else value
+        digest.update(json.dumps(meta, sort_keys=True, default=str).encode())
+        return digest.hexdigest()
+
+    def titles(self, kind: str) -> dict[str, str]:
+        """Title by name of the metric definitions of one kind: funnel or retention."""
+        rows = self.metric_definitions.filter(pl.col("kind") == kind)
+        return dict(zip(rows["name"].to_list(), rows["title"].to_list(), strict=True))
+
+    def rules(self, kind: str, name: str) -> dict[str, object]:
+        """The rules of a definition as they were written; empty if it is unknown."""
+        rows = self.metric_definitions.filter((pl.col("kind") == kind) & (pl.col("name") == name))
+        return dict(json.loads(rows["rules"][0])) if rows.height else {}
+
+    def funnel_names(self) -> list[str]:
+        """Funnels that have numbers, as configured, the rest by name."""
+        present = self.funnel_steps["funnel"].unique(maintain_order=True).to_list()
+        return [name for name in self.funnels if name in present] + [
+            name for name in present if name not in self.funnels
+        ]
