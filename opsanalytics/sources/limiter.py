@@ -75,14 +75,16 @@ class SharedLimiter:
 
 
 def binding_rates(limits: Sequence[Limit]) -> list[Rate]:
-    """The limits by ascending window, without those that another one implies."""
+    """Rates that keep all limits, as the bucket wants them: longer windows allow more, but not faster."""
     binding: list[Rate] = []
     for limit in sorted(limits, key=lambda limit: limit.seconds):
-        rate = Rate(limit.requests, padded_milliseconds(limit.seconds))
-        while binding and binding[-1].limit >= rate.limit:
+        interval = padded_milliseconds(limit.seconds)
+        requests = limit.requests
+        if binding:
+            requests = max(1, min(requests, interval * binding[-1].limit // binding[-1].interval))
+        while binding and binding[-1].limit >= requests:
             binding.pop()
-        if not binding or binding[-1].limit * rate.interval > rate.limit * binding[-1].interval:
-            binding.append(rate)
+        binding.append(Rate(requests, interval))
     return binding
 
 

@@ -90,9 +90,12 @@ def test_amplitude_keeps_all_digits_of_long_ids() -> None:
     [
         ("{", "not_json"), ('{"event":"a","properties":{"time":NaN}}', "not_json"), ("[1]", "not_an_object"),
         ('{"event":"a"}', "no_properties"), ('{"event":"a","properties":[]}', "no_properties"),
-        ('{"properties":{"time":1}}', "no_event"), ('{"event":7,"properties":{"time":1772323200123}}', "no_event"),
-        ('{"event":"a","properties":{}}', "no_time"), ('{"event":"a","properties":{"time":"soon"}}', "no_time"),
-        ('{"event":"a","properties":{"time":-5}}', "no_time"), ('{"event":"a","properties":{"time":true}}', "no_time"),
+        ('{"properties":{"time":1}}', "no_event"),
+        ('{"event":7,"properties":{"time":1772323200123}}', "no_event"),
+        ('{"event":"a","properties":{}}', "no_time"),
+        ('{"event":"a","properties":{"time":"soon"}}', "no_time"),
+        ('{"event":"a","properties":{"time":-5}}', "no_time"),
+        ('{"event":"a","properties":{"time":true}}', "no_time"),
         ('{"event":"a","properties":{"time":1e300}}', "no_time"), ("[" * 100_000, "not_json"),
     ],
 )  # fmt: skip
@@ -113,7 +116,8 @@ def test_any_line_is_a_row_or_a_reject(text: str) -> None:
     ("line", "reason"),
     [
         ("nope", "not_json"), ('{"event_time":"2026-01-26 04:23:35"}', "no_event"),
-        ('{"event_type":"a"}', "no_time"), ('{"event_type":"a","event_time":"2026-02-30 04:23:35"}', "no_time"),
+        ('{"event_type":"a"}', "no_time"),
+        ('{"event_type":"a","event_time":"2026-02-30 04:23:35"}', "no_time"),
     ],
 )  # fmt: skip
 def test_amplitude_lines_that_cannot_be_used_have_a_reason(line: str, reason: str) -> None:
