@@ -32,7 +32,7 @@ def jobs(settings: Settings) -> "list[UnresolvedAssetJobDefinition]":
     after_feedback = (dg.AssetSelection.assets(keys.FEEDBACK).downstream() | feedback) - reports
     report_jobs = [
         dg.define_asset_job(
-            f"{report.name}_report",
+            f"report_{report.name}",
             selection=dg.AssetSelection.assets(keys.report(report.name)),
             description="Write the report page of a week.",
             tags=MAX_RUNTIME,
@@ -107,8 +107,8 @@ def _report_schedule(settings: Settings, report: Report) -> dg.ScheduleDefinitio
     cron_weekday = (WEEKDAYS.index(report.weekday) + 1) % 7
 
     @dg.schedule(
-        name=f"{report.name}_report",
-        job_name=f"{report.name}_report",
+        name=f"report_{report.name}",
+        job_name=f"report_{report.name}",
         cron_schedule=f"0 {report.hour} * * {cron_weekday}",
         execution_timezone=project.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,

@@ -67,8 +67,10 @@ def open_ui(path: Path, settings: Settings, host: str, port: int) -> int:
     environment[CONFIG_VARIABLE] = str(path)
     environment.setdefault("DAGSTER_HOME", str(prepare_dagster_home(settings.home).resolve()))
     environment.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
-    # `dg dev` wants a project folder around it, which an installed wheel has not; `dagster dev` does not.
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "opsanalytics.definitions"]
+    # `dg dev` wants a project folder around it, which an installed wheel has not; `dagster dev` does not,
+    # but warns that it is superseded.
+    quiet = ["-W", "ignore:Function `dev_command` is superseded"]
+    command = [sys.executable, *quiet, "-m", "dagster", "dev", "-m", "opsanalytics.definitions"]
     command += ["--host", host, "--port", str(port)]
     click.echo(f"Dagster for {path} at http://{host}:{port} (stop with Ctrl-C)")
     return subprocess.run(command, env=environment, check=False).returncode

@@ -55,7 +55,7 @@ def run_with_progress(settings: Settings, first: date, last: date, console: Cons
                 weeks = weeks_to_report(settings, report, complete_through(settings))
                 if weeks and not run_job(
                     definitions,
-                    f"{report.name}_report",
+                    f"report_{report.name}",
                     home,
                     partitions=(weeks[0].isoformat(), weeks[-1].isoformat()),
                     on_update=show,

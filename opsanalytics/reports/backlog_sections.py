@@ -13,11 +13,13 @@ from opsanalytics.reports.text import anchor
 
 HEADLINES = 5
 MOST_IN_CHART = 10
+MOST_ROWS = 12
 
-LANES: tuple[tuple[Section, str], ...] = (
-    ("behaviour", "Measured in conversions"),
-    ("voice", "Heard in feedback only"),
+LANES: tuple[tuple[Section, str, int], ...] = (
+    ("behaviour", "Measured in conversions", 6),
+    ("voice", "Heard in feedback only", 3),
 )
+"""Name, title, and how many findings have an open card; quotes of the voice lane stand under feedback too."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,14 @@ class Lane:
     name: Section
     title: str
     state: SectionState
-    items: list[dict[str, Any]]
+    ranked: list[dict[str, Any]]
+    """Rows of the table, in order of rank."""
     chart: Chart | None
+    open: list[dict[str, Any]]
+    """Findings with an open card."""
+    folded: list[dict[str, Any]]
+    """The other findings."""
+    watch: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -38,38 +46,47 @@ class BacklogView:
     headlines: list[dict[str, Any]]
     findings: int
     watched: int
-    findings_cards: list[dict[str, Any]]
-    watch_cards: list[dict[str, Any]]
+    rows: int
+    """Rows of a table before the rest is folded."""
     lanes: list[Lane]
 
 
 def backlog_view(data: ReportData, states: dict[Section, SectionState]) -> BacklogView:
     """Join pain points to their rank; leave out the lanes that are withheld."""
     items = [item for item in _items(data) if not states[item["lane"]].withheld]
-    ranked = [item for item in items if item["rank"] is not None]
     findings = [item for item in items if item["status"] == "finding"]
     return BacklogView(
         headlines=findings[:HEADLINES],
         findings=len(findings),
         watched=len(items) - len(findings),
-        findings_cards=findings,
-        watch_cards=[item for item in items if item["status"] != "finding"],
+        rows=MOST_ROWS,
         lanes=[
-            Lane(
-                name,
-                title,
-                states[name],
-                [item for item in ranked if item["lane"] == name],
-                _loss_chart([item for item in ranked if item["lane"] == name]),
-            )
-            for name, title in LANES
+            _lane(name, title, states[name], [item for item in items if item["lane"] == name], most)
+            for name, title, most in LANES
         ],
+    )
+
+
+def _lane(
+    name: Section, title: str, state: SectionState, items: list[dict[str, Any]], most_open: int
+) -> Lane:
+    ranked = [item for item in items if item["rank"] is not None]
+    findings = [item for item in items if item["status"] == "finding"]
+    return Lane(
+        name=name,
+        title=title,
+        state=state,
+        ranked=ranked,
+        chart=_loss_chart(ranked),
+        open=findings[:most_open],
+        folded=findings[most_open:],
+        watch=[item for item in items if item["status"] != "finding"],
     )
 
 
 def _items(data: ReportData) -> list[dict[str, Any]]:
     """Pain points with their backlog entry, by lane and rank; unranked ones last."""
-    lanes = [name for name, _ in LANES]
+    lanes = [name for name, _, _ in LANES]
     backlog = data.backlog.select(
         "item_id",
         "rank",
@@ -82,7 +99,6 @@ def _items(data: ReportData) -> list[dict[str, Any]]:
         "score",
         "score_low",
         "score_high",
-        "status",
     )
     joined = (
         data.pain_points.filter(pl.col("lane").is_in(lanes))

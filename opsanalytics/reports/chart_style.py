@@ -27,7 +27,9 @@ PALE_SCALE = ((0.0, "#f1f4f6"), (1.0, "#c5d3dc"))
 INCOMPLETE = "rgba(128, 136, 146, 0.28)"
 
 ROW = 54
-"""Pixels a labelled row takes."""
+"""Pixels a labelled bar takes."""
+
+DOT_ROW = 46
 
 
 def figure(traces: list[Any], *, height: int, **layout: Any) -> go.Figure:

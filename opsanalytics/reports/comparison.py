@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
+
+from opsanalytics.behavior.statistics import newcombe_difference, wilson
 
 WEEK = timedelta(days=7)
 
@@ -41,7 +43,10 @@ def week_change(trend: pl.DataFrame, first_day: date) -> WeekChange | str:
     now, before = weeks[latest], weeks.get(latest - WEEK)
     if before is None:
         return "There is no complete week before it to compare with."
-    low, high = newcombe(now["converted"], now["entered"], before["converted"], before["entered"])
+    lows, highs = newcombe_difference(
+        now["converted"], now["entered"], before["converted"], before["entered"]
+    )
+    low, high = float(lows), float(highs)
     return WeekChange(
         week=latest,
         before=latest - WEEK,
@@ -54,16 +59,6 @@ def week_change(trend: pl.DataFrame, first_day: date) -> WeekChange | str:
         high=high,
         verdict="up" if low > 0 else "down" if high < 0 else "none",
     )
-
-
-def newcombe(successes: int, n: int, successes_other: int, n_other: int) -> tuple[float, float]:
-    """95 % interval of a difference of two independent shares, from their Wilson intervals (Newcombe 1998)."""
-    from statsmodels.stats.proportion import confint_proportions_2indep
-
-    low, high = confint_proportions_2indep(
-        successes, n, successes_other, n_other, method="newcomb", compare="diff", alpha=0.05
-    )
-    return float(low), float(high)
 
 
 def message_trend(recent: int, earlier: int) -> Literal["more", "fewer", "none"]:
@@ -84,8 +79,6 @@ def by_year(cells: pl.DataFrame) -> pl.DataFrame:
     Returns `cohort` (1 January), `period`, `n`, `returned`, `rate`, `rate_low`, `rate_high` (Wilson 95 %),
     `complete` (always true). With recurring cohorts a person counts once a cohort.
     """
-    from statsmodels.stats.proportion import proportion_confint
-
     years = (
         cells.filter(pl.col("cohort").is_not_null() & pl.col("complete"))
         .group_by(pl.col("cohort").dt.truncate("1y"), "period")
@@ -93,6 +86,10 @@ def by_year(cells: pl.DataFrame) -> pl.DataFrame:
         .filter(pl.col("n") > 0)
         .sort("cohort", "period")
     )
-    low, high = proportion_confint(years["returned"].to_numpy(), years["n"].to_numpy(), method="wilson")
-    bounds: dict[str, Any] = {"rate_low": pl.Series(low), "rate_high": pl.Series(high)}
-    return years.with_columns(rate=pl.col("returned") / pl.col("n"), **bounds, complete=pl.lit(True))
+    low, high = wilson(years["returned"].to_numpy(), years["n"].to_numpy())
+    return years.with_columns(
+        rate=pl.col("returned") / pl.col("n"),
+        rate_low=pl.Series(low, dtype=pl.Float64),
+        rate_high=pl.Series(high, dtype=pl.Float64),
+        complete=pl.lit(True),
+    )

@@ -73,8 +73,8 @@ class ReportData:
     """Names in order of configuration; the first one is the headline. Others follow by name."""
     withheld: Mapping[str, str] = field(default_factory=dict)
     """Section to reason, for what the caller already knows must not be shown."""
-    feedback_inbox: str = "inbox/feedback"
-    """Where feedback dumps are dropped, as told to a reader who has none."""
+    feedback_inbox: str = ""
+    """Where feedback dumps are dropped, as told to a reader who has none; empty: no source configured."""
 
     funnel_steps: pl.DataFrame = field(default_factory=FUNNEL_STEPS.empty)
     funnel_trend: pl.DataFrame = field(default_factory=FUNNEL_TREND.empty)

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from opsanalytics.reports.data import ReportData
-from opsanalytics.reports.states import check_summary
+from opsanalytics.reports.states import check_summary, relevant_results
 from opsanalytics.reports.text import anchor
 
 
@@ -22,10 +22,13 @@ class DataView:
 
 
 def data_view(data: ReportData) -> DataView:
-    """Add up the ledger by source and the checks by table and check."""
-    checks = check_summary(data.quality_results).to_dicts()
+    """Add up the ledger by source and the checks by table and check, both for days up to `as_of`."""
+    checks = check_summary(relevant_results(data)).to_dicts()
+    ledger = data.ingestion_ledger
+    if data.as_of is not None:
+        ledger = ledger.filter((pl.col("day") <= data.as_of.date()).fill_null(value=True))
     return DataView(
-        sources=ledger_summary(data.ingestion_ledger).to_dicts(),
+        sources=ledger_summary(ledger).to_dicts(),
         checks=checks,
         failed=sum(1 for check in checks if check["failed"]),
         definitions=[

@@ -15,6 +15,7 @@ from opsanalytics.reports.chart_style import (
     BAND,
     BAR,
     BLUE,
+    DOT_ROW,
     GREY,
     INCOMPLETE,
     PALE_SCALE,
@@ -170,7 +171,7 @@ def breakdown_figure(values: pl.DataFrame, overall: float | None) -> go.Figure:
     lines = [] if overall is None else [_vertical(overall)]
     return figure(
         [dots],
-        height=ROW * len(rows) + 44,
+        height=DOT_ROW * len(rows) + 44,
         xaxis=axis(range=[0, min(1.02, top * 1.08)], tickformat=".0%", nticks=5),
         yaxis=hidden_axis(range=[len(rows) - 0.5, -0.85]),
         annotations=row_labels(
@@ -214,7 +215,7 @@ def retention_heatmap(
             z=each(lambda row: row["rate"]),
             zmin=0,
             zmax=top,
-            text=each(lambda row: f"{row['rate'] * 100:.0f}{mark}", otherwise=""),
+            text=each(lambda row: _cell_text(row, mark), otherwise=""),
             texttemplate="%{text}" if len(periods) <= CELL_TEXT_COLUMNS else None,
             textfont={"size": 12} | ({"color": color} if color else {}),
             customdata=each(
@@ -354,7 +355,7 @@ def loss_figure(items: pl.DataFrame) -> go.Figure:
     )
     return figure(
         [dots],
-        height=ROW * len(rows) + 44,
+        height=DOT_ROW * len(rows) + 44,
         xaxis=axis(range=[min([*low, 0.0]) * 1.08, max([*high, 1.0]) * 1.08], nticks=6),
         yaxis=hidden_axis(range=[len(rows) - 0.5, -0.85]),
         annotations=row_labels(
@@ -363,6 +364,11 @@ def loss_figure(items: pl.DataFrame) -> go.Figure:
         ),
         shapes=[_vertical(0.0)],
     )
+
+
+def _cell_text(row: dict[str, Any], mark: str) -> str:
+    """No number where nobody could return yet: a cell that has just begun is not a cell of zero."""
+    return mark if mark and not row["returned"] else f"{row['rate'] * 100:.0f}{mark}"
 
 
 _WEEK_HOVER = (

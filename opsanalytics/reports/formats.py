@@ -111,6 +111,14 @@ def duration(seconds: float | None) -> str:
     return f"{whole:,} {unit}{tail}"
 
 
+def sentence(text: str) -> str:
+    """A remark as a sentence: capital in front, full stop behind."""
+    text = text.strip()
+    if not text:
+        return text
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?…" else ".")
+
+
 def day(value: date | None) -> str:
     """`12 Oct 2026`."""
     return NONE if value is None else f"{value.day} {_MONTHS[value.month - 1]} {value.year}"

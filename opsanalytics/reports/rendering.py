@@ -22,6 +22,7 @@ FILTERS = (
     formats.number_interval,
     formats.q_value,
     formats.duration,
+    formats.sentence,
     formats.day,
     formats.days,
     formats.moment,

@@ -67,13 +67,21 @@ def check_summary(results: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def relevant_results(data: ReportData) -> pl.DataFrame:
+    """Quality results without those of days after `as_of`: a later day changes no earlier week."""
+    if data.as_of is None:
+        return data.quality_results
+    day = pl.col("partition").str.to_date("%Y-%m-%d", strict=False)
+    return data.quality_results.filter((day <= data.as_of.date()).fill_null(value=True))
+
+
 def section_states(data: ReportData) -> dict[Section, SectionState]:
     """State of every section from the caller, the failed checks, and the `quality` column of its marts.
 
     A failed check of severity error withholds every section that is computed from the checked table; a
     table that is not known here withholds all of them, because what depends on it is not known either.
     """
-    failed = check_summary(data.quality_results).filter(pl.col("failed") > 0).to_dicts()
+    failed = check_summary(relevant_results(data)).filter(pl.col("failed") > 0).to_dicts()
     states: dict[Section, SectionState] = {}
     for section in SECTIONS:
         upstream = [row for row in failed if section in _SECTIONS_OF.get(row["table"], SECTIONS)]

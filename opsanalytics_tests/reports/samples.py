@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import polars as pl
-from statsmodels.stats.proportion import proportion_confint
 
 from opsanalytics.behavior.spec import Funnel, Retention
+from opsanalytics.behavior.statistics import newcombe_difference, wilson
 from opsanalytics.behavior.tables import (
     FUNNEL_BREAKDOWN,
     FUNNEL_STEPS,
@@ -22,7 +22,6 @@ from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINTS
 from opsanalytics.lake.schemas import INGESTION_LEDGER
 from opsanalytics.lake.tables import Table
 from opsanalytics.quality.tables import QUALITY_RESULTS
-from opsanalytics.reports.comparison import newcombe
 from opsanalytics.reports.data import ReportData
 
 WEEK = date(2026, 10, 12)
@@ -56,8 +55,10 @@ def table(spec: Table, rows: list[dict[str, Any]], **common: Any) -> pl.DataFram
 
 def share(prefix: str, hits: int, n: int) -> dict[str, Any]:
     """A rate with its Wilson interval under the names a mart uses."""
-    low, high = proportion_confint(hits, n, method="wilson") if n else (None, None)
-    return {prefix: hits / n if n else None, f"{prefix}_low": low, f"{prefix}_high": high}
+    if not n:
+        return {prefix: None, f"{prefix}_low": None, f"{prefix}_high": None}
+    low, high = wilson(hits, n)
+    return {prefix: hits / n, f"{prefix}_low": float(low), f"{prefix}_high": float(high)}
 
 
 def sample() -> ReportData:
@@ -260,7 +261,7 @@ def breakdown(stamps: dict[str, Any]) -> pl.DataFrame:
     for segment, values in segments.items():
         everybody, converted = (sum(column) for column in zip(*values.values(), strict=True))
         for value, (n, hits) in values.items():
-            low, high = newcombe(hits, n, converted - hits, everybody - n)
+            low, high = map(float, newcombe_difference(hits, n, converted - hits, everybody - n))
             difference = hits / n - (converted - hits) / (everybody - n)
             q = {"android": 0.0000004, "web": 0.00003}.get(value, 0.41)
             for step, reached in ((4, min(n, hits * 2)), (5, hits)):
@@ -338,7 +339,7 @@ def definitions() -> pl.DataFrame:
 def themes() -> pl.DataFrame:
     declined = "The card form says declined but my bank sees nothing. Third time this week, I gave up."
     said = [
-        ("card-form", "card form, declined, payment", 74, 31, 12, [declined, "The page froze after I typed the card number."]),
+        ("card-form", "card form, declined, payment", 74, 31, 12, [declined, "It froze."]),
         ("onboarding", "onboarding, import, csv", 52, 12, 14, ["Importing my CSV never ends."]),
         ("slow", "slow, loading, projects", 41, 9, 11, ["A large project takes half a minute."]),
         ("dark-mode", "dark mode, night", 23, 6, 5, ["Please, a dark mode. My eyes."]),
@@ -425,9 +426,14 @@ def pain_points() -> pl.DataFrame:
             "signal": signal,
             "place": place,
             "theme_id": theme,
+            "status": "watch" if q > 0.05 else "finding",
+            "theme_link": "7 of 41 authors met it",
+            "theme_link_by": "persons",
             "affected": affected,
             "n": n,
             "reach_per_week": affected / 12,
+            "pass_value": 0.6,
+            "strata": "platform, 3 groups",
             "rate_affected": rate,
             "rate_others": others,
             "effect": effect,
@@ -452,12 +458,15 @@ def pain_points() -> pl.DataFrame:
             "caveat": "Only 3 of 4 persons have a comparable unaffected one." if item_id == "pp-slow" else "",
         }
         | share("share", affected, n)
-        for item_id, title, step, signal, place, theme, affected, n, rate, others, effect, low, high, crude, lost,
-        lost_low, lost_high, q in found
+        for item_id, title, step, signal, place, theme, affected, n, rate, others, effect, low, high, crude,
+        lost, lost_low, lost_high, q in found
     ]  # fmt: skip
     voice = {
         "item_id": "pp-dark-mode",
         "lane": "voice",
+        "status": "finding",
+        "rated": 19,
+        "satisfaction": 0.42,
         "title": "Asked for: dark mode",
         "theme_id": "dark-mode",
         "affected": 23,
