@@ -42,7 +42,7 @@ def run_job(
     home: Home,
     *,
     partitions: Sequence[str],
-    on_update: Callable[[StepUpdate], None] = lambda update: None,
+    on_update: Callable[[StepUpdate], None] = lambda _: None,
 ) -> bool:
     """Execute `job` in one run from the first to the last key of `partitions`. Returns whether it succeeded.
 

@@ -21,7 +21,7 @@ from opsanalytics.config.load import CONFIG_VARIABLE
 @click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of a real data set (events.parquet, feedback.csv) to replay instead of the generated product.",
+    help="Folder of a real data set (events.parquet, feedback.csv) to replay instead.",
 )
 @click.option("--ui", is_flag=True, help="Open Dagster on the workspace, with the vendors' server running.")
 @click.option("--serve", is_flag=True, help="Only run the vendors' server, until Ctrl-C.")

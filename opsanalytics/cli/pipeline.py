@@ -74,7 +74,7 @@ def open_ui(path: Path, settings: Settings, host: str, port: int) -> int:
     command = [sys.executable, *quiet, "-m", "dagster", "dev", "-w", str(folder / WORKSPACE)]
     command += ["--host", host, "--port", str(port)]
     click.echo(f"Dagster for {path} at http://{host}:{port} (stop with Ctrl-C)")
-    return subprocess.run(command, env=environment, check=False).returncode
+    return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603  our own command
 
 
 @click.command()

@@ -32,7 +32,7 @@ def backlog(config: Path | None, everything: bool, as_json: bool) -> None:
     items = read_mart(settings.home, BACKLOG)
     if items.is_empty():
         raise click.ClickException(
-            f"there is no backlog in {settings.home.marts}; run `opsanalytics run` first, or the data had nothing"
+            f"there is no backlog in {settings.home.marts}: run `opsanalytics run` first"
         )
     costs = read_mart(settings.home, PAIN_POINTS).select("item_id", "lost_per_week", "lost_low", "lost_high")
     shown = items.join(costs, on="item_id", how="left", maintain_order="left")
@@ -65,8 +65,8 @@ def backlog(config: Path | None, everything: bool, as_json: bool) -> None:
         console.print(table)
     watched = items.filter(pl.col("status") != "finding").height
     console.print(
-        f"As of {items['as_of'][0]:%Y-%m-%d %H:%M} UTC. "
-        f"{watched} more are watched but not beyond doubt{' (shown)' if everything else '; --all shows them'}."
+        f"As of {items['as_of'][0]:%Y-%m-%d %H:%M} UTC. {watched} more are watched but not beyond doubt"
+        + (" (shown)." if everything else "; --all shows them.")
     )
 
 

@@ -98,8 +98,8 @@ def _dataset(folder: Path, port: int, data: Path, dataset: Dataset) -> Workspace
             if each.name.endswith(".toml") and each.name != GENERATED
         )
         raise DemoError(
-            f"there is no configuration for the data set {data.resolve().name!r}; known are {', '.join(known)}. "
-            f"Add opsanalytics/demo/configs/{template} with its funnels and retention."
+            f"there is no configuration for the data set {data.resolve().name!r}; known are "
+            f"{', '.join(known)}. Add opsanalytics/demo/configs/{template} with its funnels and retention."
         )
     config = _write_config(folder, template, port)
     settings = load_settings(config)

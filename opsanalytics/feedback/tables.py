@@ -50,7 +50,7 @@ FEEDBACK_THEMES = Table(
 
 FEEDBACK_ASSIGNMENTS = Table(
     name="feedback_assignments",
-    description="Which message belongs to which theme.",
+    description="Which message belongs to which theme, and who wrote it.",
     order=("feedback_id",),
     columns=(
         Column("feedback_id", pl.String, "Message.", True),
