@@ -127,6 +127,8 @@ def _items(data: ReportData) -> list[dict[str, Any]]:
             "theme": themes.get(item["theme_id"]),
             "theme_anchor": anchor("theme", item["theme_id"]) if item["theme_id"] in themes else None,
             "new": _is_new(item, data),
+            # The caveat has a line of its own on the card.
+            "confidence_reason": (item["confidence_reason"] or "").removesuffix(f"; {item['caveat']}"),
         }
         for item in joined.to_dicts()
     ]
