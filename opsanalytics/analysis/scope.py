@@ -15,6 +15,11 @@ from opsanalytics.sources.fetching import landed_windows
 from opsanalytics.sources.windows import merged
 
 
+HELD_BYTES = 64 * 1024 * 1024
+"""Compressed size of events up to which they are held in memory (some ten times as large there): a
+dozen reports of a small product with thousands of day files would spend their time opening files."""
+
+
 class NothingLandedError(RuntimeError):
     """There is no complete data to analyse."""
 
@@ -53,11 +58,12 @@ class Scope:
     settings: Settings
     as_of: datetime
 
-    @property
+    @cached_property
     def events(self) -> pl.LazyFrame:
-        """Events before `as_of`, with persons."""
-        last = self.as_of.date()
-        return scan_events(self.settings.home, last=last).filter(pl.col("ts") < self.as_of)
+        """Events before `as_of`, with persons. Read once if they are few, at each use if they are many."""
+        scanned = scan_events(self.settings.home, last=self.as_of.date()).filter(pl.col("ts") < self.as_of)
+        stored = sum(file.stat().st_size for file in self.settings.home.events.glob("day=*/*.parquet"))
+        return scanned.collect().lazy() if stored <= HELD_BYTES else scanned
 
     @cached_property
     def persons(self) -> pl.DataFrame:

@@ -11,7 +11,6 @@ counting it as mature while those who have not converted yet stay out would flat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
-from os import cpu_count
 
 import numpy as np
 import numpy.typing as npt
@@ -138,7 +137,7 @@ def _fold(
             step_times[lo:hi],
         )
 
-    parts = cpu_count() or 1 if units >= PARALLEL_FROM else 1
+    parts = pl.thread_pool_size() if units >= PARALLEL_FROM else 1
     bounds = np.linspace(0, units, parts + 1, dtype=np.int64).tolist()
     with ThreadPoolExecutor(parts) as pool:
         list(pool.map(part, bounds[:-1], bounds[1:]))

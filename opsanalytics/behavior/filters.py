@@ -9,6 +9,8 @@ from opsanalytics.behavior.spec import Filter, Scalar, Step
 PROPERTIES = "properties"
 RESERVED = frozenset({"person", "event", "ts", PROPERTIES})
 """Columns that are not properties of an event."""
+EXACT_INTEGERS = 1 << 53
+"""Beyond it neighbouring integers, such as long ids, are the same float."""
 
 
 class PropertyError(ValueError):
@@ -82,6 +84,8 @@ def _equals(text: pl.Expr, value: Scalar) -> pl.Expr:
         same = text == ("true" if value else "false")
     elif isinstance(value, str):
         same = text == value
+    elif isinstance(value, int) and abs(value) > EXACT_INTEGERS:
+        same = text == str(value)
     else:
         same = text.cast(pl.Float64, strict=False) == float(value)
     return same.fill_null(False)

@@ -141,7 +141,7 @@ def funnel(
         EventsError, PropertyError: the events cannot answer the definition; nothing was read.
         ValueError: `as_of`, `first`, `last` or `timezone` is wrong.
     """
-    check_as_of(as_of)
+    as_of = check_as_of(as_of)
     check_range(first, last)
     zone(timezone)
     groups = [[step] for step in definition.steps]

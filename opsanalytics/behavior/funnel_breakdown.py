@@ -81,7 +81,7 @@ def funnel_breakdown(
     Raises:
         EventsError, PropertyError, ValueError: as `funnel`.
     """
-    check_as_of(as_of)
+    as_of = check_as_of(as_of)
     check_range(first, last)
     zone(timezone)
     if isinstance(segment, str):

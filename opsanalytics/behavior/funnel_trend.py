@@ -35,7 +35,7 @@ def funnel_trend(
     Raises:
         EventsError, PropertyError, ValueError: as `funnel`.
     """
-    check_as_of(as_of)
+    as_of = check_as_of(as_of)
     check_range(first, last)
     zone(timezone)
 

@@ -191,17 +191,6 @@ def fold_ordered(
 
 
 @compiled
-def group_by_person(codes: Any, offsets: Any, ts: Any, mask: Any, out_ts: Any, out_mask: Any) -> None:
-    """Move rows, which come in order of time, to their person's place; `offsets` are the places."""
-    place = offsets.copy()
-    for i in range(len(codes)):
-        at = place[codes[i]]
-        out_ts[at] = ts[i]
-        out_mask[at] = mask[i]
-        place[codes[i]] = at + 1
-
-
-@compiled
 def fold_retention(
     ts: Any,
     kind: Any,

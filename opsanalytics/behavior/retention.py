@@ -109,7 +109,7 @@ def retention(
         EventsError, PropertyError: the events cannot answer the definition; nothing was read.
         ValueError: `as_of`, `timezone`, `week_start` or `max_cohorts` is wrong.
     """
-    check_as_of(as_of)
+    as_of = check_as_of(as_of)
     zone(timezone)
     weekday_number(week_start)
     if max_cohorts is not None and max_cohorts < 1:
@@ -135,7 +135,8 @@ def retention(
     pooled = _pooled(table, definition)
     if max_cohorts is not None:
         table = table.filter(pl.col("cohort").is_in(cohorts[-max_cohorts:]))
-    shown = table.with_columns(period_first_day(pl.col("cohort"), definition.period, week_start=week_start))
+    first_day = period_first_day(pl.col("cohort"), definition.period, week_start=week_start)
+    shown = table.with_columns(first_day.alias("cohort"))
     cells = _with_rates(pl.concat([pooled, shown.sort("cohort", "period")]), definition)
     return RetentionResult(
         definition=definition,

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -57,14 +57,14 @@ class PersonRows:
 
 
 def check_as_of(as_of: datetime) -> datetime:
-    """`as_of` itself.
+    """`as_of` in UTC.
 
     Raises:
         ValueError: it has no time zone.
     """
     if as_of.tzinfo is None:
         raise ValueError(f"as_of: {as_of.isoformat()} has no time zone; write datetime(..., tzinfo=UTC)")
-    return as_of
+    return as_of.astimezone(UTC)
 
 
 def matching_rows(
@@ -110,18 +110,16 @@ def person_rows(matching: pl.DataFrame) -> PersonRows:
         matching = matching.drop_nulls(["person", "ts"])
     if not matching["ts"].is_sorted():
         matching = matching.sort("ts")
-    persons, codes = _codes(matching["person"])
-    counts = np.bincount(codes, minlength=len(persons))
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    ts = matching["ts"].to_physical().to_numpy()
-    mask = matching["mask"].to_numpy()
-    sorted_ts = np.empty(len(ts), np.int64)
-    sorted_mask = np.empty(len(ts), np.int32)
-    if len(ts):
-        from opsanalytics.behavior.kernels import group_by_person
-
-        group_by_person(codes, offsets, ts, mask, sorted_ts, sorted_mask)
-    return PersonRows(persons, offsets, sorted_ts, sorted_mask, LeftOut(without_person, without_time))
+    # Rows of a group keep their order, so each person's stay in order of time.
+    grouped = matching.group_by("person").agg("ts", "mask").sort("person")
+    ends = grouped["ts"].list.len().cast(pl.Int64).cum_sum().to_numpy()
+    return PersonRows(
+        persons=grouped["person"],
+        offsets=np.concatenate([np.zeros(1, np.int64), ends]),
+        ts=grouped["ts"].explode().to_physical().to_numpy(),
+        mask=grouped["mask"].explode().to_numpy(),
+        left_out=LeftOut(without_person, without_time),
+    )
 
 
 def window_microseconds(window: timedelta) -> int:
@@ -162,13 +160,3 @@ def _checked(events: Events, *, needs_source: bool) -> tuple[pl.LazyFrame, list[
     if isinstance(schema["person"], (pl.Categorical, pl.Enum)):
         person = person.cast(pl.String)
     return frame.with_columns(person, utc, pl.col("event").cast(pl.String)), schema.names()
-
-
-def _codes(person: pl.Series) -> tuple[pl.Series, Any]:
-    """Distinct persons in order, and for each value its place among them."""
-    persons = person.unique().sort()
-    if isinstance(person.dtype, pl.String):
-        codes = person.cast(pl.Enum(persons)).to_physical()
-    else:
-        codes = persons.search_sorted(person)
-    return persons, codes.cast(pl.UInt32).to_numpy()

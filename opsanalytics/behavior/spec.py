@@ -111,8 +111,10 @@ class Funnel(Definition):
 
     An attempt starts at an event of step 1; each next step is the earliest later unused event; an
     event serves one step only; events with equal time stamps may be taken in any order. A person's
-    result is the attempt that gets furthest. The conversion window is measured from the entry event
-    and includes its end. The date range limits entries, not conversions.
+    result is the attempt that gets furthest; of several, the one that gets there earliest, and of these
+    the one that entered latest. The conversion window is measured from the entry event and includes its
+    end. The date range limits entries, not conversions. Attempts whose window has not elapsed are kept
+    apart (see `attempts`).
     """
 
     name: str = Field(min_length=1, pattern=r"^[a-z][a-z0-9_]*$")

@@ -27,7 +27,7 @@ FUNNEL_STEPS = Table(
         Column(
             "entered",
             pl.Int64,
-            "Mature entrants: persons whose conversion window has elapsed (n).",
+            "Mature entrants: persons with an attempt whose window has elapsed (n).",
             True,
         ),
         Column("persons", pl.Int64, "Of these, persons who reached this step.", True),
@@ -43,7 +43,12 @@ FUNNEL_STEPS = Table(
         Column("step_rate", pl.Float64, "persons / previous."),
         Column("step_rate_low", pl.Float64, "Wilson 95 % interval of step_rate, lower end."),
         Column("step_rate_high", pl.Float64, "Wilson 95 % interval of step_rate, upper end."),
-        Column("immature_entered", pl.Int64, "Entrants whose window is still open at as_of.", True),
+        Column(
+            "immature_entered",
+            pl.Int64,
+            "Persons with an attempt whose window is open at as_of; an earlier one may count above.",
+            True,
+        ),
         Column("immature_persons", pl.Int64, "Of these, persons who reached this step so far.", True),
         Column("median_seconds", pl.Float64, "Median time from the previous step, seconds."),
         Column("median_low", pl.Float64, "95 % order-statistic interval of the median, lower end."),

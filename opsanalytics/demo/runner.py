@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from importlib.resources import files
 from pathlib import Path
 
@@ -77,8 +77,12 @@ def _generated(folder: Path, port: int) -> Workspace:
     config = _write_config(folder, GENERATED, port)
     settings = load_settings(config)
     write_json(folder / "truth.json", product.truth)
+    # The product's last day is the last one pulled: phones have uploaded everything by then.
+    after = datetime.combine(days(settings)[1] + timedelta(days=1), time(), UTC)
     simulator = VendorSimulator(
-        MixpanelProject(product.web_events), AmplitudeProject(product.mobile_events), port=port
+        MixpanelProject(product.web_events),
+        AmplitudeProject(product.mobile_events, uploads_until=after),
+        port=port,
     )
     dropped = drop_feedback(product.feedback, settings.home.inbox("survey"), name="survey")
     _age(dropped)

@@ -41,7 +41,7 @@ class Clusters:
 
 
 def embed(documents: list[list[str]]) -> Vectors:
-    """Turn documents (content words, at least one each) into unit vectors, at most 100 dimensions.
+    """Turn documents (content words, at least one each) into unit vectors, at most 200 dimensions.
 
     Few messages get few dimensions (1.6 times the square root of their number): with as many
     dimensions as messages everything is far from everything.
@@ -52,10 +52,11 @@ def embed(documents: list[list[str]]) -> Vectors:
         spelled, analyzer="char_wb", ngram_range=(3, 5), min_df=3, max_df=0.3, max_features=50_000
     )
     matrix = hstack([words, letters * LETTERS_WEIGHT]).tocsr()
-    dimensions = min(100, round(1.6 * len(documents) ** 0.5), min(matrix.shape) - 1)
+    dimensions = min(200, round(1.6 * len(documents) ** 0.5), min(matrix.shape) - 1)
     if dimensions < 1:
         return np.asarray(normalize(matrix.toarray()))
-    reduced = TruncatedSVD(dimensions, random_state=SEED).fit_transform(matrix)
+    with np.errstate(divide="ignore", invalid="ignore"):  # its share of variance, if there is no variance
+        reduced = TruncatedSVD(dimensions, random_state=SEED).fit_transform(matrix)
     return np.asarray(normalize(reduced))
 
 
@@ -90,9 +91,12 @@ def cluster(
         min_similarity: rows less similar than this to every centre stay without a group.
     """
     nothing = Clusters(np.full(len(vectors), -1, dtype=np.int64), np.zeros(len(vectors)), 0)
-    if len(sample) < 2:
+    if not len(sample):
         return nothing
-    found = fcluster(linkage(vectors[sample], "average", metric="cosine"), max_distance, "distance")
+    if len(sample) == 1:
+        found = np.ones(1)
+    else:
+        found = fcluster(linkage(vectors[sample], "average", metric="cosine"), max_distance, "distance")
     # A group that is too small in the sample can still be large enough outside it.
     enough = max(2, round(min_size * len(sample) / max(1, len(vectors))))
     centres = _centres(vectors[sample], weights[sample], found.astype(np.int64), enough)

@@ -25,7 +25,7 @@ class ThemeSettings(BaseModel):
 
     min_messages: int = Field(default=5, ge=2)
     """Smaller groups are not themes; their messages stay unassigned."""
-    max_distance: float = Field(default=0.7, gt=0, lt=1)
+    max_distance: float = Field(default=0.75, gt=0, lt=1)
     """Average cosine distance up to which two groups are one theme: smaller gives more, finer themes."""
     min_similarity: float = Field(default=0.35, ge=0, lt=1)
     """Messages less similar than this to every theme's centre stay unassigned."""

@@ -9,8 +9,8 @@ from opsanalytics.feedback.stopwords import STOP_WORDS
 LONGEST = 5_000
 """Characters of a message that are read; what follows is attachment, log or paste."""
 
-_MARKUP = re.compile(r"https?://\S+|www\.\S+|<[^<>]{1,200}>|\[[A-Za-z_ -]{1,20}\]|&[a-z]{2,8};")
-"""Links, HTML tags and entities, and the marks that redaction leaves ("[email]")."""
+_MARKUP = re.compile(r"https?://\S+|www\.\S+|\S+@\S+|<[^<>]{1,200}>|\[[A-Za-z_ -]{1,20}\]|&[a-z]{2,8};")
+"""Links, e-mail addresses, HTML tags and entities, and the marks that redaction leaves ("[email]")."""
 
 # Runs of anything but space, punctuation, symbols and control characters. Written as what a word is
 # not, because `\w` splits words of scripts that write vowels as combining marks (Hindi, Thai).

@@ -108,7 +108,7 @@ def _behaviour_confidence(item: dict[str, Any], thresholds: PainPointSettings) -
     caveat = f"; {item['caveat']}" if item["caveat"] else ""
     if item["effect"] is None:
         return NO_EFFECT * _quality(item), f"no effect can be stated: {item['caveat']}"
-    # The interval is symmetric unless cut off at the ends of the scale; the nearer end is not.
+    # The wider side: towards no harm the interval has room for the time-matched comparison.
     half = max(item["effect_high"] - item["effect"], item["effect"] - item["effect_low"])
     chance = float(norm.cdf((-thresholds.min_effect - item["effect"]) / (half / norm.ppf(0.975))))
     agreed = item["theme_link_by"] == "persons"

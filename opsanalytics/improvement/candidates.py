@@ -46,16 +46,23 @@ class Candidate:
     def lost(self) -> tuple[float, float, float] | None:
         """Final conversions lost per week: estimate and the ends of its 95 % interval.
 
-        Reach times harm times chance of converting after the step. The interval has the errors of harm
-        and chance (delta method); reach is as observed.
+        Reach times harm times chance of converting after the step. The interval joins the relative
+        errors of harm and chance (delta method); reach is as observed.
         """
         found = self.comparison
-        if found.effect is None or found.error is None:
+        if found.effect is None or found.effect_low is None or found.effect_high is None:
             return None
-        harm, value = -found.effect, self.pass_value
-        error = float(np.hypot(value * found.error, harm * self.pass_value_error))
-        ends = [self.reach_per_week * max(0.0, harm * value + z * error) for z in (0.0, -1.959964, 1.959964)]
-        return ends[0], ends[1], ends[2]
+        harm, value, ratio = -found.effect, self.pass_value, self.pass_value_error / self.pass_value
+        estimate = harm * value
+        least, most = -found.effect_high * value, -found.effect_low * value
+        spread = 1.959964 * estimate * ratio
+        ends = (
+            estimate,
+            estimate - float(np.hypot(estimate - least, spread)),
+            estimate + float(np.hypot(most - estimate, spread)),
+        )
+        weekly = [self.reach_per_week * max(0.0, end) for end in ends]
+        return weekly[0], weekly[1], weekly[2]
 
     @property
     def anchor(self) -> str:
@@ -75,7 +82,7 @@ def find_candidates(
     """Findings and what is worth watching, one per signal and place.
 
     A finding was compared (enough affected persons, enough of them comparable), is harmful, passes the
-    Benjamini-Hochberg procedure over all candidates compared, and is not a mere symptom or shadow.
+    Benjamini-Hochberg procedure over all candidates compared, and is not the shadow of another.
 
     Args:
         steps: who reached which step.
@@ -83,7 +90,13 @@ def find_candidates(
         settings: thresholds.
         as_of: events up to here are complete, UTC.
     """
-    usable = exposures.filter(~pl.col("signal").is_in(list(OUTCOMES)))
+    labels = {step.label for population in steps for step in population.funnel.steps}
+    # Trying a step again is not passing it, said twice; only an event that somebody named as a sign of
+    # trouble can stand for itself.
+    symptom = pl.col("signal").is_in(list(SYMPTOMS)) & ~(
+        (pl.col("signal") == "repeated_attempt") & ~pl.col("place").is_in(list(labels))
+    )
+    usable = exposures.filter(~symptom & ~pl.col("signal").is_in(list(OUTCOMES)))
     everything = [
         _candidate(population, str(signal), str(place), rows, settings, as_of)
         for population in steps
@@ -165,16 +178,7 @@ def _refusal(candidate: Candidate, settings: PainPointSettings) -> str | None:
 def _judge(candidate: Candidate, q_value: float | None, settings: PainPointSettings) -> Candidate:
     refusal = _refusal(candidate, settings)
     if refusal is not None:
-        nothing = replace(
-            candidate.comparison,
-            rate_affected=None,
-            rate_others=None,
-            effect=None,
-            effect_low=None,
-            effect_high=None,
-            error=None,
-            p_value=None,
-        )
+        nothing = candidate.comparison.without_effect()
         return replace(candidate, comparison=nothing, caveats=(refusal,))
     found = candidate.comparison
     caveats = []
@@ -190,13 +194,21 @@ def _judge(candidate: Candidate, q_value: float | None, settings: PainPointSetti
             caveats.append(
                 "the crude comparison differs by more than half: affected persons differ from others"
             )
+    if found.effect is not None and (found.matched_effect or 0.0) > 0.5 * found.effect:
+        stated = "" if found.matched_effect is None else f" ({found.matched_effect * 100:+.0f} points)"
+        caveats.append(
+            f"matched by time at the step the effect is weaker{stated}: part of it may be that people who "
+            "stay longer meet more"
+        )
     if candidate.signal in SYMPTOMS:
         caveats.append("may be a consequence of failing, not its cause")
     significant = q_value is not None and q_value <= settings.false_discovery_rate
     harmful = found.effect is not None and found.effect <= -settings.min_effect
     if harmful and not significant:
         caveats.append("may be chance")
-    finding = significant and harmful and candidate.signal not in SYMPTOMS
+    # Without a time-matched estimate (nobody was left to compare with) harm is not shown in both ways.
+    significant = significant and found.matched_high is not None and found.matched_high < 0
+    finding = significant and harmful
     return replace(
         candidate, q_value=q_value, status="finding" if finding else "watch", caveats=tuple(caveats)
     )

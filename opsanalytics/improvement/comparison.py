@@ -1,14 +1,20 @@
-"""How affected persons fared against comparable unaffected ones.
+"""How affected persons fared against comparable unaffected ones, in two ways that err on opposite sides.
 
-Whoever passes a step at once has little time to meet anything there, so comparing those who met a
-signal with those who did not would blame the signal for slowness that was there before (immortal time).
-Here an affected person who met the signal u seconds after reaching the step is compared with persons of
-the same stratum who u seconds after reaching it were still there and had not met it. What these would
-have done is the Kaplan-Meier estimate of passing (Kaplan and Meier 1958, statsmodels `SurvfuncRight`), in
-which a person leaves the comparison on meeting the signal; those who never pass stay at risk for ever.
-The effect is the mean difference over affected persons (standardised to them: the effect on the
-treated). Its variance has a part of the affected persons (their differences) and one of the comparison
-(Greenwood 1926, with the covariance of estimates that share persons).
+*Stratified*: Mantel-Haenszel risk difference over strata with the variance of Sato (1989), as in
+Greenland and Robins (1985); statsmodels' `StratifiedTable` has odds ratio and risk ratio only. It takes
+no account of when the signal was met. Who passes a step at once has little time to meet anything, so
+where meeting is a matter of staying long it blames the signal for slowness that was there before
+(immortal time): it may overstate harm.
+
+*Time-matched*: an affected person who met the signal u seconds after reaching the step is compared with
+persons of the same stratum who u seconds after reaching it had neither passed nor met it. What these
+would have done is the Kaplan-Meier estimate of passing (statsmodels `SurvfuncRight`), in which a person
+leaves the comparison on meeting the signal. Variance: the affected persons' differences, and Greenwood's
+with the covariance of estimates that share persons. It is free of immortal time, but counts people
+who silently gave up as still there while the affected were surely active: it may understate harm.
+
+The estimate is the stratified one. Its interval reaches to the upper end of the time-matched 80 %
+interval where that shows less harm; a finding needs harm in both.
 """
 
 from dataclasses import dataclass
@@ -30,21 +36,34 @@ class Comparison:
     affected: int
     compared: int
     """Affected persons with comparable unaffected ones: the estimates are about these."""
-    rate_affected: float | None
-    rate_others: float | None
-    effect: float | None
-    effect_low: float | None
-    effect_high: float | None
-    error: float | None
-    """Standard error of effect, systematic error included."""
-    p_value: float | None
-    """One-sided: how likely an estimate so harmful is if the effect is none or good."""
     crude_effect: float | None
-    """Affected minus never affected, without strata and without regard to time."""
+    """Affected minus never affected, without strata."""
+    rate_affected: float | None = None
+    rate_others: float | None = None
+    """Both standardised with Mantel-Haenszel weights."""
+    effect: float | None = None
+    effect_low: float | None = None
+    effect_high: float | None = None
+    matched_effect: float | None = None
+    """Time-matched; None if too few were still there to compare with."""
+    matched_high: float | None = None
+    """Upper end of its 80 % interval: one-sided, harm is shown at 10 % if this is below zero."""
+    p_value: float | None = None
+    """One-sided p of the stratified effect: how likely so harmful an estimate is if there is no harm."""
 
     @property
     def overlap(self) -> float | None:
         return self.compared / self.affected if self.affected else None
+
+    def without_effect(self) -> "Comparison":
+        """The counts alone."""
+        return Comparison(self.affected, self.compared, self.crude_effect)
+
+
+@dataclass(frozen=True)
+class _Estimate:
+    effect: float
+    error: float
 
 
 def compare(
@@ -61,7 +80,7 @@ def compare(
         passed: seconds from reaching the step to passing it, inf for never.
         met: seconds from reaching the step to meeting the signal, inf for never before passing.
         stratum: number of the group within which persons are comparable.
-        min_controls: how many must still have been there, unaffected, to compare an affected person.
+        min_controls: how many unaffected ones a stratum must have to compare an affected person.
         systematic_error: standard error added for what strata cannot remove.
     """
     from scipy.stats import norm
@@ -69,37 +88,66 @@ def compare(
     hit, through = np.isfinite(met), np.isfinite(passed)
     affected = int(hit.sum())
     crude = float(through[hit].mean() - through[~hit].mean()) if 0 < affected < len(met) else None
-    differences, rates, variance = [], [], 0.0
-    for name in np.unique(stratum[hit]):
+    groups, number = np.unique(stratum, return_inverse=True)
+    n1, n0, a, b = (
+        np.bincount(number, weights=weights.astype(np.float64), minlength=len(groups)).astype(np.float64)
+        for weights in (hit, ~hit, hit & through, ~hit & through)
+    )
+    usable = (n0 >= min_controls) & (n1 > 0)
+    compared = int(n1[usable].sum())
+    if compared < 2:
+        return Comparison(affected, compared, crude)
+    n1, n0, a, b = (counts[usable] for counts in (n1, n0, a, b))
+    weights = n1 * n0 / (n1 + n0)
+    found = _mantel_haenszel(n1, n0, a, b)
+    error = float(np.hypot(found.error, systematic_error))
+    reach = float(norm.ppf(0.5 + CONFIDENCE / 2)) * error
+    matched = _time_matched(passed, met, stratum, groups[usable], min_controls)
+    high = None if matched is None else matched.effect + float(norm.ppf(0.9)) * matched.error
+    return Comparison(
+        affected=affected,
+        compared=compared,
+        crude_effect=crude,
+        rate_affected=float(np.average(a / n1, weights=weights)),
+        rate_others=float(np.average(b / n0, weights=weights)),
+        effect=found.effect,
+        effect_low=max(-1.0, found.effect - reach),
+        effect_high=min(1.0, max(found.effect + reach, high if high is not None else -1.0)),
+        matched_effect=None if matched is None else matched.effect,
+        matched_high=high,
+        p_value=float(norm.cdf(found.effect / error)) if error > 0 else float(found.effect >= 0),
+    )
+
+
+def _mantel_haenszel(n1: Floats, n0: Floats, a: Floats, b: Floats) -> _Estimate:
+    """Risk difference over strata: affected n1, of whom a passed; unaffected n0, of whom b passed."""
+    n = n1 + n0
+    whole = (n1 * n0 / n).sum()
+    effect = float(((a * n0 - b * n1) / n).sum() / whole)
+    p = (n1**2 * b - n0**2 * a + n1 * n0 * (n0 - n1) / 2) / n**2
+    q = (a * (n0 - b) + b * (n1 - a)) / (2 * n)
+    return _Estimate(effect, float(np.sqrt(max(0.0, effect * p.sum() + q.sum())) / whole))
+
+
+def _time_matched(
+    passed: Floats, met: Floats, stratum: Labels, usable: Labels, min_controls: int
+) -> _Estimate | None:
+    """Mean difference of affected persons to what persons still there at the same time would have done."""
+    hit = np.isfinite(met)
+    differences, variance = [], 0.0
+    for name in usable:
         inside = stratum == name
         own = inside & hit
         expected, shared = _expected(passed[inside], met[inside], met[own], min_controls)
         known = ~np.isnan(expected)
-        differences.append(through[own][known] - expected[known])
-        rates.append(through[own][known])
+        differences.append(np.isfinite(passed[own][known]) - expected[known])
         variance += shared
     difference = np.concatenate(differences) if differences else np.empty(0)
     compared = len(difference)
     if compared < 2:
-        return Comparison(affected, compared, None, None, None, None, None, None, None, crude)
-    effect = float(difference.mean())
-    rate = float(np.concatenate(rates).mean())
+        return None
     sampling = float(difference.var(ddof=1)) / compared + variance / compared**2
-    error = float(np.hypot(np.sqrt(sampling), systematic_error))
-    reach = float(norm.ppf(0.5 + CONFIDENCE / 2)) * error
-    p_value = float(norm.cdf(effect / error)) if error > 0 else float(effect >= 0)
-    return Comparison(
-        affected=affected,
-        compared=compared,
-        rate_affected=rate,
-        rate_others=rate - effect,
-        effect=effect,
-        effect_low=max(-1.0, effect - reach),
-        effect_high=min(1.0, effect + reach),
-        error=error,
-        p_value=p_value,
-        crude_effect=crude,
-    )
+    return _Estimate(float(difference.mean()), float(np.sqrt(sampling)))
 
 
 def _expected(passed: Floats, met: Floats, when: Floats, min_controls: int) -> tuple[Floats, float]:

@@ -36,31 +36,41 @@ class Link:
 
 def link_themes(
     candidates: Sequence[Candidate], themes: pl.DataFrame, assignments: pl.DataFrame
-) -> dict[str, Link]:
-    """Links by anchor of the candidate; a theme speaks of one candidate at most, and the other way round.
+) -> dict[str, list[Link]]:
+    """Links by anchor of the candidate, strongest first; a theme speaks of one candidate at most.
 
     First by persons: among those who reached the step and wrote anything, did the affected write in the
     theme more often (Fisher's exact test, Benjamini-Hochberg over all pairs, odds ratio above 2, at
-    least 3 persons; both are each other's best)? What is left is linked by words: at least two words of
-    place, signal and step among the theme's keywords, one of them the place's.
+    least 3 persons)? A theme goes to the candidate it fits best. What is left is linked by words: at
+    least two words of place, signal and step among the theme's keywords, one of them the place's.
 
     Args:
         candidates: as `find_candidates` gives them.
-        themes: as FEEDBACK_THEMES.
+        themes: as FEEDBACK_THEMES; those that can speak of a problem.
         assignments: as FEEDBACK_ASSIGNMENTS.
     """
-    links = _by_persons(candidates, assignments)
-    taken = {link.theme_id for link in links.values()}
-    open_ = [candidate for candidate in candidates if candidate.anchor not in links]
-    return links | _by_words(open_, themes.filter(~pl.col("theme_id").is_in(list(taken))))
+    names = themes["theme_id"].to_list()
+    by_persons = _by_persons(candidates, assignments.filter(pl.col("theme_id").is_in(names)), assignments)
+    taken = [link.theme_id for _, link in by_persons]
+    by_words = _by_words(candidates, themes.filter(~pl.col("theme_id").is_in(taken)))
+    authors = dict(themes.select("theme_id", "authors").iter_rows())
+    links: dict[str, list[Link]] = {}
+    for anchor, link in sorted(
+        by_persons + by_words,
+        key=lambda pair: (not pair[1].by_persons, -authors[pair[1].theme_id], pair[1].theme_id),
+    ):
+        links.setdefault(anchor, []).append(link)
+    return links
 
 
-def _by_persons(candidates: Sequence[Candidate], assignments: pl.DataFrame) -> dict[str, Link]:
+def _by_persons(
+    candidates: Sequence[Candidate], assignments: pl.DataFrame, everything: pl.DataFrame
+) -> list[tuple[str, Link]]:
     from scipy.stats import fisher_exact
 
-    authors = set(assignments["author"].to_list())
+    authors = set(everything["author"].to_list())
     writers: dict[str, set[str]] = {}
-    for theme, author in assignments.drop_nulls("theme_id").select("theme_id", "author").iter_rows():
+    for theme, author in assignments.select("theme_id", "author").iter_rows():
         writers.setdefault(theme, set()).add(author)
     found: list[tuple[float, str, str, str]] = []
     p_values: list[float] = []
@@ -93,10 +103,10 @@ def _by_persons(candidates: Sequence[Candidate], assignments: pl.DataFrame) -> d
         for (p, anchor, theme, how), q in zip(found, q_values, strict=True)
         if p < 1.0 and q <= FALSE_DISCOVERY_RATE
     ]
-    return {anchor: Link(theme, True, how) for anchor, theme, how in _mutual_best(passing)}
+    return [(anchor, Link(theme, True, how)) for anchor, theme, how in _best_of_theme(passing)]
 
 
-def _by_words(candidates: Sequence[Candidate], themes: pl.DataFrame) -> dict[str, Link]:
+def _by_words(candidates: Sequence[Candidate], themes: pl.DataFrame) -> list[tuple[str, Link]]:
     found: list[tuple[float, str, str, str]] = []
     for candidate in candidates:
         place = _split(candidate.place)
@@ -108,22 +118,15 @@ def _by_words(candidates: Sequence[Candidate], themes: pl.DataFrame) -> dict[str
             if of_place and len(shared) >= FEWEST_WORDS:
                 how = f"words in common: {', '.join(shared)}"
                 found.append((-len(of_place) - len(shared) / 10, candidate.anchor, theme, how))
-    return {anchor: Link(theme, False, how) for anchor, theme, how in _mutual_best(found)}
+    return [(anchor, Link(theme, False, how)) for anchor, theme, how in _best_of_theme(found)]
 
 
-def _mutual_best(pairs: Iterable[tuple[float, str, str, str]]) -> list[tuple[str, str, str]]:
-    """Pairs that are each other's best (smallest first number; ties in order of the names)."""
-    ordered = sorted(pairs)
-    best_theme: dict[str, str] = {}
-    best_anchor: dict[str, str] = {}
-    for _, anchor, theme, _ in ordered:
-        best_theme.setdefault(anchor, theme)
-        best_anchor.setdefault(theme, anchor)
-    return [
-        (anchor, theme, how)
-        for _, anchor, theme, how in ordered
-        if best_theme[anchor] == theme and best_anchor[theme] == anchor
-    ]
+def _best_of_theme(pairs: Iterable[tuple[float, str, str, str]]) -> list[tuple[str, str, str]]:
+    """The candidate each theme fits best (smallest first number; ties in order of the names)."""
+    best: dict[str, tuple[str, str, str]] = {}
+    for _, anchor, theme, how in sorted(pairs):
+        best.setdefault(theme, (anchor, theme, how))
+    return list(best.values())
 
 
 def _split(name: str) -> list[str]:

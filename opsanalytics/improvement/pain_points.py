@@ -17,9 +17,10 @@ from opsanalytics.improvement.population import FunnelPersons, populations
 from opsanalytics.improvement.settings import PainPointSettings
 from opsanalytics.improvement.tables import PAIN_POINT_PERSONS, PAIN_POINTS
 from opsanalytics.improvement.titles import behaviour_title
-from opsanalytics.improvement.voice import voice_rows
+from opsanalytics.improvement.voice import is_happy, voice_rows
 
 EXAMPLES = 5
+QUOTES = 3
 
 
 @dataclass(frozen=True)
@@ -60,17 +61,16 @@ def find_pain_points(
     """
     steps = [population for funnel in funnels for population in populations(funnel, friction.events)]
     candidates = find_candidates(steps, friction.exposures, settings, as_of=as_of)
-    links = link_themes(candidates, themes.themes, themes.assignments)
+    unhappy = themes.themes.filter(~is_happy(settings))
+    links = link_themes(candidates, unhappy, themes.assignments)
     said = {row["theme_id"]: row for row in themes.themes.iter_rows(named=True)}
     seen = _seen(friction.exposures)
     rows = [
-        _row(candidate, links.get(candidate.anchor), said, seen[candidate.signal, candidate.place])
+        _row(candidate, links.get(candidate.anchor, []), said, seen[candidate.signal, candidate.place])
         for candidate in candidates
     ]
-    spoken_for = {link.theme_id for link in links.values()}
-    rows += voice_rows(
-        themes.themes.filter(~pl.col("theme_id").is_in(list(spoken_for))), settings, as_of, item_id
-    )
+    spoken_for = [link.theme_id for linked in links.values() for link in linked]
+    rows += voice_rows(unhappy.filter(~pl.col("theme_id").is_in(spoken_for)), settings, as_of, item_id)
     stamped = [row | {"as_of": as_of, "quality": quality} for row in rows]
     affected = [
         candidate.met.join(candidate.population.persons.select("person", "reached"), on="person").select(
@@ -102,7 +102,7 @@ def _seen(exposures: pl.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
 
 def _row(
     candidate: Candidate,
-    link: Link | None,
+    links: list[Link],
     said: dict[str, dict[str, Any]],
     seen: dict[str, Any],
 ) -> dict[str, Any]:
@@ -110,7 +110,9 @@ def _row(
     name = item_id(candidate.anchor)
     low, high = wilson([found.affected], [candidate.reached])
     lost = candidate.lost or (None, None, None)
-    theme = said[link.theme_id] if link else {"messages": 0, "quotes": [], "quote_ids": []}
+    link = links[0] if links else None
+    themes = [said[other.theme_id] for other in links]
+    quotes = _in_turn([list(zip(theme["quotes"], theme["quote_ids"], strict=True)) for theme in themes])
     stuck = candidate.met.sort(["passed", "first_ts", "person"], descending=[False, True, False])
     return seen | {
         "item_id": name,
@@ -122,6 +124,7 @@ def _row(
         "signal": candidate.signal,
         "place": candidate.place,
         "theme_id": link.theme_id if link else None,
+        "theme_ids": [other.theme_id for other in links],
         "theme_link": link.how if link else None,
         "theme_link_by": None if link is None else "persons" if link.by_persons else "words",
         "affected": found.affected,
@@ -135,6 +138,7 @@ def _row(
         "effect": found.effect,
         "effect_low": found.effect_low,
         "effect_high": found.effect_high,
+        "matched_effect": found.matched_effect,
         "crude_effect": found.crude_effect,
         "overlap": found.overlap,
         "q_value": candidate.q_value,
@@ -145,9 +149,9 @@ def _row(
         "strata": candidate.population.strata,
         "rated": None,
         "satisfaction": None,
-        "messages": theme["messages"],
-        "quotes": theme["quotes"],
-        "quote_ids": theme["quote_ids"],
+        "messages": sum(theme["messages"] for theme in themes),
+        "quotes": [text for text, _ in quotes],
+        "quote_ids": [name for _, name in quotes],
         "example_persons": stuck["person"].head(EXAMPLES).to_list(),
         "query": (
             "SELECT person, reached_ts, first_ts, passed FROM pain_point_persons "
@@ -155,3 +159,9 @@ def _row(
         ),
         "caveat": "; ".join(candidate.caveats),
     }
+
+
+def _in_turn(lists: list[list[tuple[str, str]]]) -> list[tuple[str, str]]:
+    """The first of each list, then the second of each, up to three in all."""
+    longest = max((len(one) for one in lists), default=0)
+    return [one[at] for at in range(longest) for one in lists if at < len(one)][:QUOTES]

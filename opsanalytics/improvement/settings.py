@@ -32,8 +32,13 @@ class EmptySearch(Settings):
 
 
 class RepeatedAttempt(Settings):
-    """`repeated_attempt`: the same funnel step so often within this time, no later step in between."""
+    """`repeated_attempt`: the same event so often within this time, with no progress in a funnel between.
 
+    Looked for at every funnel step but the last, and at the events named here.
+    """
+
+    events: tuple[str, ...] = ()
+    """Events that people repeat when something fails, such as asking for a mail again."""
     attempts: int = Field(default=3, ge=2)
     within: Duration = timedelta(minutes=10)
 
@@ -76,7 +81,7 @@ class FrictionSettings(Settings):
 class PainPointSettings(Settings):
     """When a signal or a theme becomes a pain point, and when a pain point is a finding."""
 
-    exposure_within: Duration = timedelta(days=1)
+    exposure_within: Duration = timedelta(days=7)
     """A signal is put to a step if it was met at most so long after the step was reached."""
     min_affected: int = Field(default=30, ge=2)
     min_overlap: float = Field(default=0.5, ge=0, le=1)

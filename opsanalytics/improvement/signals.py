@@ -24,7 +24,7 @@ EXPOSURES: dict[str, DataType] = {
     "app_version": pl.String,
 }
 SYMPTOMS = frozenset({"repeated_attempt", "back_and_forth"})
-"""They may be the consequence of failing: evidence beside another signal, never a finding of their own."""
+"""They may be the consequence of failing rather than its cause."""
 OUTCOMES = frozenset({"dead_end"})
 """Leaving is what conversion measures; comparing those who left with those who stayed proves nothing."""
 
@@ -118,30 +118,39 @@ def empty_searches(events: pl.DataFrame, settings: FrictionSettings) -> Detectio
 def repeated_attempts(
     events: pl.DataFrame, settings: FrictionSettings, funnels: Sequence[Funnel]
 ) -> Detection:
-    """The same funnel step again and again; once a run, at the time of the attempt that makes it enough."""
+    """The same event again and again; once a run, at the time of the attempt that makes it enough."""
     rule = settings.repeated_attempt
     if not funnels:
         return Detection("repeated_attempt", "no funnel is configured")
+    if events.is_empty():
+        return Detection("repeated_attempt", "there are no events")
     found, could = [], []
+    tries: list[tuple[str, pl.Expr, pl.Expr]] = []
     for definition in funnels:
-        matches = [step_matches(step, events.columns) for step in definition.steps]
-        relevant = events.filter(pl.any_horizontal(matches))
-        for position, step in enumerate(definition.steps[:-1]):
-            later = pl.any_horizontal(matches[position + 1 :])
-            # An event that also matches a later step is progress.
-            attempts = (
-                relevant.with_columns(run=later.cum_sum().over("person"), progress=later)
-                .filter(matches[position] & ~pl.col("progress"))
-                .with_columns(place=pl.lit(step.label))
-            )
-            back = pl.col("ts").shift(rule.attempts - 1).over("person", "run")
-            enough = attempts.filter(pl.col("ts") - back <= rule.within)
-            found.append(_exposures(enough.unique(["person", "run"], keep="first", maintain_order=True)))
-            could.append(attempts.select("place", "person"))
+        steps = [step_matches(step, events.columns) for step in definition.steps]
+        tries += [
+            (step.label, steps[position], pl.any_horizontal(steps[position + 1 :]))
+            for position, step in enumerate(definition.steps[:-1])
+        ]
+    any_step = pl.any_horizontal(
+        step_matches(step, events.columns) for definition in funnels for step in definition.steps
+    )
+    tries += [(name, pl.col("event") == name, any_step) for name in rule.events]
+    for name, attempt, progress in tries:
+        # An event that is an attempt and progress at once is progress.
+        attempts = (
+            events.select("person", "ts", "app_version", attempt=attempt, progress=progress)
+            .filter(pl.col("attempt") | pl.col("progress"))
+            .with_columns(run=pl.col("progress").cum_sum().over("person"), place=pl.lit(name))
+            .filter(~pl.col("progress"))
+        )
+        back = pl.col("ts").shift(rule.attempts - 1).over("person", "run")
+        enough = attempts.filter(pl.col("ts") - back <= rule.within)
+        found.append(_exposures(enough.unique(["person", "run"], keep="first", maintain_order=True)))
+        could.append(attempts.select("place", "person"))
     return Detection(
         "repeated_attempt",
-        f"{rule.attempts} attempts at a funnel step within {_words(rule.within.total_seconds())}, "
-        "no later step between",
+        f"{rule.attempts} attempts within {_words(rule.within.total_seconds())}, no progress in a funnel",
         pl.concat(found).unique(maintain_order=True),
         _persons_by_place(pl.concat(could)),
     )

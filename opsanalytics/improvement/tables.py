@@ -49,7 +49,8 @@ PAIN_POINTS = Table(
         Column("step", pl.Int32, "Step (from 1) that affected persons had reached when they met it."),
         Column("signal", pl.String, "Friction signal."),
         Column("place", pl.String, "Event, page or error."),
-        Column("theme_id", pl.String, "Feedback theme that speaks of it."),
+        Column("theme_id", pl.String, "Feedback theme that most speaks of it."),
+        Column("theme_ids", pl.List(pl.String), "All feedback themes that do, the strongest first.", True),
         Column("theme_link", pl.String, "Why the theme is thought to speak of it, with n."),
         Column(
             "theme_link_by",
@@ -71,21 +72,34 @@ PAIN_POINTS = Table(
             pl.Float64,
             "affected / weeks from the first of them to the end of mature data (voice: as_of), at least one.",
         ),
-        Column("rate_affected", pl.Float64, "Share of (comparable) affected persons who passed the step."),
+        Column("rate_affected", pl.Float64, "Share of comparable affected persons who passed the step."),
         Column(
             "rate_others",
             pl.Float64,
-            "Share that would have passed had they fared like comparable unaffected persons: same stratum, "
-            "still at the step as long after reaching it (Kaplan-Meier).",
+            "The same of unaffected persons of the same strata (both with Mantel-Haenszel weights).",
         ),
-        Column("effect", pl.Float64, "rate_affected - rate_others, -1 to 1: adjusted."),
+        Column("effect", pl.Float64, "rate_affected - rate_others, -1 to 1 (Mantel-Haenszel)."),
         Column("effect_low", pl.Float64, "95 % interval of effect, lower end."),
-        Column("effect_high", pl.Float64, "95 % interval of effect, upper end."),
+        Column(
+            "effect_high",
+            pl.Float64,
+            "Upper end of that interval, or of the 80 % interval of matched_effect if that shows less harm.",
+        ),
+        Column(
+            "matched_effect",
+            pl.Float64,
+            "Effect against persons still at the step as long after reaching it (Kaplan-Meier); "
+            "understates harm where effect may overstate it.",
+        ),
         Column(
             "crude_effect", pl.Float64, "Share that passed: affected minus all never affected; no adjustment."
         ),
         Column("overlap", pl.Float64, "Share of affected persons with comparable unaffected ones."),
-        Column("q_value", pl.Float64, "Benjamini-Hochberg adjusted p over all candidates."),
+        Column(
+            "q_value",
+            pl.Float64,
+            "Benjamini-Hochberg adjusted one-sided p of effect over all candidates compared.",
+        ),
         Column("pass_value", pl.Float64, "Share of those who pass the step that convert in the end."),
         Column("lost_per_week", pl.Float64, "reach_per_week x max(0, -effect) x pass_value: conversions."),
         Column("lost_low", pl.Float64, "95 % interval, lower end."),

@@ -11,8 +11,8 @@ SPREAD = 0.75
 
 
 def behaviour_title(candidate: Candidate) -> str:
-    """Such as "Error BANK_TIMEOUT on /connect-bank after “Sign up” (Android)"."""
-    step = f"“{candidate.population.label}”"
+    """Such as "Error BANK_TIMEOUT on /connect-bank after “sign up” (Android)"."""
+    step = f"“{_plain(candidate.population.label)}”"
     place = candidate.place
     if candidate.signal == "error":
         what = f"Error {place} after {step}"
@@ -21,9 +21,7 @@ def behaviour_title(candidate: Candidate) -> str:
     elif candidate.signal == "empty_search":
         what = f"Search without results on {place} after {step}"
     elif candidate.signal == "repeated_attempt":
-        what = f"Repeated attempts at “{place}” without getting further"
-    elif candidate.signal == "back_and_forth":
-        what = f"Back and forth between {place} after {step}"
+        what = f"People repeat “{_plain(place)}” after {step} and get no further"
     else:
         what = f"{candidate.signal.replace('_', ' ').capitalize()} at {place} after {step}"
     platform = _own_platform(candidate)
@@ -35,6 +33,11 @@ def voice_title(label: str, satisfaction: float | None) -> str:
     if satisfaction is None:
         return f"People write about: {label}"
     return f"Complaints: {label}" if satisfaction < 0.5 else f"Mixed feedback: {label}"
+
+
+def _plain(name: str) -> str:
+    """Event names as words: sign_up becomes "sign up"."""
+    return name.replace("_", " ")
 
 
 def _own_platform(candidate: Candidate) -> str | None:

@@ -27,16 +27,22 @@ def severity(satisfaction: float | None, rated: int) -> tuple[float, float, floa
     return estimate, float(low[0]), float(high[0])
 
 
+def is_happy(settings: PainPointSettings) -> pl.Expr:
+    """Whether the ratings of a theme (as FEEDBACK_THEMES) say that its authors are happy; never null."""
+    satisfied = pl.col("satisfaction") > settings.happy_above
+    return ((pl.col("rated") >= settings.min_rated) & satisfied).fill_null(False)
+
+
 def voice_rows(
     themes: pl.DataFrame, settings: PainPointSettings, as_of: datetime, item_id: Callable[[str], str]
 ) -> list[dict[str, Any]]:
-    """Rows of PAIN_POINTS for themes with enough authors whose ratings, if any, are not happy.
+    """Rows of PAIN_POINTS for themes with enough authors.
 
     A theme is a finding if most of its ratings are negative beyond doubt (Wilson interval of the share
     above one half); all others are watched.
 
     Args:
-        themes: as FEEDBACK_THEMES, without those that a behavioural item is about.
+        themes: as FEEDBACK_THEMES, without happy ones and those that a behavioural item is about.
         settings: thresholds.
         as_of: feedback up to here is complete, UTC.
         item_id: makes an item's id of its anchor.
@@ -46,8 +52,6 @@ def voice_rows(
         rated = theme["rated"] >= settings.min_rated
         satisfaction = theme["satisfaction"] if rated else None
         if theme["authors"] < settings.min_theme_authors:
-            continue
-        if satisfaction is not None and satisfaction > settings.happy_above:
             continue
         caveats = ["no behaviour shows it: not valued in conversions"]
         if not rated:
@@ -63,6 +67,7 @@ def voice_rows(
                 "status": "finding" if rated and low[0] > 0.5 else "watch",
                 "title": voice_title(theme["label"], satisfaction),
                 "theme_id": theme["theme_id"],
+                "theme_ids": [theme["theme_id"]],
                 "affected": theme["authors"],
                 "n": theme["n"],
                 "share": theme["share"],
@@ -100,6 +105,7 @@ _MEASURED = (
     "effect",
     "effect_low",
     "effect_high",
+    "matched_effect",
     "crude_effect",
     "overlap",
     "q_value",

@@ -1,6 +1,10 @@
 """Open windows: kept apart, never a drop-off, never lost, never flattering."""
 
+<<<<<<< HEAD
 from datetime import date, datetime, timedelta
+=======
+from datetime import date, datetime, timedelta, timezone
+>>>>>>> behavior
 
 import polars as pl
 import pytest
@@ -40,6 +44,17 @@ def test_maturity(vector: str, as_of: int, mature: tuple[int, ...], still_open: 
     assert figures(vector, as_of) == (mature, still_open)
 
 
+<<<<<<< HEAD
+=======
+def test_as_of_in_any_zone_is_the_same_instant() -> None:
+    for offset in (timedelta(hours=-11), timedelta(hours=5, minutes=45)):
+        as_of = at(60).astimezone(timezone(offset))
+        result = funnel(table({"p": written("A0 B60")}), DEFINITION, as_of=as_of)
+        assert result.conversion == 1.0
+        assert result.to_polars()["as_of"][0] == at(60)
+
+
+>>>>>>> behavior
 def test_early_converters_of_an_open_week_do_not_count_as_mature() -> None:
     # Ten enter in the same hour and five convert at once: before the window ends the rate is unknown.
     people = {str(i): written("A0 B1" if i < 5 else "A0") for i in range(10)}
@@ -107,7 +122,11 @@ def test_weeks_without_entries_are_shown() -> None:
 def test_weeks_are_those_of_the_zone_and_week_start() -> None:
     # Sunday 23:30 UTC is Monday in Berlin; with weeks from Sunday both are the week of the Sunday.
     people = {"p": [("A", MONDAY - timedelta(minutes=30))]}
+<<<<<<< HEAD
     for timezone, week_start, expected in (
+=======
+    for zone, week_start, expected in (
+>>>>>>> behavior
         ("UTC", "monday", date(2026, 2, 23)),
         ("Europe/Berlin", "monday", date(2026, 3, 2)),
         ("Europe/Berlin", "sunday", date(2026, 3, 1)),
@@ -116,7 +135,11 @@ def test_weeks_are_those_of_the_zone_and_week_start() -> None:
             table(people),
             WEEKLY,
             as_of=MONDAY + 5 * WEEK,
+<<<<<<< HEAD
             timezone=timezone,
+=======
+            timezone=zone,
+>>>>>>> behavior
             week_start=week_start,  # type: ignore[arg-type]
         )
         assert frame["period_start"].to_list() == [expected]

@@ -21,7 +21,11 @@ FUNNELS = st.builds(
     steps=st.lists(st.sampled_from("ABC"), min_size=2, max_size=4),
     window=st.integers(1, 8).map(lambda seconds: timedelta(seconds=seconds)),
 )
+<<<<<<< HEAD
 EXAMPLES = settings(max_examples=150, deadline=None)
+=======
+EXAMPLES = settings(max_examples=60, deadline=None)
+>>>>>>> behavior
 
 
 def depths(result: FunnelResult) -> list[tuple[object, ...]]:
@@ -36,7 +40,11 @@ def best_times(result: FunnelResult) -> dict[tuple[str, bool], list[datetime]]:
     }
 
 
+<<<<<<< HEAD
 @settings(max_examples=600, deadline=None)
+=======
+@settings(max_examples=400, deadline=None)
+>>>>>>> behavior
 @given(people=PEOPLE, definition=FUNNELS, as_of=st.integers(0, 25).map(at), first=st.none() | st.just(START))
 def test_equals_the_plain_reference(
     people: dict[str, list[Event]], definition: Funnel, as_of: datetime, first: datetime | None

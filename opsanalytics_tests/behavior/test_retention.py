@@ -17,6 +17,10 @@ from opsanalytics_tests.behavior.examples import LATER, table
 from opsanalytics_tests.behavior.reference import Event, retention_cells
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
+<<<<<<< HEAD
+=======
+FIRST_WEEK = date(2026, 3, 2)
+>>>>>>> behavior
 DAY = timedelta(days=1)
 WEEKLY = Retention(name="w", start="S", returning="R", periods=3)
 
@@ -27,7 +31,11 @@ def cells(result: RetentionResult) -> dict[tuple[date | None, int], tuple[int, i
 
 
 def row(
+<<<<<<< HEAD
     events: list[Event], definition: Retention = WEEKLY, as_of: datetime = LATER, cohort: date = MONDAY.date()
+=======
+    events: list[Event], definition: Retention = WEEKLY, as_of: datetime = LATER, cohort: date = FIRST_WEEK
+>>>>>>> behavior
 ) -> list[int]:
     """Returns of one person by period."""
     found = cells(retention(table({"p": events}), definition, as_of=as_of))

@@ -37,7 +37,7 @@ class AmplitudeProject:
 
     `events` as in `simulator.table.event_table`; a `session_id` must be a whole number (Amplitude's
     is the start in epoch ms). `late_share` of the rows are uploaded 2 to 48 hours after they
-    happened, the others within seconds. A member of the zip holds at most `part_rows` rows.
+    happened, the others within seconds; all before `uploads_until` (UTC), if given. A member of the zip holds at most `part_rows` rows.
     `largest_bytes` is the size beyond which a range is refused with 400; ranges of more than
     `timeout_hours` hours run into a 504, if given. The vendor publishes no rate limit for this
     endpoint, so there is none by default.
@@ -54,6 +54,7 @@ class AmplitudeProject:
         api_key: str = "demo-api-key",
         secret_key: str = "demo-secret-key",  # noqa: S107 - opens nothing but this local server
         late_share: float = 0.015,
+        uploads_until: datetime | None = None,
         part_rows: int = 100,
         largest_bytes: int = LARGEST_BYTES,
         timeout_hours: int | None = None,
@@ -67,7 +68,8 @@ class AmplitudeProject:
         self._part_rows = part_rows
         self._largest_bytes = largest_bytes
         self._timeout_hours = timeout_hours
-        rows = _uploads(event_table(events, taken_keys=(PAGE_URL,)), late_share=late_share)
+        table = event_table(events, taken_keys=(PAGE_URL,))
+        rows = _uploads(table, late_share=late_share, uploads_until=uploads_until)
         self._hours = rows["hour"].to_numpy()
         self._store = LineStore(rows, lambda block: _encode(block, app=app))
 
@@ -142,7 +144,7 @@ def _hour(text: str | None, key: str) -> int:
     return int((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(hours=1))
 
 
-def _uploads(table: pl.DataFrame, *, late_share: float) -> pl.DataFrame:
+def _uploads(table: pl.DataFrame, *, late_share: float, uploads_until: datetime | None) -> pl.DataFrame:
     """The rows by upload: `received`, `uploaded` (UTC), `hour` (since 1970) and `amplitude_id` added."""
     if table.filter(
         pl.col("session_id").is_not_null() & pl.col("session_id").cast(pl.Int64, strict=False).is_null()
@@ -158,6 +160,9 @@ def _uploads(table: pl.DataFrame, *, late_share: float) -> pl.DataFrame:
     )
     delay = ((0.4 + pl.col("draw_2") * 4) * 1_000_000 + lateness_hours * HOUR_US).cast(pl.Int64)
     sent = (pl.col("ts").dt.timestamp("us") + delay).cast(pl.Datetime("us", "UTC"))
+    if uploads_until is not None:
+        last = pl.max_horizontal(pl.col("ts"), pl.lit(uploads_until - timedelta(seconds=1)))
+        sent = pl.min_horizontal(sent, last.cast(pl.Datetime("us", "UTC")))
     return (
         _with_amplitude_ids(table)
         .with_columns(sent.alias("sent"))

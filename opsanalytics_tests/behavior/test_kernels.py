@@ -1,0 +1,58 @@
+"""Compiled code is kept where it can be, and the engines work where it cannot."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import opsanalytics.behavior
+
+# kernels.py imports nothing of the package, so a copy of it runs alone in any folder.
+SCRIPT = """
+import logging, numpy as np
+logging.basicConfig()
+from kernels import fold_retention
+rows = np.arange(2), np.array([1, 2], np.int32), np.zeros(2, np.int32), np.zeros(1, int), np.full(1, 2)
+size, returned = np.zeros(1, int), np.zeros((1, 1), int)
+fold_retention(*rows, np.zeros(1, np.int32), 0, False, size, returned)
+assert (size.tolist(), returned.tolist()) == ([1], [[1]])
+"""
+
+
+def run(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    shutil.copy(Path(opsanalytics.behavior.__file__).with_name("kernels.py"), folder)
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("NUMBA_")}
+    return subprocess.run(
+        [sys.executable, "-B", "-c", SCRIPT],
+        cwd=folder,
+        env=clean | {"PYTHONPATH": str(folder)} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_compiled_code_is_kept(tmp_path: Path) -> None:
+    done = run(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.rglob("kernels.fold_retention*.nbc"))
+
+
+def test_without_a_place_to_keep_it_the_kernels_compile_and_say_so(tmp_path: Path) -> None:
+    # As in a read-only container: neither beside the file nor in the user's folder can Numba write.
+    (tmp_path / "__pycache__").touch()
+    done = run(tmp_path, HOME="/dev/null", XDG_CACHE_HOME="/dev/null/cache")
+    assert done.returncode == 0, done.stderr
+    assert "set NUMBA_CACHE_DIR" in done.stderr
+
+
+def test_importing_the_engines_does_not_import_numba_or_statsmodels() -> None:
+    script = (
+        "import sys; import opsanalytics.behavior.funnel, opsanalytics.behavior.retention, "
+        "opsanalytics.behavior.funnel_breakdown, opsanalytics.behavior.funnel_trend, "
+        "opsanalytics.behavior.describe; "
+        "assert not {'numba', 'statsmodels', 'scipy'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,33 @@
+from opsanalytics.feedback.labels import keywords, labels, same_stem, typical
+
+
+def test_keywords_set_a_theme_apart() -> None:
+    bank = [["bank", "connection", "fails", "app"]] * 5
+    export = [["csv", "export", "fails", "app"]] * 5
+    first, second = keywords([bank, export])
+    assert "bank connection" in first
+    assert "csv export" in second
+    assert not any("app" in phrase.split() and " " not in phrase for phrase in first + second)
+
+
+def test_parts_and_inflections_of_a_phrase_are_left_out() -> None:
+    theme = [["tag", "tags"], ["tag", "tagged"], ["tags", "tagged"]] * 3
+    other = [["password", "reset"]] * 9
+    assert len(keywords([theme, other])[0]) == 1
+
+
+def test_equal_labels_are_told_apart() -> None:
+    named = labels([["bank", "login"], ["bank", "login"], []])
+    assert len(set(named)) == 3
+
+
+def test_quotes_come_from_different_authors_nearest_first() -> None:
+    candidates = [(0.9, "a", "1"), (0.8, "a", "2"), (0.7, "b", "3"), (0.6, "c", "4"), (0.5, "d", "5")]
+    assert typical(candidates, 3) == ["1", "3", "4"]
+
+
+def test_stems() -> None:
+    assert same_stem("deleted", "deleting")
+    assert same_stem("tag", "tagged")
+    assert not same_stem("card", "cash")
+    assert not same_stem("pay", "paypal-account")
