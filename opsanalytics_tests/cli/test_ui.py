@@ -59,7 +59,11 @@ def test_the_ui_loads_the_demo_without_error_or_warning(demo: Path) -> None:
     assert loaded["__typename"] == "RepositoryLocation", loaded
     (repository,) = loaded["repositories"]
     assert len(repository["assetNodes"]) > 15
-    assert {each["name"] for each in repository["sensors"]} == {"feedback_inbox", "run_failures"}
+    assert {each["name"] for each in repository["sensors"]} == {
+        "feedback_inbox",
+        "run_failures",
+        "orphaned_runs",
+    }
     text = log.read_text()
     assert "Warning" not in text, text
     assert "ERROR" not in text, text
