@@ -57,6 +57,7 @@ def pain_point() -> dict[str, Any]:
     return {
         "item_id": "error-at-sign-up",
         "lane": "behaviour",
+        "status": "finding",
         "title": "An error after signing up",
         "funnel": "buy",
         "step": 1,
