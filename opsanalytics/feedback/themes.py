@@ -9,11 +9,12 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from opsanalytics.feedback.labels import keywords, labels, typical
-from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
+from opsanalytics.feedback.tables import COUNTS, FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
 from opsanalytics.feedback.words import content_words, fingerprint, quotation
 
 ENOUGH_WORDS = 1
 """A message with fewer content words ("Great!", "ok") says too little to be put into a theme."""
+SAID = ("title", "kind", "votes", "resolved")
 TREND = timedelta(weeks=4)
 QUOTES = 3
 
@@ -32,6 +33,8 @@ class ThemeSettings(BaseModel):
     sample: int = Field(default=5_000, ge=100, le=20_000)
     """Themes are found in at most so many distinct texts; all others are put to the nearest theme."""
     quote_length: int = Field(default=240, ge=40)
+    window_weeks: int = Field(default=52, ge=1)
+    """What was last said before that is dormant: kept, but it opens no item of its own."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +123,9 @@ def theme_id(oldest: str) -> str:
 
 def _messages(feedback: pl.DataFrame, persons: pl.DataFrame | None) -> pl.DataFrame:
     """One row a message with its author, words, `text_id` (first message with that text)."""
-    shaped = feedback.select("feedback_id", "ts", "user_id", "email_hash", "satisfaction", "text").sort(
-        "ts", "feedback_id"
-    )
+    shaped = feedback.select(
+        "feedback_id", "ts", "user_id", "email_hash", "satisfaction", "text", *SAID
+    ).sort("ts", "feedback_id")
     texts = shaped["text"].fill_null("").to_list()
     first: dict[str, str] = {}
     leaders = [
@@ -156,6 +159,9 @@ def _describe(messages: pl.DataFrame, as_of: datetime, settings: ThemeSettings, 
     counted = messages.unique(["author", "text_id"], keep="first", maintain_order=True)
     everybody = counted["author"].n_unique()
     recent, satisfaction = pl.col("ts") > as_of - TREND, pl.col("satisfaction")
+    unsettled = ~pl.col("resolved").fill_null(False)
+    active = unsettled & (pl.col("ts") > as_of - timedelta(weeks=settings.window_weeks))
+    votes = pl.col("votes").fill_null(0).clip(lower_bound=0)
     themes = (
         counted.drop_nulls("theme_id")
         .group_by("theme_id")
@@ -167,6 +173,14 @@ def _describe(messages: pl.DataFrame, as_of: datetime, settings: ThemeSettings, 
             negative=(satisfaction < 0.5).sum(),
             recent=recent.sum(),
             earlier=(~recent & (pl.col("ts") > as_of - 2 * TREND)).sum(),
+            open=unsettled.sum(),
+            open_authors=pl.col("author").filter(unsettled).n_unique(),
+            votes=votes.filter(unsettled).sum(),
+            active=active.sum(),
+            active_authors=pl.col("author").filter(active).n_unique(),
+            active_votes=votes.filter(active).sum(),
+            **{name: (unsettled & (pl.col("kind") == kind)).sum() for name, kind in COUNTS.items()},
+            window_start=pl.lit(as_of - timedelta(weeks=settings.window_weeks)),
             first_seen=pl.col("ts").min(),
             last_seen=pl.col("ts").max(),
         )
@@ -174,22 +188,24 @@ def _describe(messages: pl.DataFrame, as_of: datetime, settings: ThemeSettings, 
     )
     words = _words_by_theme(counted, themes["theme_id"].to_list())
     ranked = keywords(words)
-    quotes = [_quotes(counted, name) for name in themes["theme_id"]]
+    shown = counted.with_columns(freshness=unsettled.cast(pl.Int8) + active.cast(pl.Int8))
+    quotes = [_quotes(shown, name) for name in themes["theme_id"]]
+    titles = [next((title for title, _, _ in chosen if title), None) for chosen in quotes]
     low, high = proportion_confint(themes["authors"].to_numpy(), max(1, everybody), method="wilson")
     return themes.with_columns(
         rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int32),
-        label=pl.Series(labels(ranked), dtype=pl.String),
+        label=pl.Series(labels(ranked, titles), dtype=pl.String),
         keywords=pl.Series(ranked, dtype=pl.List(pl.String)),
         n=pl.lit(everybody),
         share=pl.col("authors") / everybody,
         share_low=pl.Series(np.asarray(low, dtype=np.float64)),
         share_high=pl.Series(np.asarray(high, dtype=np.float64)),
         quotes=pl.Series(
-            [[quotation(text, settings.quote_length) for text, _ in chosen] for chosen in quotes],
+            [[quotation(text, settings.quote_length) for _, text, _ in chosen] for chosen in quotes],
             dtype=pl.List(pl.String),
         ),
         quote_ids=pl.Series(
-            [[message for _, message in chosen] for chosen in quotes], dtype=pl.List(pl.String)
+            [[message for _, _, message in chosen] for chosen in quotes], dtype=pl.List(pl.String)
         ),
         as_of=pl.lit(as_of),
         quality=pl.lit(quality),
@@ -204,9 +220,19 @@ def _words_by_theme(messages: pl.DataFrame, names: list[str]) -> list[list[list[
     return [grouped[name] for name in names]
 
 
-def _quotes(messages: pl.DataFrame, theme: str) -> list[tuple[str, str]]:
-    """Text and id of the messages to quote."""
-    members = messages.filter(pl.col("theme_id") == theme).unique("text_id", keep="first")
-    texts: dict[str, str] = dict(members.select("feedback_id", "text").iter_rows())
+def _quotes(messages: pl.DataFrame, theme: str) -> list[tuple[str | None, str, str]]:
+    """Title, text and id of the messages to quote: typical ones of those that matter most now."""
+    members = messages.filter(pl.col("theme_id") == theme)
+    # What is settled or long ago does not show what is wrong today, if anything else does.
+    members = members.filter(pl.col("freshness") == pl.col("freshness").max()).unique("text_id", keep="first")
+    texts = {row["feedback_id"]: row for row in members.iter_rows(named=True)}
     chosen = typical(members.select("similarity", "author", "feedback_id").iter_rows(), QUOTES)
-    return [(texts[message], message) for message in chosen]
+    return [(texts[message]["title"], _said(texts[message]), message) for message in chosen]
+
+
+def _said(message: dict[str, str]) -> str:
+    """The text, its title set apart by a full stop where it has no mark of its own."""
+    title, text = message["title"], message["text"]
+    if not title or not text.startswith(title) or title[-1] in ".?!…:":
+        return text
+    return f"{title}.{text[len(title) :]}"

@@ -234,7 +234,7 @@ def _without_shadows(candidates: list[Candidate]) -> list[Candidate]:
         if candidate.status == "finding":
             for other in kept:
                 if other.population is candidate.population and _phi(candidate, other) > TOGETHER:
-                    name = f"{other.signal} {other.place}"
+                    name = f"“{other.signal.replace('_', ' ')}” at {other.place}"
                     reason = f"met by the same persons as {name}: probably the same problem"
                     shown = replace(candidate, status="watch", caveats=(*candidate.caveats, reason))
                     break

@@ -1,7 +1,7 @@
 """Pain points: a place where people get stuck, or a theme they complain of, as one item with its evidence."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -66,8 +66,10 @@ def find_pain_points(
     said = {row["theme_id"]: row for row in themes.themes.iter_rows(named=True)}
     seen = _seen(friction.exposures)
     names = frozenset(friction.events["event"].unique().to_list())
+    custom = {signal.name: signal for signal in friction.settings.custom}
     rows = [
-        _row(candidate, links.get(candidate.anchor, []), said, seen[candidate.signal, candidate.place], names)
+        _row(candidate, links.get(candidate.anchor, []), said, seen[candidate.signal, candidate.place])
+        | {"title": behaviour_title(candidate, names, custom)}
         for candidate in candidates
     ]
     spoken_for = [link.theme_id for linked in links.values() for link in linked]
@@ -106,7 +108,6 @@ def _row(
     links: list[Link],
     said: dict[str, dict[str, Any]],
     seen: dict[str, Any],
-    events: Collection[str],
 ) -> dict[str, Any]:
     found = candidate.comparison
     name = item_id(candidate.anchor)
@@ -120,7 +121,6 @@ def _row(
         "item_id": name,
         "lane": "behaviour",
         "status": candidate.status,
-        "title": behaviour_title(candidate, events),
         "funnel": candidate.population.funnel.name,
         "step": candidate.population.step,
         "signal": candidate.signal,
