@@ -14,6 +14,7 @@ from opsanalytics.reports.text import anchor
 HEADLINES = 5
 MOST_IN_CHART = 10
 MOST_ROWS = 12
+MOST_WATCHED = 8
 
 LANES: tuple[tuple[Section, str, int], ...] = (
     ("behaviour", "Measured in conversions", 6),
@@ -48,6 +49,7 @@ class BacklogView:
     watched: int
     rows: int
     """Rows of a table before the rest is folded."""
+    watch_rows: int
     lanes: list[Lane]
 
 
@@ -60,6 +62,7 @@ def backlog_view(data: ReportData, states: dict[Section, SectionState]) -> Backl
         findings=len(findings),
         watched=len(items) - len(findings),
         rows=MOST_ROWS,
+        watch_rows=MOST_WATCHED,
         lanes=[
             _lane(name, title, states[name], [item for item in items if item["lane"] == name], most)
             for name, title, most in LANES
@@ -124,9 +127,14 @@ def _items(data: ReportData) -> list[dict[str, Any]]:
             "anchor": anchor("", item["item_id"]),
             "where": _where(item, funnels, steps),
             "passed": _passed(item, steps),
-            "theme": themes.get(item["theme_id"]),
-            "theme_anchor": anchor("theme", item["theme_id"]) if item["theme_id"] in themes else None,
+            "themes": [
+                {"label": themes[theme], "anchor": anchor("theme", theme)}
+                for theme in item["theme_ids"]
+                if theme in themes
+            ],
             "new": _is_new(item, data),
+            # The caveat has a line of its own on the card.
+            "confidence_reason": (item["confidence_reason"] or "").removesuffix(f"; {item['caveat']}"),
         }
         for item in joined.to_dicts()
     ]

@@ -30,13 +30,18 @@ def count(value: int | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """An estimate with about two significant digits: `1,234`, `23`, `2.3`, `0.42`."""
+    """An estimate with about two significant digits: `1,234`, `23`, `2.3`, `0.42`, `0.0081`."""
     if value is None or math.isnan(value):
         return NONE
     size = abs(value)
-    digits = 0 if size >= 9.95 or size == 0 else 1 if size >= 0.995 else 2
-    text = f"{value:,.{digits}f}"
-    return _signed("0" if float(text.replace(",", "")) == 0 else text)
+    if size == 0:
+        return "0"
+    if size < 0.0001:
+        return "< 0.0001" if value > 0 else f"> {MINUS}0.0001"
+    digits = (
+        0 if size >= 9.95 else 1 if size >= 0.995 else 2 if size >= 0.0995 else 3 if size >= 0.00995 else 4
+    )
+    return _signed(f"{value:,.{digits}f}")
 
 
 def decimal(value: float | None) -> str:

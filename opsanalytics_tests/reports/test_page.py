@@ -218,3 +218,30 @@ def test_what_is_seen_first_this_week_is_new() -> None:
         data, first_day=data.first_day + timedelta(days=7), last_day=data.last_day + timedelta(days=7)
     )
     assert "new this week" not in Page(render_week(later)).text
+
+
+def test_a_change_between_a_few_persons_is_too_little_to_tell(page: Page) -> None:
+    assert "Too few to tell: 40.0 % to 33.3 %." in page.text
+
+
+def test_years_come_first_where_the_last_cohorts_are_small() -> None:
+    data = dataclasses.replace(samples.long_history(), small_n=1_000)
+    text = Page(render_week(data)).text
+    assert text.index("All cohorts, by year") < text.index(
+        "The last 16 cohorts: most have fewer than 1000 persons"
+    )
+    usual = Page(render_week(samples.long_history())).text
+    assert usual.index("Who came back, by cohort") < usual.index("All cohorts, by year")
+
+
+def test_many_findings_are_folded_and_none_is_lost() -> None:
+    data = samples.sample()
+    more = pl.concat(
+        data.pain_points.filter(pl.col("item_id") == "pp-card").with_columns(
+            item_id=pl.lit(f"pp-more-{number:02}"), title=pl.lit(f"Another problem {number:02}")
+        )
+        for number in range(30)
+    )
+    page = Page(render_week(dataclasses.replace(data, pain_points=pl.concat([data.pain_points, more]))))
+    assert {f"pp-more-{number:02}" for number in range(30)} <= set(page.ids)
+    assert "26 more findings" in page.text
