@@ -5,11 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
-from opsanalytics.feedback.words import phrases, quotation
+from opsanalytics.feedback.words import phrases
 
 KEYWORDS = 8
 LABEL_PHRASES = 3
-LONGEST_TITLE = 80
 RARE = 0.15
 """A phrase used by a smaller share of a theme's messages does not describe the theme."""
 LIFT = 1.3
@@ -52,21 +51,10 @@ def keywords(themes: Sequence[Sequence[list[str]]]) -> list[list[str]]:
     ]
 
 
-def labels(ranked: Sequence[list[str]], titles: Sequence[str | None] = ()) -> list[str]:
-    """One label a theme: its title in quotation marks, else its first phrases.
-
-    Where two labels would be equal, the later has more phrases, or a number.
-
-    Args:
-        ranked: phrases of each theme, best first.
-        titles: what a typical message of each theme has as its title.
-    """
+def labels(ranked: Sequence[list[str]]) -> list[str]:
+    """One label a theme: its first phrases, more of them where two labels would be equal."""
     named: list[str] = []
-    for number_of_theme, phrases_of_theme in enumerate(ranked):
-        title = titles[number_of_theme] if titles else None
-        if title:
-            named.append(_numbered(f"“{quotation(title, LONGEST_TITLE)}”", named))
-            continue
+    for phrases_of_theme in ranked:
         apart = _without_shared_words(phrases_of_theme)
         # Two pairs of words are a long label already.
         size = 2 if all(" " in phrase for phrase in apart[:2]) else LABEL_PHRASES
@@ -74,16 +62,13 @@ def labels(ranked: Sequence[list[str]], titles: Sequence[str | None] = ()) -> li
         while label in named and size < len(apart):
             size += 1
             label = ", ".join(apart[:size])
-        named.append(_numbered(label, named))
+        number = 2
+        plain = label
+        while label in named:
+            label = f"{plain} ({number})"
+            number += 1
+        named.append(label)
     return named
-
-
-def _numbered(label: str, taken: Sequence[str]) -> str:
-    numbered, number = label, 2
-    while numbered in taken:
-        numbered = f"{label} ({number})"
-        number += 1
-    return numbered
 
 
 def typical(candidates: Iterable[tuple[float, str, str]], size: int) -> list[str]:

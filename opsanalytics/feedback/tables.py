@@ -13,7 +13,7 @@ COUNTS: dict[str, Kind] = {
     "praise": "praise",
     "other": "other",
 }
-"""Column of FEEDBACK_THEMES that counts open messages of each kind."""
+"""Column of FEEDBACK_THEMES that counts current messages of each kind."""
 
 FEEDBACK_THEMES = Table(
     name="feedback_themes",
@@ -22,12 +22,8 @@ FEEDBACK_THEMES = Table(
     columns=(
         Column("theme_id", pl.String, "Stable id of the theme.", True),
         Column("rank", pl.Int32, "By distinct authors, from 1.", True),
-        Column(
-            "label",
-            pl.String,
-            "The most typical title in quotation marks; without titles, the theme's own words.",
-            True,
-        ),
+        Column("label", pl.String, "Short label made of the theme's own words.", True),
+        Column("example", pl.String, "Title of a typical message, open and recent if any; null: no titles."),
         Column("keywords", pl.List(pl.String), "Words and phrases that set it apart.", True),
         Column(
             "messages",
@@ -51,18 +47,24 @@ FEEDBACK_THEMES = Table(
         Column(
             "active",
             pl.Int64,
-            "Open messages within the window (`feedback.window_weeks`) before as_of.",
+            "Open messages of the window (`feedback.window_weeks`), without those that are items of their own.",
             True,
         ),
         Column("active_authors", pl.Int64, "Distinct authors of these.", True),
         Column("active_votes", pl.Int64, "Votes for these.", True),
         Column("window_start", UTC_TIME, "Start of the window, UTC.", True),
-        Column("bugs", pl.Int64, "Open messages that report a bug.", True),
-        Column("complaints", pl.Int64, "Open messages that complain.", True),
-        Column("requests", pl.Int64, "Open messages that ask for a feature.", True),
-        Column("questions", pl.Int64, "Open messages that ask for help.", True),
-        Column("praise", pl.Int64, "Open messages that praise.", True),
-        Column("other", pl.Int64, "Open messages of another known kind, such as discussions.", True),
+        Column(
+            "kind",
+            pl.String,
+            "What weighs most among its current messages (active; if none is, open); null: unknown.",
+        ),
+        Column("kind_severity", pl.Float64, "Mean severity assumed of the kinds of current messages."),
+        Column("bugs", pl.Int64, "Current messages that report a bug.", True),
+        Column("complaints", pl.Int64, "Current messages that complain.", True),
+        Column("requests", pl.Int64, "Current messages that ask for a feature.", True),
+        Column("questions", pl.Int64, "Current messages that ask for help.", True),
+        Column("praise", pl.Int64, "Current messages that praise.", True),
+        Column("other", pl.Int64, "Current messages of another known kind, such as discussions.", True),
         Column("first_seen", UTC_TIME, "Oldest message, UTC.", True),
         Column("last_seen", UTC_TIME, "Newest message, UTC.", True),
         Column(

@@ -3,17 +3,21 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Annotated
 
 import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from opsanalytics.feedback.labels import keywords, labels, typical
+from opsanalytics.feedback.standing import main_kinds, with_standing
 from opsanalytics.feedback.tables import COUNTS, FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
 from opsanalytics.feedback.words import content_words, fingerprint, quotation
+from opsanalytics.lake.schemas import Kind
 
 ENOUGH_WORDS = 1
 """A message with fewer content words ("Great!", "ok") says too little to be put into a theme."""
+LONGEST_TITLE = 90
 SAID = ("title", "kind", "votes", "resolved")
 TREND = timedelta(weeks=4)
 QUOTES = 3
@@ -34,15 +38,24 @@ class ThemeSettings(BaseModel):
     """Themes are found in at most so many distinct texts; all others are put to the nearest theme."""
     quote_length: int = Field(default=240, ge=40)
     window_weeks: int = Field(default=52, ge=1)
-    """What was last said before that is dormant: kept, but it opens no item of its own."""
+    """What was last said before that is dormant: kept, but ranked after everything else."""
+    own_item_votes: int = Field(default=2, ge=1)
+    """An open bug report, complaint or request of the window with so many votes is an item of its own."""
+    kind_severity: dict[Kind, Annotated[float, Field(ge=0, le=1)]] = Field(default={})
+    """Severity assumed of messages that nobody rated, where other than `standing.KIND_SEVERITY`."""
 
 
 @dataclass(frozen=True)
 class Themes:
-    """`themes` and `assignments` conform to FEEDBACK_THEMES and FEEDBACK_ASSIGNMENTS."""
+    """`themes` and `assignments` conform to FEEDBACK_THEMES and FEEDBACK_ASSIGNMENTS.
+
+    `alone` has a row a message that stands alone (see `standing.with_standing`): feedback_id, ts, kind, severity, title (shortened text without one), quote, votes (those against count
+    as none), author, theme_id.
+    """
 
     themes: pl.DataFrame
     assignments: pl.DataFrame
+    alone: pl.DataFrame
 
     @property
     def unassigned(self) -> int:
@@ -109,16 +122,34 @@ def find_themes(
         .group_by("group", maintain_order=True)
         .agg(theme_id=pl.col("feedback_id").first().map_elements(theme_id, return_dtype=pl.String))
     )
-    messages = messages.join(ids, on="group", how="left", maintain_order="left")
+    messages = with_standing(
+        messages.join(ids, on="group", how="left", maintain_order="left"),
+        as_of,
+        window_weeks=settings.window_weeks,
+        own_item_votes=settings.own_item_votes,
+        kind_severity=settings.kind_severity,
+    )
     return Themes(
         FEEDBACK_THEMES.conform(_describe(messages, as_of, settings, quality)),
         FEEDBACK_ASSIGNMENTS.conform(messages.select(FEEDBACK_ASSIGNMENTS.names)),
+        _alone(messages, settings),
     )
 
 
 def theme_id(oldest: str) -> str:
     """Id of the theme whose oldest message is `oldest`."""
     return "TH-" + hashlib.sha256(oldest.encode()).hexdigest()[:8]
+
+
+def _alone(messages: pl.DataFrame, settings: ThemeSettings) -> pl.DataFrame:
+    rows = messages.filter("alone")
+    said = rows.to_dicts()
+    titles = [quotation(row["title"] or row["text"], LONGEST_TITLE) for row in said]
+    quotes = [quotation(_said(row), settings.quote_length) for row in said]
+    columns = ("feedback_id", "ts", "kind", "severity", "author", "theme_id")
+    return rows.select(*columns, votes="agree").with_columns(
+        title=pl.Series(titles, dtype=pl.String), quote=pl.Series(quotes, dtype=pl.String)
+    )
 
 
 def _messages(feedback: pl.DataFrame, persons: pl.DataFrame | None) -> pl.DataFrame:
@@ -159,9 +190,6 @@ def _describe(messages: pl.DataFrame, as_of: datetime, settings: ThemeSettings, 
     counted = messages.unique(["author", "text_id"], keep="first", maintain_order=True)
     everybody = counted["author"].n_unique()
     recent, satisfaction = pl.col("ts") > as_of - TREND, pl.col("satisfaction")
-    unsettled = ~pl.col("resolved").fill_null(False)
-    active = unsettled & (pl.col("ts") > as_of - timedelta(weeks=settings.window_weeks))
-    votes = pl.col("votes").fill_null(0).clip(lower_bound=0)
     themes = (
         counted.drop_nulls("theme_id")
         .group_by("theme_id")
@@ -173,39 +201,42 @@ def _describe(messages: pl.DataFrame, as_of: datetime, settings: ThemeSettings, 
             negative=(satisfaction < 0.5).sum(),
             recent=recent.sum(),
             earlier=(~recent & (pl.col("ts") > as_of - 2 * TREND)).sum(),
-            open=unsettled.sum(),
-            open_authors=pl.col("author").filter(unsettled).n_unique(),
-            votes=votes.filter(unsettled).sum(),
-            active=active.sum(),
-            active_authors=pl.col("author").filter(active).n_unique(),
-            active_votes=votes.filter(active).sum(),
-            **{name: (unsettled & (pl.col("kind") == kind)).sum() for name, kind in COUNTS.items()},
+            open=pl.col("open").sum(),
+            active=pl.col("active").sum(),
+            open_authors=pl.col("author").filter("open").n_unique(),
+            votes=pl.col("agree").filter("open").sum(),
+            active_authors=pl.col("author").filter("active").n_unique(),
+            active_votes=pl.col("agree").filter("active").sum(),
+            **{name: (pl.col("current") & (pl.col("kind") == kind)).sum() for name, kind in COUNTS.items()},
             window_start=pl.lit(as_of - timedelta(weeks=settings.window_weeks)),
             first_seen=pl.col("ts").min(),
             last_seen=pl.col("ts").max(),
         )
+        .join(main_kinds(counted), on="theme_id", how="left")
         .sort(["authors", "messages", "theme_id"], descending=[True, True, False])
     )
     words = _words_by_theme(counted, themes["theme_id"].to_list())
     ranked = keywords(words)
-    shown = counted.with_columns(freshness=unsettled.cast(pl.Int8) + active.cast(pl.Int8))
-    quotes = [_quotes(shown, name) for name in themes["theme_id"]]
-    titles = [next((title for title, _, _ in chosen if title), None) for chosen in quotes]
+    quotes = [_quotes(_fresh(counted, name)) for name in themes["theme_id"]]
+    titles = [
+        _title(_fresh(counted, name), kind) for name, kind in themes.select("theme_id", "kind").iter_rows()
+    ]
     low, high = proportion_confint(themes["authors"].to_numpy(), max(1, everybody), method="wilson")
     return themes.with_columns(
         rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int32),
-        label=pl.Series(labels(ranked, titles), dtype=pl.String),
+        label=pl.Series(labels(ranked), dtype=pl.String),
+        example=pl.Series(titles, dtype=pl.String),
         keywords=pl.Series(ranked, dtype=pl.List(pl.String)),
         n=pl.lit(everybody),
         share=pl.col("authors") / everybody,
         share_low=pl.Series(np.asarray(low, dtype=np.float64)),
         share_high=pl.Series(np.asarray(high, dtype=np.float64)),
         quotes=pl.Series(
-            [[quotation(text, settings.quote_length) for _, text, _ in chosen] for chosen in quotes],
+            [[quotation(text, settings.quote_length) for text, _ in chosen] for chosen in quotes],
             dtype=pl.List(pl.String),
         ),
         quote_ids=pl.Series(
-            [[message for _, _, message in chosen] for chosen in quotes], dtype=pl.List(pl.String)
+            [[message for _, message in chosen] for chosen in quotes], dtype=pl.List(pl.String)
         ),
         as_of=pl.lit(as_of),
         quality=pl.lit(quality),
@@ -220,14 +251,30 @@ def _words_by_theme(messages: pl.DataFrame, names: list[str]) -> list[list[list[
     return [grouped[name] for name in names]
 
 
-def _quotes(messages: pl.DataFrame, theme: str) -> list[tuple[str | None, str, str]]:
-    """Title, text and id of the messages to quote: typical ones of those that matter most now."""
+def _fresh(messages: pl.DataFrame, theme: str) -> pl.DataFrame:
+    """Current messages of a theme, all if none is: what is settled or old does not show what is wrong."""
     members = messages.filter(pl.col("theme_id") == theme)
-    # What is settled or long ago does not show what is wrong today, if anything else does.
-    members = members.filter(pl.col("freshness") == pl.col("freshness").max()).unique("text_id", keep="first")
+    return members.filter(pl.col("current") | ~pl.col("current").any())
+
+
+def _title(members: pl.DataFrame, kind: str | None) -> str | None:
+    """Title of the message nearest the theme's centre, of that kind if any is."""
+    titled = members.drop_nulls("title")
+    fits = (pl.col("kind") == kind).fill_null(False)
+    titled = titled.filter(fits | ~fits.any())
+    chosen = typical(titled.select("similarity", "author", "feedback_id").iter_rows(), 1)
+    if not chosen:
+        return None
+    title: str = titled.filter(pl.col("feedback_id").is_in(chosen))["title"][0]
+    return quotation(title, LONGEST_TITLE)
+
+
+def _quotes(members: pl.DataFrame) -> list[tuple[str, str]]:
+    """Text and id of the messages to quote."""
+    members = members.unique("text_id", keep="first")
     texts = {row["feedback_id"]: row for row in members.iter_rows(named=True)}
     chosen = typical(members.select("similarity", "author", "feedback_id").iter_rows(), QUOTES)
-    return [(texts[message]["title"], _said(texts[message]), message) for message in chosen]
+    return [(_said(texts[message]), message) for message in chosen]
 
 
 def _said(message: dict[str, str]) -> str:

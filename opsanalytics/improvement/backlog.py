@@ -9,8 +9,8 @@ behaviour
     0.3 for an item that is only watched, 0.1 if no effect could be stated.
 voice
     0.5 if rated, 0.35 if the severity is assumed from the kind of message, 0.25 if nothing is known;
-    authors / (authors + 5); 0.5 if nobody has spoken of it for eight weeks; 0.5 if quality checks
-    upstream failed.
+    p / (p + 5) for p authors and votes; 0.5 if nobody has spoken of a theme for eight weeks; 0.5 if
+    quality checks upstream failed.
 """
 
 import math
@@ -32,7 +32,7 @@ WATCHED = 0.3
 NO_EFFECT = 0.1
 RATED, OF_KIND, UNRATED = 0.5, 0.35, 0.25
 STALE = 0.5
-FEW_AUTHORS = 5
+FEW_PEOPLE = 5
 
 
 def rank_backlog(
@@ -43,6 +43,9 @@ def rank_backlog(
     as_of: datetime,
 ) -> pl.DataFrame:
     """Rank pain points within their lane: findings first, dormant ones last, then by score.
+
+    Themes that are mere discussion by the kind of their messages come after all that ask for something: many
+    take part in a discussion, and no one has to decide on it.
 
     The score of a behavioural item is conversions regained per week and person-week of effort, were
     affected persons to fare like comparable ones; its interval is that of lost conversions. In the
@@ -58,9 +61,17 @@ def rank_backlog(
     Returns:
         As BACKLOG.
     """
-    rows = [_row(item, settings, thresholds, as_of) for item in pain_points.iter_rows(named=True)]
+    items = list(pain_points.iter_rows(named=True))
+    rows = [_row(item, settings, thresholds, as_of) for item in items]
+    talk = {item["item_id"] for item in items if item["severity_from"] == "kinds" and item["kind"] == "other"}
     rows.sort(
-        key=lambda row: (row["lane"], STATUSES.index(row["status"]), -(row["score"] or 0.0), row["item_id"])
+        key=lambda row: (
+            row["lane"],
+            STATUSES.index(row["status"]),
+            row["item_id"] in talk,
+            -(row["score"] or 0.0),
+            row["item_id"],
+        )
     )
     ranks: dict[str, int] = {}
     for row in rows:
@@ -143,18 +154,20 @@ def _unhappy_people(item: dict[str, Any], settings: BacklogSettings) -> tuple[fl
 
 
 def _voice_confidence(item: dict[str, Any], as_of: datetime) -> tuple[float, str]:
-    stale = item["last_seen"] < as_of - SILENT
-    authors = item["affected"]
+    # Votes carry no date: of a single message nobody knows when it was last agreed with.
+    stale = item["messages"] > 1 and item["last_seen"] < as_of - SILENT
+    people = item["affected"] + (item["votes"] or 0)
     confidence = (
         {"ratings": RATED, "kinds": OF_KIND, None: UNRATED}[item["severity_from"]]
-        * authors
-        / (authors + FEW_AUTHORS)
+        * people
+        / (people + FEW_PEOPLE)
         * (STALE if stale else 1.0)
         * _quality(item)
     )
     ratings = f", {item['rated']} ratings" if item["severity_from"] == "ratings" else ""
     votes = f", {item['votes']} votes" if item["votes"] else ""
-    return round(confidence, 4), f"{authors} authors{votes}{ratings}; {item['caveat']}"
+    authors = "1 author" if item["affected"] == 1 else f"{item['affected']} authors"
+    return round(confidence, 4), f"{authors}{votes}{ratings}; {item['caveat']}"
 
 
 def _quality(item: dict[str, Any]) -> float:

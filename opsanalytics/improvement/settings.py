@@ -7,7 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from opsanalytics.behavior.duration import Duration
 from opsanalytics.behavior.spec import Filters, Step
-from opsanalytics.lake.schemas import Kind
 
 BUILT_IN = {
     "error": "Error",
@@ -91,6 +90,8 @@ class CustomSignal(Settings):
     times: int = Field(default=1, ge=1)
     """It is met at the event that makes so many `within` this time."""
     within: Duration | None = None
+    note: str | None = Field(default=None, min_length=1)
+    """What weakens it, such as when a property is filled in; stands among the caveats of its items."""
 
     @model_validator(mode="after")
     def _times_within(self) -> "CustomSignal":
@@ -139,17 +140,6 @@ class FrictionSettings(Settings):
         return BUILT_IN | {signal.name: signal.title for signal in self.custom}
 
 
-KIND_SEVERITY: dict[Kind, float] = {
-    "bug": 1.0,
-    "complaint": 0.8,
-    "request": 0.5,
-    "question": 0.5,
-    "other": 0.25,
-    "praise": 0.0,
-}
-"""How bad it is that somebody writes such a message, 0 to 1: an assumption, not a measurement."""
-
-
 class PainPointSettings(Settings):
     """When a signal or a theme becomes a pain point, and when a pain point is a finding."""
 
@@ -170,8 +160,6 @@ class PainPointSettings(Settings):
     """With fewer ratings a theme counts as unrated."""
     happy_above: float = Field(default=0.6, ge=0, le=1)
     """A theme whose mean satisfaction is above this is praise, not a pain point."""
-    kind_severity: dict[Kind, Annotated[float, Field(ge=0, le=1)]] = {}
-    """Severity assumed of messages that nobody rated, where other than `KIND_SEVERITY`."""
 
 
 class BacklogSettings(Settings):

@@ -9,11 +9,11 @@ from opsanalytics.improvement.settings import CustomSignal
 
 PLATFORMS = {"ios": "iOS", "android": "Android", "web": "web"}
 KINDS = {
-    "bug": "Bug reports",
-    "complaint": "Complaints",
-    "request": "Requests",
-    "question": "Questions",
-    "praise": "Praise",
+    "bug": ("Bug report", "Bug reports"),
+    "complaint": ("Complaint", "Complaints"),
+    "request": ("Request", "Requests"),
+    "question": ("Question", "Questions"),
+    "praise": ("Praise", "Praise"),
 }
 MOSTLY = 0.9
 SPREAD = 0.75
@@ -49,23 +49,29 @@ def behaviour_title(candidate: Candidate, events: Collection[str], custom: Mappi
     return f"{what} ({platform})" if platform else what
 
 
-def voice_title(label: str, satisfaction: float | None, kind: str | None = None, more: int = 0) -> str:
-    """Such as "Complaints: export, csv", or "Requests: “Dark mode, please” and 12 like it".
+def message_title(kind: str, title: str) -> str:
+    """Such as "Bug report: “Comments crash the app”"."""
+    return f"{KINDS[kind][0]}: “{title}”"
+
+
+def voice_title(
+    label: str, satisfaction: float | None, kind: str | None = None, example: str | None = None
+) -> str:
+    """Such as "Complaints: export, csv", or "Requests: dark, night, as in “Dark mode, please”".
 
     Args:
-        label: of the theme; a message's title in quotation marks, or words.
+        label: of the theme.
         satisfaction: mean of the theme, None if too few have rated.
         kind: what weighs most in it, None if unknown.
-        more: messages besides the one whose title is the label.
+        example: title of a message.
     """
     if kind is not None and kind != "other":
-        what = KINDS[kind]
+        what = KINDS[kind][1]
     elif satisfaction is None:
         what = "Discussed" if kind else "People write about"
     else:
         what = "Complaints" if satisfaction < 0.5 else "Mixed feedback"
-    others = f" and {more} like it" if label.startswith("“") and more else ""
-    return f"{what}: {label}{others}"
+    return f"{what}: {label}, as in “{example}”" if example else f"{what}: {label}"
 
 
 def _plain(name: str) -> str:

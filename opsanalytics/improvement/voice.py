@@ -10,8 +10,8 @@ import polars as pl
 from opsanalytics.behavior.statistics import wilson
 from opsanalytics.feedback.tables import COUNTS
 from opsanalytics.improvement.population import weeks_between
-from opsanalytics.improvement.settings import KIND_SEVERITY, PainPointSettings
-from opsanalytics.improvement.titles import voice_title
+from opsanalytics.improvement.settings import PainPointSettings
+from opsanalytics.improvement.titles import message_title, voice_title
 
 SILENT = timedelta(weeks=8)
 ASSUMED = 0.5
@@ -41,24 +41,11 @@ def rated_severity(satisfaction: float | None, rated: int) -> Severity | None:
     return Severity(estimate, float(low[0]), float(high[0]), "ratings")
 
 
-def assumed_severity(theme: dict[str, Any], settings: PainPointSettings) -> Severity | None:
-    """Mean of the severities assumed by kind over the theme's open messages; None if no kind is known.
-
-    The interval is no statistics: half as much to half as much again.
-    """
-    assumed = KIND_SEVERITY | settings.kind_severity
-    known = sum(theme[column] for column in COUNTS)
-    if not known:
+def assumed_severity(estimate: float | None) -> Severity | None:
+    """What the kinds of messages suggest. Its interval is no statistics: half as much, half as much again."""
+    if estimate is None:
         return None
-    estimate = sum(theme[column] * assumed[kind] for column, kind in COUNTS.items()) / known
     return Severity(estimate, estimate * (1 - ASSUMED), min(1.0, estimate * (1 + ASSUMED)), "kinds")
-
-
-def main_kind(theme: dict[str, Any], settings: PainPointSettings) -> str | None:
-    """The kind of open messages that weighs most: how many, times how severe; None if no kind is known."""
-    assumed = KIND_SEVERITY | settings.kind_severity
-    present = {kind: theme[column] for column, kind in COUNTS.items() if theme[column]}
-    return max(present, key=lambda kind: present[kind] * assumed[kind], default=None)
 
 
 def is_happy(settings: PainPointSettings) -> pl.Expr:
@@ -100,8 +87,7 @@ def _row(
 ) -> dict[str, Any]:
     rated = theme["rated"] >= settings.min_rated
     satisfaction = theme["satisfaction"] if rated else None
-    severity = rated_severity(satisfaction, theme["rated"]) or assumed_severity(theme, settings)
-    kind = main_kind(theme, settings)
+    severity = rated_severity(satisfaction, theme["rated"]) or assumed_severity(theme["kind_severity"])
     dormant = theme["active"] == 0
     low, high = wilson([theme["open_authors"]], [theme["n"]])
     return (
@@ -111,7 +97,7 @@ def _row(
             "item_id": item_id(f"v1|theme|{theme['theme_id']}"),
             "lane": "voice",
             "status": "dormant" if dormant else "finding" if _harmful(theme, settings) else "watch",
-            "title": voice_title(theme["label"], satisfaction, kind, theme["open"] - 1),
+            "title": voice_title(theme["label"], satisfaction, theme["kind"], theme["example"]),
             "theme_id": theme["theme_id"],
             "theme_ids": [theme["theme_id"]],
             "affected": theme["open_authors"],
@@ -120,11 +106,8 @@ def _row(
             "share_low": float(low[0]),
             "share_high": float(high[0]),
             "open": theme["open"],
-            "kind": kind,
-            "severity": severity.estimate if severity else None,
-            "severity_low": severity.low if severity else None,
-            "severity_high": severity.high if severity else None,
-            "severity_from": severity.source if severity else None,
+            "kind": theme["kind"],
+            **_severity(severity),
             "rated": theme["rated"],
             "satisfaction": satisfaction,
             "messages": theme["messages"],
@@ -144,15 +127,84 @@ def _row(
     )
 
 
-def _reach(theme: dict[str, Any], as_of: datetime, *, dormant: bool) -> dict[str, Any]:
-    from scipy.stats import chi2
+def message_rows(
+    alone: pl.DataFrame, authors: int, as_of: datetime, item_id: Callable[[str], str]
+) -> list[dict[str, Any]]:
+    """Rows of PAIN_POINTS for single messages that others voted for.
 
+    Where people can vote, a bug report or a request is an issue in itself, and votes take the place of
+    further messages.
+
+    Args:
+        alone: as `Themes.alone`.
+        authors: distinct authors of all feedback.
+        as_of: feedback up to here is complete, UTC.
+        item_id: makes an item's id of its anchor.
+    """
+    low, high = wilson([1], [max(1, authors)])
+    return [
+        dict.fromkeys(_MEASURED)
+        | _people(1, row["votes"], weeks_between(row["ts"], as_of))
+        | _severity(assumed_severity(row["severity"]))
+        | {
+            "item_id": item_id(f"v1|message|{row['feedback_id']}"),
+            "lane": "voice",
+            "status": "watch",
+            "title": message_title(row["kind"], row["title"]),
+            "theme_id": row["theme_id"],
+            "theme_ids": [] if row["theme_id"] is None else [row["theme_id"]],
+            "affected": 1,
+            "n": authors,
+            "share": 1 / authors,
+            "share_low": float(low[0]),
+            "share_high": float(high[0]),
+            "open": 1,
+            "kind": row["kind"],
+            "rated": 0,
+            "satisfaction": None,
+            "messages": 1,
+            "quotes": [row["quote"]],
+            "quote_ids": [row["feedback_id"]],
+            "example_persons": [],
+            "first_seen": row["ts"],
+            "last_seen": row["ts"],
+            "query": (
+                "SELECT user_id, ts, votes, tags, url, text FROM feedback "
+                f"WHERE feedback_id = {_quoted(row['feedback_id'])}"
+            ),
+            "caveat": "one message and its votes; severity is assumed from its kind",
+        }
+        for row in alone.sort("feedback_id").iter_rows(named=True)
+    ]
+
+
+def _quoted(text: str) -> str:
+    """As a string of SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _severity(found: Severity | None) -> dict[str, Any]:
+    return {
+        "severity": found.estimate if found else None,
+        "severity_low": found.low if found else None,
+        "severity_high": found.high if found else None,
+        "severity_from": found.source if found else None,
+    }
+
+
+def _reach(theme: dict[str, Any], as_of: datetime, *, dormant: bool) -> dict[str, Any]:
     authors, votes, since = (
         (theme["open_authors"], theme["votes"], theme["first_seen"])
         if dormant
         else (theme["active_authors"], theme["active_votes"], max(theme["first_seen"], theme["window_start"]))
     )
-    people, weeks = authors + votes, weeks_between(since, as_of)
+    return _people(authors, votes, weeks_between(since, as_of))
+
+
+def _people(authors: int, votes: int, weeks: float) -> dict[str, Any]:
+    from scipy.stats import chi2
+
+    people = authors + votes
     return {
         "votes": votes,
         "reach_per_week": people / weeks,
