@@ -95,8 +95,8 @@ def persons(settings: Settings) -> dg.AssetsDefinition:
         owners=list(settings.project.owners),
         description=(
             "Which as-ingested id belongs to which person: by user id, else by the first user on the "
-            "device. "
-            "Retroactive: a merge learnt today changes yesterday's funnel without rewriting yesterday's events."
+            "device. Retroactive: a merge learnt today changes yesterday's funnel without rewriting "
+            "yesterday's events."
         ),
     )
     def persons() -> dg.MaterializeResult:

@@ -30,7 +30,8 @@ def event_landing(settings: Settings, source: EventSourceSettings) -> dg.AssetsD
         retry_policy=RETRY,
         description=(
             f"Events of source `{source.name}` exactly as {source.kind} exported them, with a manifest "
-            f"for each fetched window in `{settings.home.landing / source.name}`. Only complete windows count."
+            f"for each fetched window in `{settings.home.landing / source.name}`. Only complete windows "
+            "count."
         ),
     )
     def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
