@@ -47,7 +47,7 @@ FEEDBACK_THEMES = Table(
         Column(
             "active",
             pl.Int64,
-            "Open messages of the window (`feedback.window_weeks`), without those that are items of their own.",
+            "Open messages of the window (feedback.window_weeks), less those that are items of their own.",
             True,
         ),
         Column("active_authors", pl.Int64, "Distinct authors of these.", True),

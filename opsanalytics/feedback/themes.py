@@ -49,8 +49,9 @@ class ThemeSettings(BaseModel):
 class Themes:
     """`themes` and `assignments` conform to FEEDBACK_THEMES and FEEDBACK_ASSIGNMENTS.
 
-    `alone` has a row a message that stands alone (see `standing.with_standing`): feedback_id, ts, kind, severity, title (shortened text without one), quote, votes (those against count
-    as none), author, theme_id.
+    `alone` has a row a message that stands alone (see `standing.with_standing`): feedback_id, ts, kind,
+    severity, title (without one, the shortened text), quote, votes (those against count as none), author,
+    theme_id.
     """
 
     themes: pl.DataFrame
@@ -260,7 +261,7 @@ def _fresh(messages: pl.DataFrame, theme: str) -> pl.DataFrame:
 def _title(members: pl.DataFrame, kind: str | None) -> str | None:
     """Title of the message nearest the theme's centre, of that kind if any is."""
     titled = members.drop_nulls("title")
-    fits = (pl.col("kind") == kind).fill_null(False)
+    fits = pl.col("kind").eq_missing(pl.lit(kind, pl.String))
     titled = titled.filter(fits | ~fits.any())
     chosen = typical(titled.select("similarity", "author", "feedback_id").iter_rows(), 1)
     if not chosen:

@@ -90,13 +90,9 @@ def _row(
         values = None if lost[0] is None else lost
         impact = None if lost[0] is None else lost[0] / item["reach_per_week"]
     else:
-        confidence, reason = _voice_confidence(item, as_of)
+        confidence, reason = _voice_confidence(item, settings, as_of)
         impact = item["severity"]
         values = _unhappy_people(item, settings)
-        if impact is None:
-            reason += f"; severity {settings.unrated_severity:g} assumed for the score"
-        elif item["severity_from"] == "kinds":
-            reason += f"; severity {impact:.2g} assumed"
     scores = [value * confidence / weeks for value in values] if values else [None, None, None]
     return {
         "item_id": item["item_id"],
@@ -153,7 +149,7 @@ def _unhappy_people(item: dict[str, Any], settings: BacklogSettings) -> tuple[fl
     return reach * severity, max(0.0, reach * severity - below), reach * severity + above
 
 
-def _voice_confidence(item: dict[str, Any], as_of: datetime) -> tuple[float, str]:
+def _voice_confidence(item: dict[str, Any], settings: BacklogSettings, as_of: datetime) -> tuple[float, str]:
     # Votes carry no date: of a single message nobody knows when it was last agreed with.
     stale = item["messages"] > 1 and item["last_seen"] < as_of - SILENT
     people = item["affected"] + (item["votes"] or 0)
@@ -164,10 +160,14 @@ def _voice_confidence(item: dict[str, Any], as_of: datetime) -> tuple[float, str
         * (STALE if stale else 1.0)
         * _quality(item)
     )
-    ratings = f", {item['rated']} ratings" if item["severity_from"] == "ratings" else ""
+    rests_on = {
+        "ratings": f", {item['rated']} ratings",
+        "kinds": f"; severity {item['severity'] or 0:.2g} assumed from the kind of message",
+        None: f"; severity {settings.unrated_severity:g} assumed for the score",
+    }
     votes = f", {item['votes']} votes" if item["votes"] else ""
     authors = "1 author" if item["affected"] == 1 else f"{item['affected']} authors"
-    return round(confidence, 4), f"{authors}{votes}{ratings}; {item['caveat']}"
+    return round(confidence, 4), f"{authors}{votes}{rests_on[item['severity_from']]}; {item['caveat']}"
 
 
 def _quality(item: dict[str, Any]) -> float:

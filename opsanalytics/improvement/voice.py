@@ -172,7 +172,7 @@ def message_rows(
                 "SELECT user_id, ts, votes, tags, url, text FROM feedback "
                 f"WHERE feedback_id = {_quoted(row['feedback_id'])}"
             ),
-            "caveat": "one message and its votes; severity is assumed from its kind",
+            "caveat": "one message and its votes: how bad it is follows from its kind, by assumption",
         }
         for row in alone.sort("feedback_id").iter_rows(named=True)
     ]
@@ -229,7 +229,7 @@ def _caveats(
     if not rated:
         ratings = f"only {theme['rated']} rated it" if theme["rated"] else "nobody rated it"
         caveats.append(
-            f"{ratings}: severity is assumed from the kind of message"
+            f"{ratings}: how bad it is follows from the kind of message, by assumption"
             if severity
             else f"{ratings}: whether people are unhappy is not known"
         )
