@@ -20,7 +20,7 @@ KINDS = {
     "requests": ("request", "requests"),
     "questions": ("question", "questions"),
     "praise": ("praise", "praise"),
-    "other": ("other", "others"),
+    "other": ("other message", "other messages"),
 }
 
 
