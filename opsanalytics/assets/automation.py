@@ -172,7 +172,7 @@ def failure_sensor(settings: Settings) -> dg.SensorDefinition:
         steps = [event.step_key or "" for event in context.get_step_failure_events()]
         notification = Notification(
             key=run.run_id,
-            title=f"{settings.project.name}: run of {run.job_name} failed",
+            title=f"{settings.project.name}: {_name_of(run)} failed",
             text=f"{failure_message(context)}\nsteps: {', '.join(steps) or 'none'}; run {run.run_id}",
             at=datetime.now(UTC),
         )
@@ -188,6 +188,10 @@ def failure_sensor(settings: Settings) -> dg.SensorDefinition:
             context.log.error(str(error))
 
     return run_failures
+
+
+def _name_of(run: dg.DagsterRun) -> str:
+    return "a run of single assets" if run.job_name.startswith("__") else f"run of {run.job_name}"
 
 
 def failure_message(context: dg.RunFailureSensorContext) -> str:

@@ -1,5 +1,6 @@
 """Running a job from the command line, in this process, recorded where the Dagster UI finds it."""
 
+import socket
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.events.log import EventLogEntry
 
+from opsanalytics.assets.orphans import HOST_TAG
 from opsanalytics.lake.files import write_bytes
 from opsanalytics.lake.paths import Home
 
@@ -48,7 +50,7 @@ def run_job(
 
     The run appears in the Dagster UI of this home folder like any other.
     """
-    tags = {RANGE_START: partitions[0], RANGE_END: partitions[-1]}
+    tags = {RANGE_START: partitions[0], RANGE_END: partitions[-1], HOST_TAG: socket.gethostname()}
     run_id = str(uuid.uuid4())
     with ExitStack() as stack:
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(prepare_dagster_home(home))))

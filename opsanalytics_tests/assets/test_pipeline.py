@@ -218,3 +218,22 @@ def test_check_asks_the_vendors(product: Product) -> None:
     ran = product.run("check")
     assert ran.code == 1
     assert "DEMO_AMPLITUDE_SECRET_KEY" in ran.out
+
+
+def test_two_runs_at_once_do_not_disturb_each_other(product: Product) -> None:
+    environment = {**os.environ, **product.environment, "PYTHONPATH": str(ROOT)}
+    environment.pop("DAGSTER_HOME", None)
+    commands = [
+        [sys.executable, "-m", "opsanalytics.cli", "run", "--to", "2026-09-06"],
+        [sys.executable, "-m", "opsanalytics.cli", "run"],
+    ]
+    running = [
+        subprocess.Popen(each, cwd=product.folder, env=environment, stdout=subprocess.PIPE, text=True)
+        for each in commands
+    ]
+    outputs = [each.communicate(timeout=300)[0] for each in running]
+    assert [each.returncode for each in running] == [0, 0], outputs
+    assert product.run("run").code == 0
+    counted = dict(rows(product.home.root, "select source, count(*) from events group by source"))
+    assert counted == {"web": product.web.height, "mobile": product.mobile.height}
+    assert product.simulator.limit_violations == 0
