@@ -59,7 +59,7 @@ FEEDBACK = Table(
         Column("text", pl.String, "What was said: title and text, personal data redacted."),
         Column("kind", pl.String, "bug, complaint, request, question, praise or other; null: unknown."),
         Column("tags", pl.List(pl.String), "Tags as the source gives them; null if it gives none."),
-        Column("votes", pl.Int64, "Votes of others when delivered, negative if more are against; null: unknown."),
+        Column("votes", pl.Int64, "Votes when delivered, negative if more are against; null: unknown."),
         Column("resolved", pl.Boolean, "Whether it was settled when delivered; null: unknown."),
         Column("language", pl.String, "Language as the source says, ISO 639-1."),
         Column("app_version", pl.String, "Version it is about, if the source says."),
