@@ -12,7 +12,7 @@ from opsanalytics.assets import keys
 from opsanalytics.assets.launch import RANGE_END, RANGE_START
 from opsanalytics.assets.partitions import first_week, key_of
 from opsanalytics.config import Settings
-from opsanalytics.config.settings import WEEKDAYS, Report
+from opsanalytics.config.settings import Report
 from opsanalytics.operations.notifications import Notification, NotificationError, post, record
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def jobs(settings: Settings) -> "list[UnresolvedAssetJobDefinition]":
     report_jobs = [
         dg.define_asset_job(
             f"report_{report.name}",
-            selection=dg.AssetSelection.assets(keys.report(report.name)),
-            description="Write the report page of a week.",
+            selection=dg.AssetSelection.assets(keys.report(report.name), keys.DATABASE),
+            description="Write the report page of a week, and publish what it says.",
             tags=MAX_RUNTIME,
         )
         for report in settings.reports
@@ -104,12 +104,11 @@ def _range_request(settings: Settings, first: date, last: date) -> dg.RunRequest
 
 def _report_schedule(settings: Settings, report: Report) -> dg.ScheduleDefinition:
     project = settings.project
-    cron_weekday = (WEEKDAYS.index(report.weekday) + 1) % 7
 
     @dg.schedule(
         name=f"report_{report.name}",
         job_name=f"report_{report.name}",
-        cron_schedule=f"0 {report.hour} * * {cron_weekday}",
+        cron_schedule=report.cron,
         execution_timezone=project.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="The page of the last complete week.",

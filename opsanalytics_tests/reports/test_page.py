@@ -78,7 +78,7 @@ def test_headings_skip_no_level(make: object) -> None:
 def test_nothing_is_loaded_from_anywhere(make: object) -> None:
     page = Page(render_week(make()))  # type: ignore[operator]
     assert set(page.loaded) == {"data:,"}
-    assert {link for link in page.links if not link.startswith("#")} == {"../index.html"}
+    assert {link for link in page.links if not link.startswith("#")} == {"../../index.html"}
 
 
 def test_equal_input_gives_equal_bytes() -> None:
