@@ -81,11 +81,15 @@ def _filters(value: Any) -> Any:
     return [value] if isinstance(value, (dict, Filter)) else value
 
 
+Filters = Annotated[tuple[Filter, ...], BeforeValidator(_filters)]
+"""Filters that must all pass; also written as `{plan = "pro"}`."""
+
+
 class Step(Definition):
     """An event that passes all filters of `where`. `Step("sign_up")` is the short form."""
 
     event: str = Field(min_length=1)
-    where: Annotated[tuple[Filter, ...], BeforeValidator(_filters)] = ()
+    where: Filters = ()
     name: str | None = None
 
     def __init__(self, event: str | None = None, /, **data: Any) -> None:

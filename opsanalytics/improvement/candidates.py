@@ -209,6 +209,11 @@ def _judge(candidate: Candidate, q_value: float | None, settings: PainPointSetti
     # Without a time-matched estimate (nobody was left to compare with) harm is not shown in both ways.
     significant = significant and found.matched_high is not None and found.matched_high < 0
     finding = significant and harmful
+    if finding and found.effect_high is not None and found.effect_high >= 0:
+        caveats.append(
+            f"the interval reaches no harm: of findings like it up to {settings.false_discovery_rate:.0%} "
+            "are expected to be chance"
+        )
     return replace(
         candidate, q_value=q_value, status="finding" if finding else "watch", caveats=tuple(caveats)
     )
@@ -234,7 +239,7 @@ def _without_shadows(candidates: list[Candidate]) -> list[Candidate]:
         if candidate.status == "finding":
             for other in kept:
                 if other.population is candidate.population and _phi(candidate, other) > TOGETHER:
-                    name = f"{other.signal} {other.place}"
+                    name = f"“{other.signal.replace('_', ' ')}” at {other.place}"
                     reason = f"met by the same persons as {name}: probably the same problem"
                     shown = replace(candidate, status="watch", caveats=(*candidate.caveats, reason))
                     break

@@ -12,6 +12,7 @@ from opsanalytics.reports.states import SectionState
 from opsanalytics.reports.text import anchor
 
 HEADLINES = 5
+ASKING = ("bug", "complaint", "request")
 MOST_IN_CHART = 10
 MOST_ROWS = 12
 MOST_WATCHED = 8
@@ -45,6 +46,8 @@ class BacklogView:
     """Headline findings, pain-point cards and backlog lanes, all from the same joined rows."""
 
     headlines: list[dict[str, Any]]
+    asked: list[dict[str, Any]]
+    """The first bug reports, complaints and requests that are no findings: said, not measured."""
     findings: int
     watched: int
     rows: int
@@ -59,6 +62,7 @@ def backlog_view(data: ReportData, states: dict[Section, SectionState]) -> Backl
     findings = [item for item in items if item["status"] == "finding"]
     return BacklogView(
         headlines=findings[:HEADLINES],
+        asked=[item for item in items if item["status"] == "watch" and item["kind"] in ASKING][:HEADLINES],
         findings=len(findings),
         watched=len(items) - len(findings),
         rows=MOST_ROWS,
@@ -118,6 +122,7 @@ def _items(data: ReportData) -> list[dict[str, Any]]:
         for row in data.funnel_steps.select("funnel", "step", "step_name").to_dicts()
     }
     funnels = data.titles("funnel")
+    signals = dict(data.friction.select("signal", "title").iter_rows())
     themes = dict(
         zip(data.feedback_themes["theme_id"].to_list(), data.feedback_themes["label"].to_list(), strict=True)
     )
@@ -126,6 +131,7 @@ def _items(data: ReportData) -> list[dict[str, Any]]:
         | {
             "anchor": anchor("", item["item_id"]),
             "where": _where(item, funnels, steps),
+            "signal_title": signals.get(item["signal"], (item["signal"] or "").replace("_", " ")),
             "passed": _passed(item, steps),
             "themes": [
                 {"label": themes[theme], "anchor": anchor("theme", theme)}

@@ -257,6 +257,11 @@ class FeedbackRow:
     app_version: str | None
     url: str | None
     raw: dict[str, str]
+    kind: str | None = None
+    """One of `lake.schemas.KINDS`."""
+    tags: tuple[str, ...] | None = None
+    votes: int | None = None
+    resolved: bool | None = None
     private_fields: frozenset[str] = frozenset()
     """Fields of `raw` that hold an e-mail address and are kept only as a hash."""
     plain_fields: frozenset[str] = frozenset()

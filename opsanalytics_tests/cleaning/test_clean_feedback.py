@@ -55,6 +55,20 @@ def test_a_message_has_all_its_fields(home: Home) -> None:
     assert (message["user_id"], message["language"]) == ("1234567890123457", "en")
 
 
+def test_tags_votes_and_what_they_mean_reach_the_lake(home: Home) -> None:
+    settings = survey(
+        columns={**COLUMNS, "tags": "note", "votes": "rating"},
+        kinds={"bug": ["bug"]},
+        resolved_tags=["done"],
+    )
+    deliver(home, row(1, note="bug|Ann@Example.com"))
+    clean_feedback(settings, home)
+    message = messages(home).row(0, named=True)
+    assert (message["kind"], message["resolved"], message["votes"]) == ("bug", False, 8)
+    assert message["tags"] == ["bug", "[email]"]
+    assert message["title"] == "Title"
+
+
 def test_personal_data_are_nowhere_in_the_lake(home: Home) -> None:
     deliver(home, row(1, "write Ann@Example.com or +49 30 1234567", note="pay 4111 1111 1111 1111"))
     message = messages(home).row(0, named=True)

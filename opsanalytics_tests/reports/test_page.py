@@ -245,3 +245,54 @@ def test_many_findings_are_folded_and_none_is_lost() -> None:
     page = Page(render_week(dataclasses.replace(data, pain_points=pl.concat([data.pain_points, more]))))
     assert {f"pp-more-{number:02}" for number in range(30)} <= set(page.ids)
     assert "26 more findings" in page.text
+
+
+def with_votes() -> ReportData:
+    """The sample, its voice item an open request with votes, its first theme settled, its second open."""
+    data = samples.sample()
+    asks = pl.col("item_id") == "pp-dark-mode"
+    theme = pl.col("rank")
+    return dataclasses.replace(
+        data,
+        pain_points=data.pain_points.with_columns(
+            status=pl.when(asks).then(pl.lit("watch")).otherwise("status"),
+            kind=pl.when(asks).then(pl.lit("request")),
+            votes=pl.when(asks).then(41),
+            open=pl.when(asks).then(20),
+        ),
+        backlog=data.backlog.with_columns(status=pl.when(asks).then(pl.lit("watch")).otherwise("status")),
+        feedback_themes=data.feedback_themes.with_columns(
+            open=pl.when(theme == 1).then(0).when(theme == 2).then(50).otherwise("open"),
+            votes=pl.when(theme == 2).then(7).otherwise("votes"),
+            requests=pl.when(theme == 2).then(2).otherwise("requests"),
+            bugs=pl.when(theme == 2).then(1).otherwise("bugs"),
+            example=pl.when(theme == 2).then(pl.lit("Import my CSV")),
+        ),
+        friction=data.friction.with_columns(
+            title=pl.when(pl.col("signal") == "error").then(pl.lit("Something broke")).otherwise("title")
+        ),
+    )
+
+
+def test_what_people_ask_for_stands_beside_the_findings() -> None:
+    text = Page(render_week(with_votes())).text
+    start = text.index("Asked for, not measured")
+    assert "Asked for: dark mode 41 votes, 23 authors, last on 17 Oct 2026" in text[start:]
+    assert start < text.rindex("What changed")
+
+
+def test_nothing_asked_for_needs_no_heading(page: Page) -> None:
+    assert "Asked for, not measured" not in page.text
+
+
+def test_themes_say_what_is_open_and_of_what_kind() -> None:
+    text = Page(render_week(with_votes())).text
+    assert "settled All messages are resolved." in text
+    assert "50 open, 7 settled, 7 votes. In the last 52 weeks: 1 bug report, 2 requests." in text
+    assert "Such as “Import my CSV”" in text
+
+
+def test_signals_go_by_their_titles() -> None:
+    text = Page(render_week(with_votes())).text
+    assert "Signal: Something broke at card_declined_client at /checkout" in text
+    assert "Something broke Events whose name" in text

@@ -145,3 +145,76 @@ def test_an_unknown_field_in_the_column_map_is_refused() -> None:
 def test_a_row_in_quarantine_reads_back(fields: list[str]) -> None:
     if any(field.strip() for field in fields):
         assert list(parse(as_line(fields, ",").decode(), ",")) == [fields]
+
+
+TAGGED = {
+    "columns": {"id": "id", "created_at": "created_at", "text": "text", "tags": "tags", "votes": "votes"},
+    "rating_scale": None,
+    "kinds": {"request": ["feature-request"], "bug": ["Bug", "crash"], "other": ["chat"]},
+    "resolved_tags": ["Done"],
+}
+
+
+def tagged(tmp_path: Path, tags: str, votes: str = "", **changes: Any) -> FeedbackRow:
+    content = f'id,created_at,text,tags,votes\n1,2026-03-01,x,"{tags}",{votes}\n'
+    rows, _ = read(tmp_path, content, **{**TAGGED, **changes})
+    return rows[0]
+
+
+@pytest.mark.parametrize("tags", ["bug|ui", "bug, ui", "bug;ui", " bug ,, ui "])
+def test_tags_are_split_at_any_usual_separator(tmp_path: Path, tags: str) -> None:
+    assert tagged(tmp_path, tags).tags == ("bug", "ui")
+
+
+def test_a_configured_separator_is_the_only_one(tmp_path: Path) -> None:
+    assert tagged(tmp_path, "late, again / ui", tag_separator="/").tags == ("late, again", "ui")
+
+
+@pytest.mark.parametrize(
+    ("tags", "kind"),
+    [
+        ("bug", "bug"),
+        ("feature-request|CRASH", "bug"),
+        ("feature-request", "request"),
+        ("ui", "other"),
+        ("", "other"),
+    ],
+)
+def test_of_several_kinds_the_most_telling_counts(tmp_path: Path, tags: str, kind: str) -> None:
+    assert tagged(tmp_path, tags).kind == kind
+
+
+def test_a_resolved_tag_settles_a_message(tmp_path: Path) -> None:
+    assert tagged(tmp_path, "bug|done").resolved is True
+    assert tagged(tmp_path, "bug").resolved is False
+
+
+def test_what_is_not_configured_is_unknown(tmp_path: Path) -> None:
+    row = tagged(tmp_path, "bug|done", kinds={}, resolved_tags=[])
+    assert (row.kind, row.resolved) == (None, None)
+
+
+@pytest.mark.parametrize(("text", "votes"), [("12", 12), ("-3", -3), ("4.0", 4), ("", None)])
+def test_votes_are_whole_numbers(tmp_path: Path, text: str, votes: int | None) -> None:
+    assert tagged(tmp_path, "", text).votes == votes
+
+
+@pytest.mark.parametrize("text", ["many", "1.5", "nan", "inf", "1e99"])
+def test_other_votes_are_set_aside(tmp_path: Path, text: str) -> None:
+    _, rejected = read(tmp_path, f"id,created_at,text,tags,votes\n1,2026-03-01,x,,{text}\n", **TAGGED)
+    assert [row.reason for row in rejected] == ["bad_votes"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"kinds": {"bug": ["bug"]}}, "kinds needs columns.tags"),
+        ({"resolved_tags": ["done"]}, "resolved_tags needs columns.tags"),
+        ({"tag_separator": "/"}, "tag_separator needs columns.tags"),
+        ({**TAGGED, "kinds": {"bug": ["x"], "request": ["X "]}}, "'X ' means both bug and request"),
+        ({**TAGGED, "kinds": {"feature": ["x"]}}, "'bug', 'complaint'"),
+    ],
+)
+def test_mistakes_about_tags_are_told(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        survey(**changes)
