@@ -81,8 +81,9 @@ def find_candidates(
 ) -> list[Candidate]:
     """Findings and what is worth watching, one per signal and place.
 
-    A finding was compared (enough affected persons, enough of them comparable), is harmful, passes the
-    Benjamini-Hochberg procedure over all candidates compared, and is not the shadow of another.
+    A finding was compared (enough affected persons, enough of them comparable), is harmful with an
+    interval that excludes no harm, passes the Benjamini-Hochberg procedure over all candidates compared,
+    and is not the shadow of another.
 
     Args:
         steps: who reached which step.
@@ -208,12 +209,11 @@ def _judge(candidate: Candidate, q_value: float | None, settings: PainPointSetti
         caveats.append("may be chance")
     # Without a time-matched estimate (nobody was left to compare with) harm is not shown in both ways.
     significant = significant and found.matched_high is not None and found.matched_high < 0
-    finding = significant and harmful
-    if finding and found.effect_high is not None and found.effect_high >= 0:
-        caveats.append(
-            f"the interval reaches no harm: of findings like it up to {settings.false_discovery_rate:.0%} "
-            "are expected to be chance"
-        )
+    # A page that prints an interval beside a finding must not contradict itself.
+    excludes_none = found.effect_high is not None and found.effect_high < 0
+    if significant and harmful and not excludes_none:
+        caveats.append("the interval reaches no harm")
+    finding = significant and harmful and excludes_none
     return replace(
         candidate, q_value=q_value, status="finding" if finding else "watch", caveats=tuple(caveats)
     )
