@@ -62,7 +62,5 @@ def demo(folder: Path | None, data: Path | None, ui: bool, serve: bool, port: in
         console.print("\nEverything you see is generated; what was planted in it stands in", end=" ")
         console.print(str(folder / "truth.json"), markup=False, soft_wrap=True)
     console.print(f"\nDone in {time.monotonic() - started:.0f} s. Look at:")
-    option = f" --data {data}" if data else ""
-    say_where_to_look(
-        workspace.settings, console, ui_command=f"opsanalytics demo --ui --home {folder}{option}"
-    )
+    ui_arguments = ["demo", "--ui", "--home", str(folder), *(["--data", str(data)] if data else [])]
+    say_where_to_look(workspace.settings, workspace.config, console, ui=ui_arguments)

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from opsanalytics.config import Settings, find_config, load_settings
 from opsanalytics.config.load import CONFIG_VARIABLE
@@ -37,16 +38,19 @@ def last_day(settings: Settings) -> date:
 @click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last UTC day; yesterday if not given.")
 def run(config: Path | None, first: datetime | None, last: datetime | None) -> None:
     """Pull, clean, check, analyse, publish and report, in one Dagster run."""
-    from opsanalytics.cli.progress import run_with_progress
+    from opsanalytics.cli.progress import run_with_progress, say_where_to_look
 
-    _, settings = read_config(config)
+    path, settings = read_config(config)
     start, end = (
         first.date() if first else settings.project.start,
         last.date() if last else last_day(settings),
     )
     if end < start:
         raise click.ClickException(f"there is no day to pull between {start} and {end}")
-    sys.exit(0 if run_with_progress(settings, start, end) else 1)
+    console = Console(highlight=False)
+    if not run_with_progress(settings, start, end, console):
+        sys.exit(1)
+    say_where_to_look(settings, path, console, ui=["ui", "--config", str(config)] if config else ["ui"])
 
 
 @click.command()
