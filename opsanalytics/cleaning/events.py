@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -14,11 +15,13 @@ from opsanalytics.cleaning.assembly import Part, assemble, ranked
 from opsanalytics.cleaning.parsing import (
     DeliveryFiles,
     ParsedDelivery,
+    Spread,
     fingerprint,
     parse_delivery,
     read_summary,
 )
 from opsanalytics.cleaning.report import CleanReport
+from opsanalytics.cleaning.workers import Workers, processors
 from opsanalytics.lake.files import remove_leftovers, write_bytes, write_text
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.manifests import MANIFEST, Manifest, deliveries, read_manifest
@@ -30,6 +33,10 @@ ASSEMBLY_VERSION = 1
 BATCH_ROWS = 1_000_000
 """So many parsed rows are assembled at once; bounds memory, changes no result."""
 REPLACED_MEANWHILE = 5
+PARALLEL_RECORDS = 400_000
+"""Fewer are parsed sooner than processes have started."""
+SMALL_RECORDS = 100_000
+"""Deliveries up to this size are parsed whole by one process."""
 
 
 class Day(BaseModel):
@@ -101,34 +108,61 @@ def parse_all(
         for path in folder.glob("*.*") if folder.is_dir() else ():
             if not path.name.startswith(("_", ".")) and path.stem not in names:
                 DeliveryFiles.of(home, settings.name, path.stem).remove()
-    pairs = []
-    parsed = []
-    for number, listed in enumerate(manifests):
-        manifest = listed
+    summaries: dict[str, tuple[Manifest, ParsedDelivery]] = {}
+    stale: list[Manifest] = []
+    for manifest in manifests:
         summary = read_summary(home, settings.name, manifest.delivery)
         if summary is None or summary.fingerprint != fingerprint(settings, manifest):
-            tell("parse", number, len(manifests))
-            manifest, summary = parse_current(settings, home, manifest)
-            parsed.append(manifest.delivery)
-        pairs.append((manifest, summary))
-    tell("parse", len(manifests), len(manifests))
-    return pairs, parsed
+            stale.append(manifest)
+        else:
+            summaries[manifest.delivery] = manifest, summary
+    done = len(summaries)
+    for manifest, current, summary in parse_stale(settings, home, stale):
+        tell("parse", done, len(manifests))
+        summaries[manifest.delivery] = current, summary
+        done += 1
+    tell("parse", done, len(manifests))
+    return (
+        [summaries[manifest.delivery] for manifest in manifests],
+        [manifest.delivery for manifest in stale],
+    )
+
+
+def parse_stale(
+    settings: EventSourceSettings, home: Home, stale: Sequence[Manifest]
+) -> Iterator[tuple[Manifest, Manifest, ParsedDelivery]]:
+    """Parse deliveries; gives each as listed, as it was parsed, and its summary.
+
+    Many records are parsed in several processes: small deliveries as a whole, large ones in parts.
+    """
+    small = [manifest for manifest in stale if manifest.records <= SMALL_RECORDS]
+    large = [manifest for manifest in stale if manifest.records > SMALL_RECORDS]
+    if sum(manifest.records for manifest in stale) < PARALLEL_RECORDS or processors() == 1:
+        for manifest in stale:
+            yield manifest, *parse_current(settings, home, manifest)
+        return
+    with Workers() as workers:
+        results = workers.spread(partial(parse_current, settings, home), small)
+        for manifest, (current, summary) in zip(small, results, strict=True):
+            yield manifest, current, summary
+        for manifest in large:
+            yield manifest, *parse_current(settings, home, manifest, workers.spread)
 
 
 def parse_current(
-    settings: EventSourceSettings, home: Home, manifest: Manifest
+    settings: EventSourceSettings, home: Home, manifest: Manifest, spread: Spread = map
 ) -> tuple[Manifest, ParsedDelivery]:
     """Parse a delivery, following it if a fetch replaces it meanwhile."""
     path = home.delivery(settings.name, manifest.delivery) / MANIFEST
     for _ in range(REPLACED_MEANWHILE):
         try:
-            return manifest, parse_delivery(settings, home, manifest)
+            return manifest, parse_delivery(settings, home, manifest, spread)
         except FileNotFoundError:
             latest = read_manifest(path)
             if latest.sha256 == manifest.sha256:
                 raise
             manifest = latest
-    return manifest, parse_delivery(settings, home, manifest)
+    return manifest, parse_delivery(settings, home, manifest, spread)
 
 
 def assemble_all(
