@@ -1,28 +1,28 @@
 """Bring the event lake of one source up to date with its landing area."""
 
 import hashlib
-import io
 import json
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from functools import partial
 from pathlib import Path
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from opsanalytics.cleaning.assembly import Part, assemble, ranked
+from opsanalytics.cleaning.assembly import Part, assemble, days_in_reach, ranked
+from opsanalytics.cleaning.day_files import WrittenDay, by_day, stored_rows, write_day
+from opsanalytics.cleaning.large_days import write_large_day
 from opsanalytics.cleaning.parsing import (
     DeliveryFiles,
     ParsedDelivery,
-    Spread,
     fingerprint,
     parse_delivery,
     read_summary,
 )
 from opsanalytics.cleaning.report import CleanReport
-from opsanalytics.cleaning.workers import Workers, processors
-from opsanalytics.lake.files import remove_leftovers, write_bytes, write_text
+from opsanalytics.lake.files import remove_leftovers, write_text
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.manifests import MANIFEST, Manifest, deliveries, read_manifest
 from opsanalytics.lake.paths import Home
@@ -30,13 +30,9 @@ from opsanalytics.sources.base import EventSourceSettings
 
 ASSEMBLY_VERSION = 1
 """Raise it when days would come out otherwise from the same parsed deliveries."""
-BATCH_ROWS = 1_000_000
+BATCH_ROWS = 300_000
 """So many parsed rows are assembled at once; bounds memory, changes no result."""
 REPLACED_MEANWHILE = 5
-PARALLEL_RECORDS = 400_000
-"""Fewer are parsed sooner than processes have started."""
-SMALL_RECORDS = 100_000
-"""Deliveries up to this size are parsed whole by one process."""
 
 
 class Day(BaseModel):
@@ -116,53 +112,30 @@ def parse_all(
             stale.append(manifest)
         else:
             summaries[manifest.delivery] = manifest, summary
-    done = len(summaries)
-    for manifest, current, summary in parse_stale(settings, home, stale):
-        tell("parse", done, len(manifests))
-        summaries[manifest.delivery] = current, summary
-        done += 1
-    tell("parse", done, len(manifests))
+    for number, manifest in enumerate(stale, start=len(summaries)):
+        tell("parse", number, len(manifests))
+        summaries[manifest.delivery] = parse_current(settings, home, manifest)
+    tell("parse", len(manifests), len(manifests))
     return (
         [summaries[manifest.delivery] for manifest in manifests],
         [manifest.delivery for manifest in stale],
     )
 
 
-def parse_stale(
-    settings: EventSourceSettings, home: Home, stale: Sequence[Manifest]
-) -> Iterator[tuple[Manifest, Manifest, ParsedDelivery]]:
-    """Parse deliveries; gives each as listed, as it was parsed, and its summary.
-
-    Many records are parsed in several processes: small deliveries as a whole, large ones in parts.
-    """
-    small = [manifest for manifest in stale if manifest.records <= SMALL_RECORDS]
-    large = [manifest for manifest in stale if manifest.records > SMALL_RECORDS]
-    if sum(manifest.records for manifest in stale) < PARALLEL_RECORDS or processors() == 1:
-        for manifest in stale:
-            yield manifest, *parse_current(settings, home, manifest)
-        return
-    with Workers() as workers:
-        results = workers.spread(partial(parse_current, settings, home), small)
-        for manifest, (current, summary) in zip(small, results, strict=True):
-            yield manifest, current, summary
-        for manifest in large:
-            yield manifest, *parse_current(settings, home, manifest, workers.spread)
-
-
 def parse_current(
-    settings: EventSourceSettings, home: Home, manifest: Manifest, spread: Spread = map
+    settings: EventSourceSettings, home: Home, manifest: Manifest
 ) -> tuple[Manifest, ParsedDelivery]:
     """Parse a delivery, following it if a fetch replaces it meanwhile."""
     path = home.delivery(settings.name, manifest.delivery) / MANIFEST
     for _ in range(REPLACED_MEANWHILE):
         try:
-            return manifest, parse_delivery(settings, home, manifest, spread)
+            return manifest, parse_delivery(settings, home, manifest)
         except FileNotFoundError:
             latest = read_manifest(path)
             if latest.sha256 == manifest.sha256:
                 raise
             manifest = latest
-    return manifest, parse_delivery(settings, home, manifest, spread)
+    return manifest, parse_delivery(settings, home, manifest)
 
 
 def assemble_all(
@@ -192,31 +165,43 @@ def assemble_all(
     save(state_path, state)
     changed: dict[date, tuple[int, int]] = {}
     done = 0
-    for batch in batches(stale, parts, settings.deduplication.second_key_days):
+    for batch in batches(settings, stale, parts):
         tell("assemble", done, len(stale))
-        events, duplicates = assemble(settings, home, parts, batch, event_names)
-        events_of = by_day(events.with_columns(pl.col("ts").dt.date().alias("_day")), "_day")
-        duplicates_of = by_day(duplicates.with_columns(pl.col("day").alias("_day")), "_day")
-        for day in batch:
-            day_events, day_duplicates = events_of.get(day), duplicates_of.get(day)
-            earlier = (
-                before[day].events if day in before else stored_rows(home.events_file(settings.name, day))
-            )
-            differs = replace_file(home.events_file(settings.name, day), day_events)
-            replace_file(home.duplicates_file(settings.name, day), day_duplicates)
-            after = day_events.height if day_events is not None else 0
-            if differs:
-                changed[day] = (earlier, after)
+        earlier = {
+            day: before[day].events if day in before else stored_rows(home.events_file(settings.name, day))
+            for day in batch
+        }
+        for written in write_days(settings, home, parts, batch, event_names):
+            day = written.day
+            if written.changed:
+                changed[day] = (earlier[day], written.events)
             if day in wanted:
                 state.days[day] = Day(
-                    fingerprint=wanted[day],
-                    events=after,
-                    duplicates=day_duplicates.height if day_duplicates is not None else 0,
+                    fingerprint=wanted[day], events=written.events, duplicates=written.duplicates
                 )
         done += len(batch)
         save(state_path, state)
     tell("assemble", done, len(stale))
     return changed, state
+
+
+def write_days(
+    settings: EventSourceSettings,
+    home: Home,
+    parts: Sequence[Part],
+    days: Sequence[date],
+    event_names: Mapping[str, str],
+) -> Iterator[WrittenDay]:
+    """Write the files of UTC days that fit into memory together, or of one that does not."""
+    near = days_in_reach(settings, days)
+    if len(days) == 1 and sum(part.summary.rows.get(day, 0) for part in parts for day in near) > BATCH_ROWS:
+        yield write_large_day(settings, home, parts, days[0], event_names)
+        return
+    events, duplicates = assemble(settings, home, parts, days, event_names)
+    events_of = by_day(events, pl.col("ts").dt.date())
+    duplicates_of = by_day(duplicates, pl.col("day"))
+    for day in days:
+        yield write_day(home, settings.name, day, events_of.get(day), duplicates_of.get(day))
 
 
 def day_fingerprints(
@@ -236,44 +221,45 @@ def day_fingerprints(
             day + timedelta(days=offset) for day in part.summary.rows for offset in range(-reach, reach + 1)
         }
         if settings.deduplication.newest_delivery_wins:
-            touched.update(day for day in days if part.covers(day - spare) or part.covers(day + spare))
+            near = days_near(days, part, spare)
+            touched.update(day for day in near if part.covers(day - spare) or part.covers(day + spare))
         for day in touched & inputs.keys():
             inputs[day].append(f"{part.summary.delivery} {part.summary.fingerprint}")
     return {day: hashlib.sha256("\n".join(lines).encode()).hexdigest()[:24] for day, lines in inputs.items()}
 
 
-def batches(days: Sequence[date], parts: Sequence[Part], reach: int) -> Iterator[list[date]]:
-    """Ascending days in groups of bounded size."""
+def days_near(days: Sequence[date], part: Part, spare: timedelta) -> Sequence[date]:
+    """Those of the ascending days that a delivery covers, and some around."""
+    first, last = part.manifest.first_day, part.manifest.last_day
+    if first is None or last is None:
+        return ()
+    return days[bisect_left(days, first - spare) : bisect_right(days, last + spare)]
+
+
+def batches(
+    settings: EventSourceSettings, days: Sequence[date], parts: Sequence[Part]
+) -> Iterator[list[date]]:
+    """Ascending days in groups that are read together: of bounded size, or single days."""
+    rows: Counter[date] = Counter()
+    for part in parts:
+        rows.update(part.summary.rows)
     batch: list[date] = []
+    near: set[date] = set()
     size = 0
     for day in days:
-        near = [day + timedelta(days=offset) for offset in range(-reach, reach + 1)]
-        rows = sum(part.summary.rows.get(other, 0) for part in parts for other in near)
-        if batch and size + rows > BATCH_ROWS:
+        added = days_in_reach(settings, [day]) - near
+        more = sum(rows[other] for other in added)
+        if batch and size + more > BATCH_ROWS:
             yield batch
             batch, size = [], 0
+            near = set()
+            added = days_in_reach(settings, [day])
+            more = sum(rows[other] for other in added)
         batch.append(day)
-        size += rows
+        near |= added
+        size += more
     if batch:
         yield batch
-
-
-def by_day(frame: pl.DataFrame, column: str) -> dict[date, pl.DataFrame]:
-    parts = frame.partition_by(column, as_dict=True, include_key=False, maintain_order=True)
-    return {key[0]: part for key, part in parts.items()}
-
-
-def replace_file(path: Path, frame: pl.DataFrame | None) -> bool:
-    """Make `path` hold `frame`, or remove it if there are no rows. Returns whether it changed."""
-    if frame is None or frame.is_empty():
-        existed = path.exists()
-        path.unlink(missing_ok=True)
-        if existed and not any(path.parent.iterdir()):
-            path.parent.rmdir()
-        return existed
-    content = io.BytesIO()
-    frame.write_parquet(content, compression="zstd", statistics=True, row_group_size=128 * 1024)
-    return write_bytes(path, content.getvalue())
 
 
 def present(home: Home, source: str, day: date, state: Day) -> bool:
@@ -281,10 +267,6 @@ def present(home: Home, source: str, day: date, state: Day) -> bool:
     return (not state.events or home.events_file(source, day).exists()) and (
         not state.duplicates or home.duplicates_file(source, day).exists()
     )
-
-
-def stored_rows(path: Path) -> int:
-    return pl.scan_parquet(path).select(pl.len()).collect().item() if path.exists() else 0
 
 
 def save(path: Path, state: Days) -> None:

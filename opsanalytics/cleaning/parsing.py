@@ -3,18 +3,16 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
+from opsanalytics.cleaning.beside import Behind, ahead
 from opsanalytics.cleaning.lines import Batch, read_batches, records
 from opsanalytics.lake.files import replacing, write_parquet, write_text
 from opsanalytics.lake.manifests import Manifest
@@ -63,14 +61,6 @@ class ParsedBatch:
     identity_verbs: int
 
 
-class Spread(Protocol):
-    """As `map`: applies a function to batches and gives the results in their order."""
-
-    def __call__(
-        self, function: Callable[[Batch], ParsedBatch], batches: Iterable[Batch], /
-    ) -> Iterator[ParsedBatch]: ...
-
-
 @dataclass(frozen=True)
 class DeliveryFiles:
     """Where the parts of a parsed delivery lie."""
@@ -109,13 +99,10 @@ def read_summary(home: Home, source: str, delivery: str) -> ParsedDelivery | Non
     return summary if whole else None
 
 
-def parse_delivery(
-    settings: EventSourceSettings, home: Home, manifest: Manifest, spread: Spread = map
-) -> ParsedDelivery:
+def parse_delivery(settings: EventSourceSettings, home: Home, manifest: Manifest) -> ParsedDelivery:
     """Parse all records of a delivery in bounded memory and replace its files in the lake.
 
-    Args:
-        spread: applies a function to batches, results in their order; may use other processes.
+    Decompressing and writing go on in threads beside the parsing: neither holds the interpreter's lock.
 
     Raises:
         FileNotFoundError: a fetch replaced the delivery meanwhile; read its manifest again.
@@ -134,8 +121,10 @@ def parse_delivery(
     with (
         replacing(files.rows) as temporary,
         pq.ParquetWriter(temporary, arrow_schema(), compression="zstd") as writer,
+        Behind(writer.write_table) as written,
     ):
-        for parsed in spread(partial(parse_batch, settings, manifest.delivery), batches):
+        for batch in ahead(batches):
+            parsed = parse_batch(settings, manifest.delivery, batch)
             rows.update(parsed.days)
             verbs += parsed.identity_verbs
             counted.update({day.isoformat(): count for day, count in parsed.days.items()})
@@ -144,7 +133,7 @@ def parse_delivery(
             if parsed.refused.height:
                 rejected.append(parsed.refused)
             if parsed.rows.num_rows:
-                writer.write_table(parsed.rows)
+                written.add(parsed.rows)
     if not rows:
         files.rows.unlink(missing_ok=True)
     if rejected:

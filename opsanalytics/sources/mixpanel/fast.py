@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from hashlib import sha256
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -35,6 +35,8 @@ Scalar: TypeAlias = str | int | None
 Milliseconds = Annotated[int, msgspec.Meta(ge=LEAST_MILLISECONDS, lt=LAST_MILLISECOND)]
 ABSENT = 0
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 # An id can only stand for nobody if this finds something in it.
 DOUBTFUL_ID = "[^!-~]|(?i:" + "|".join(re.escape(word) for word in sorted(NO_ID) if word) + ")"
 
@@ -42,7 +44,7 @@ DOUBTFUL_ID = "[^!-~]|(?i:" + "|".join(re.escape(word) for word in sorted(NO_ID)
 class ExportLine(msgspec.Struct, gc=False):
     """One line; `properties` stays the bytes it is."""
 
-    event: str
+    event: Annotated[str, msgspec.Meta(min_length=1)]
     properties: msgspec.Raw
 
 
@@ -54,7 +56,7 @@ def named(name: str) -> Any:
 class Known(msgspec.Struct, gc=False):
     """The members that columns are read from. Types it does not list make a line unusual."""
 
-    time: int
+    time: Annotated[int, msgspec.Meta(ge=FIRST_SECOND, lt=LAST_MILLISECOND)]
     insert_id: Scalar = named("$insert_id")
     distinct_id: Scalar = None
     distinct_id_before: Scalar = named("$distinct_id_before_identity")
@@ -89,40 +91,66 @@ read_known = msgspec.json.Decoder(Known).decode
 
 def parse_records(source: str, zone: ZoneInfo, records: Sequence[bytes], careful: Careful) -> ParsedLines:
     """Rows and rejects of records as landed; `careful` reads the unusual ones."""
-    sure = surely_readable(records)
-    events: list[str] = []
-    texts: list[msgspec.Raw] = []
-    found: list[Known] = []
+    lines, unusual = usual_lines(records)
+    rows = to_rows(source, zone, lines)
+    if not unusual:
+        return ParsedLines(rows, [])
+    others = placed(careful([records[position] for position in unusual]), unusual)
+    if others.rows.is_empty():
+        return ParsedLines(rows, others.rejected)
+    return ParsedLines(pl.concat([rows, others.rows]).sort("position"), others.rejected)
+
+
+class UsualLines(NamedTuple):
+    """Lines of known shapes, column by column."""
+
+    positions: Sequence[int]
+    export: list[ExportLine]
+    known: list[Known]
+
+
+def usual_lines(records: Sequence[bytes]) -> tuple[UsualLines, list[int]]:
+    """The lines that are surely of known shapes, and the positions of the others."""
+    try:
+        export = [read_export_line(record) for record in records]
+        known = [read_known(line.properties) for line in export]
+    except UNREADABLE:
+        return usual_among(records)
+    times = np.array([line.time for line in known], dtype=np.int64)
+    sure = (
+        is_text(records) and bool(np.all(in_range(times))) and max(map(len, records), default=0) < SURE_BYTES
+    )
+    return (UsualLines(range(len(records)), export, known), []) if sure else usual_among(records)
+
+
+def usual_among(records: Sequence[bytes]) -> tuple[UsualLines, list[int]]:
+    """As `usual_lines`, one line after the other."""
+    lines = UsualLines([], [], [])
+    positions: list[int] = []
     unusual: list[int] = []
     for position, record in enumerate(records):
         try:
             line = read_export_line(record)
             known = read_known(line.properties)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             unusual.append(position)
             continue
         if (
-            (LEAST_MILLISECONDS <= known.time < LAST_MILLISECOND or FIRST_SECOND <= known.time < LAST_SECOND)
-            and line.event
+            in_range(known.time)
             and (len(record) < SURE_BYTES or surely_bounded(record))
-            and (sure or record.isascii() or surely_readable((record,)))
+            and (record.isascii() or is_text((record,)))
         ):
-            events.append(line.event)
-            texts.append(line.properties)
-            found.append(known)
+            positions.append(position)
+            lines.export.append(line)
+            lines.known.append(known)
         else:
             unusual.append(position)
-    if not unusual:
-        return ParsedLines(to_rows(source, zone, range(len(records)), events, texts, found), [])
-    others = placed(careful([records[position] for position in unusual]), unusual)
-    if not found:
-        return others
-    skipped = set(unusual)
-    positions = [position for position in range(len(records)) if position not in skipped]
-    rows = to_rows(source, zone, positions, events, texts, found)
-    if others.rows.is_empty():
-        return ParsedLines(rows, others.rejected)
-    return ParsedLines(pl.concat([rows, others.rows]).sort("position"), others.rejected)
+    return lines._replace(positions=positions), unusual
+
+
+def in_range(time: Any) -> Any:
+    """Whether a time is seconds before 2200 or milliseconds; of a number or an array."""
+    return (time >= LEAST_MILLISECONDS) | (time < LAST_SECOND)
 
 
 def placed(parsed: ParsedLines, positions: Sequence[int]) -> ParsedLines:
@@ -135,11 +163,11 @@ def placed(parsed: ParsedLines, positions: Sequence[int]) -> ParsedLines:
     )
 
 
-def surely_readable(records: Sequence[bytes]) -> bool:
+def is_text(records: Sequence[bytes]) -> bool:
     """Whether all of it is UTF-8; members that are skipped are not checked otherwise."""
     try:
-        b"\n".join(records).decode()
-    except UnicodeDecodeError:
+        pl.Series([b"\n".join(records)], dtype=pl.Binary).cast(pl.String)
+    except pl.exceptions.ComputeError:
         return False
     return True
 
@@ -154,22 +182,20 @@ def surely_bounded(record: bytes) -> bool:
 def to_rows(
     source: str,
     zone: ZoneInfo,
-    positions: Sequence[int],
-    events: list[str],
-    texts: list[msgspec.Raw],
-    found: list[Known],
+    lines: UsualLines,
 ) -> pl.DataFrame:
     """Columns of `ROWS`."""
+    found = lines.known
     number = pl.Series([known.time for known in found], dtype=pl.Int64)
     wall = pl.select(
         (pl.when(number >= LEAST_MILLISECONDS).then(number * 1_000).otherwise(number * 1_000_000))
         .cast(pl.Datetime("us"))
         .alias("wall")
     ).to_series()
-    properties = joined_text(texts)
+    properties = joined_text([line.properties for line in lines.export])
     frame = pl.DataFrame(
         {
-            "event": pl.Series(events, dtype=pl.String),
+            "event": pl.Series([line.event for line in lines.export], dtype=pl.String),
             "wall": wall,
             "ts": to_utc(wall, zone),
             "received": milliseconds([known.received for known in found]),
@@ -202,7 +228,7 @@ def to_rows(
         pl.when(pl.col("distinct_id").str.starts_with(DEVICE_PREFIX)).then(device)
     ).to_series()
     return frame.select(
-        pl.Series("position", positions, dtype=pl.Int64),
+        pl.Series("position", lines.positions, dtype=pl.Int64),
         event_ids(source, frame),
         pl.col("event").alias("source_event"),
         "ts",
@@ -316,17 +342,26 @@ def event_ids(source: str, frame: pl.DataFrame) -> pl.Series:
             *counted(pl.col("insert_id")),
         ).cast(pl.Binary)
     ).to_series()
+    digests = [sha256(key).digest() if key is not None else b"" for key in keys.to_list()]
     if not keys.null_count():
-        return pl.Series("event_id", [sha256(key).hexdigest()[:32] for key in keys.to_list()])
+        return pl.Series("event_id", hexadecimal(digests))
     return pl.Series(
         "event_id",
         [
-            sha256(key).hexdigest()[:32] if key is not None else digest(source, "content", event, properties)
-            for key, event, properties in zip(
-                keys.to_list(), frame["event"].to_list(), frame["properties"].to_list(), strict=True
+            known.hex()[:32] if known else digest(source, "content", event, properties)
+            for known, event, properties in zip(
+                digests, frame["event"].to_list(), frame["properties"].to_list(), strict=True
             )
         ],
     )
+
+
+def hexadecimal(digests: Sequence[bytes]) -> pl.Series:
+    """The first 16 bytes of each SHA-256 as 32 digits."""
+    halves = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 32)[:, :16]
+    offsets = np.arange(0, 32 * len(digests) + 1, 32, dtype=np.int64)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(halves.tobytes().hex().encode())]
+    return pl.Series(pa.Array.from_buffers(pa.large_string(), len(digests), buffers))
 
 
 def counted(part: pl.Expr) -> tuple[pl.Expr, ...]:
