@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from opsanalytics.cleaning.assembly import Part, assemble, days_in_reach, ranked
 from opsanalytics.cleaning.day_files import WrittenDay, by_day, stored_rows, write_day
-from opsanalytics.cleaning.large_days import write_large_day
+from opsanalytics.cleaning.large_days import rows_in_reach, write_large_day
 from opsanalytics.cleaning.parsing import (
     DeliveryFiles,
     ParsedDelivery,
@@ -193,8 +193,7 @@ def write_days(
     event_names: Mapping[str, str],
 ) -> Iterator[WrittenDay]:
     """Write the files of UTC days that fit into memory together, or of one that does not."""
-    near = days_in_reach(settings, days)
-    if len(days) == 1 and sum(part.summary.rows.get(day, 0) for part in parts for day in near) > BATCH_ROWS:
+    if len(days) == 1 and rows_in_reach(settings, parts, days[0]) > BATCH_ROWS:
         yield write_large_day(settings, home, parts, days[0], event_names)
         return
     events, duplicates = assemble(settings, home, parts, days, event_names)

@@ -30,7 +30,7 @@ from opsanalytics.cleaning.assembly import (
 )
 from opsanalytics.cleaning.day_files import ROW_GROUP, WrittenDay, replace_by, replace_file, write_duplicates
 from opsanalytics.lake.paths import Home
-from opsanalytics.lake.schemas import EVENTS
+from opsanalytics.lake.schemas import DUPLICATES, EVENTS
 from opsanalytics.sources.base import EventSourceSettings
 
 BUCKET_ROWS = ROW_GROUP
@@ -38,6 +38,20 @@ MOST_BUCKETS = 200
 """So many temporary files are open at once."""
 READ_ROWS = 64 * 1024
 NO_BUCKET = -1
+SHARE_ROWS = 1_000_000
+"""So many keys are decided at once."""
+
+# An id as numbers that sort alike: its first 32 bytes, which is all of it.
+ID_NAMES = tuple(f"id_{start}" for start in range(0, 32, 8))
+ID_PARTS = tuple(
+    pl.col("event_id")
+    .str.pad_end(32, "\0")
+    .cast(pl.Binary)
+    .bin.slice(start, 8)
+    .bin.reinterpret(dtype=pl.UInt64, endianness="big")
+    .alias(f"id_{start}")
+    for start in range(0, 32, 8)
+)
 
 
 def write_large_day(
@@ -49,20 +63,16 @@ def write_large_day(
 ) -> WrittenDay:
     """Write the files of one UTC day.
 
-    Needs about 150 bytes of memory an event, and the size of the day on disk for a while.
+    Needs about 50 bytes of memory an event (of a vendor with second keys 500), and the size of the day
+    on disk for a while.
     """
-    keys = read_keys(settings, home, parts, day)
-    total = keys.height
-    keys = decide(settings, keys, parts, [day])
-    duplicates = to_duplicates(settings, keys)
-    places = keys.filter(IS_EVENT).select("at", "ts", "event_id").sort("ts", "event_id")["at"].to_numpy()
-    del keys
-    size = max(BUCKET_ROWS, -(-len(places) // MOST_BUCKETS))
-    bucket_of = np.full(total, NO_BUCKET, dtype=np.int16)
-    bucket_of[places] = np.arange(len(places)) // size
+    places, duplicates = decide_by_share(settings, home, parts, day)
     duplicated = write_duplicates(home, settings.name, day, duplicates)
     if not len(places):
         return WrittenDay(day, 0, duplicated, replace_file(home.events_file(settings.name, day), None))
+    size = max(BUCKET_ROWS, -(-len(places) // MOST_BUCKETS))
+    bucket_of = np.full(rows_in_reach(settings, parts, day), NO_BUCKET, dtype=np.int16)
+    bucket_of[places] = np.arange(len(places)) // size
     path = home.events_file(settings.name, day)
     folder = home.cleaned(settings.name)
     written = folder / f".{day}.tmp"  # what a killed process leaves goes with the next run's leftovers
@@ -77,20 +87,40 @@ def write_large_day(
     return WrittenDay(day, len(places), duplicated, changed)
 
 
-def read_keys(settings: EventSourceSettings, home: Home, parts: Sequence[Part], day: date) -> pl.DataFrame:
-    """The columns `KEYS` of the day and of days in reach of it, and the row they are `at`."""
-    days = days_in_reach(settings, [day])
-    rows = scan_rows(settings, home, parts, days)
+def decide_by_share(
+    settings: EventSourceSettings, home: Home, parts: Sequence[Part], day: date
+) -> tuple[NDArray[np.uint32], pl.DataFrame]:
+    """Which rows of the deliveries (in the order of `scan_rows`) are events, as they are to be sorted.
+
+    And the duplicates. Equal ids are in one share, so that one share after the other can be decided.
+    """
+    rows = scan_rows(settings, home, parts, days_in_reach(settings, [day]))
     # Names of deliveries and members repeat in every row; sorted categories sort as their texts do.
-    repeated = ("delivery", "ingest_run", "member")
     categories = {
-        name: pl.Enum(rows.select(pl.col(name).unique().sort()).collect()[name]) for name in repeated
+        name: pl.Enum(rows.select(pl.col(name).unique().sort()).collect()[name])
+        for name in ("delivery", "ingest_run", "member")
     }
-    return (
-        rows.select(pl.col(name).cast(categories[name]) if name in categories else name for name in KEYS)
-        .with_row_index("at")
-        .collect()
-    )
+    keys = rows.select(
+        pl.col(name).cast(categories[name]) if name in categories else name for name in KEYS
+    ).with_row_index("at")
+    shares = -(-rows_in_reach(settings, parts, day) // SHARE_ROWS)
+    if settings.deduplication.second_key_days:
+        shares = 1  # equal second keys have different ids
+    chosen: list[pl.DataFrame] = []
+    duplicates: list[pl.DataFrame] = []
+    for share in range(shares):
+        own = keys.filter(pl.col("event_id").hash() % shares == share) if shares > 1 else keys
+        decided = decide(settings, own.collect(), parts, [day])
+        duplicates.append(to_duplicates(settings, decided))
+        chosen.append(decided.filter(IS_EVENT).select("at", "ts", *ID_PARTS))
+        del decided
+    places = pl.concat(chosen).sort("ts", *ID_NAMES)["at"].to_numpy()
+    return places, DUPLICATES.conform(pl.concat(duplicates))
+
+
+def rows_in_reach(settings: EventSourceSettings, parts: Sequence[Part], day: date) -> int:
+    days = days_in_reach(settings, [day])
+    return sum(part.summary.rows.get(near, 0) for part in parts for near in days)
 
 
 class Buckets:
