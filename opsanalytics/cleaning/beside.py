@@ -7,9 +7,12 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 DEPTH = 2
 """So many items are held ahead or behind."""
+SIDES = 2
+"""So many calls run at once. Polars uses the other processors; more would take more memory."""
 
 
 def ahead(items: Iterable[Item]) -> Iterator[Item]:
@@ -29,6 +32,22 @@ def take(source: Iterator[Item]) -> tuple[Item, ...]:
     for item in source:
         return (item,)
     return ()
+
+
+def side_by_side(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """As `map`, two calls at a time. After an error no further call begins."""
+    running: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(SIDES, thread_name_prefix="side") as threads:
+        try:
+            for item in items:
+                running.append(threads.submit(function, item))
+                if len(running) >= SIDES:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for future in running:
+                future.cancel()
 
 
 class Behind(Generic[Item]):

@@ -3,17 +3,20 @@
 import hashlib
 import json
 from bisect import bisect_left, bisect_right
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from opsanalytics.cleaning.assembly import Part, assemble, days_in_reach, ranked
+from opsanalytics.cleaning.assembly import Part, assemble, ranked
+from opsanalytics.cleaning.batches import Batch, batches
+from opsanalytics.cleaning.beside import side_by_side
 from opsanalytics.cleaning.day_files import WrittenDay, by_day, stored_rows, write_day
-from opsanalytics.cleaning.large_days import rows_in_reach, write_large_day
+from opsanalytics.cleaning.large_days import write_large_day
 from opsanalytics.cleaning.parsing import (
     DeliveryFiles,
     ParsedDelivery,
@@ -30,8 +33,6 @@ from opsanalytics.sources.base import EventSourceSettings
 
 ASSEMBLY_VERSION = 1
 """Raise it when days would come out otherwise from the same parsed deliveries."""
-BATCH_ROWS = 300_000
-"""So many parsed rows are assembled at once; bounds memory, changes no result."""
 REPLACED_MEANWHILE = 5
 
 
@@ -165,13 +166,14 @@ def assemble_all(
     save(state_path, state)
     changed: dict[date, tuple[int, int]] = {}
     done = 0
-    for batch in batches(settings, stale, parts):
-        tell("assemble", done, len(stale))
-        earlier = {
-            day: before[day].events if day in before else stored_rows(home.events_file(settings.name, day))
-            for day in batch
-        }
-        for written in write_days(settings, home, parts, batch, event_names):
+    earlier = {
+        day: before[day].events if day in before else stored_rows(home.events_file(settings.name, day))
+        for day in stale
+    }
+    tell("assemble", done, len(stale))
+    write = partial(write_batch, settings, home, parts, event_names, Lock())
+    for written_days in side_by_side(write, batches(settings, home, parts, stale)):
+        for written in written_days:
             day = written.day
             if written.changed:
                 changed[day] = (earlier[day], written.events)
@@ -179,28 +181,30 @@ def assemble_all(
                 state.days[day] = Day(
                     fingerprint=wanted[day], events=written.events, duplicates=written.duplicates
                 )
-        done += len(batch)
+        done += len(written_days)
         save(state_path, state)
-    tell("assemble", done, len(stale))
+        tell("assemble", done, len(stale))
     return changed, state
 
 
-def write_days(
+def write_batch(
     settings: EventSourceSettings,
     home: Home,
     parts: Sequence[Part],
-    days: Sequence[date],
     event_names: Mapping[str, str],
-) -> Iterator[WrittenDay]:
-    """Write the files of UTC days that fit into memory together, or of one that does not."""
-    if len(days) == 1 and rows_in_reach(settings, parts, days[0]) > BATCH_ROWS:
-        yield write_large_day(settings, home, parts, days[0], event_names)
-        return
-    events, duplicates = assemble(settings, home, parts, days, event_names)
+    alone: Lock,
+    batch: Batch,
+) -> list[WrittenDay]:
+    """Write the files of some UTC days; of large days one at a time, while it holds `alone`."""
+    if batch.large:
+        with alone:
+            return [write_large_day(settings, home, parts, day, event_names) for day in batch.days]
+    events, duplicates = assemble(settings, home, parts, batch.days, event_names)
     events_of = by_day(events, pl.col("ts").dt.date())
     duplicates_of = by_day(duplicates, pl.col("day"))
-    for day in days:
-        yield write_day(home, settings.name, day, events_of.get(day), duplicates_of.get(day))
+    return [
+        write_day(home, settings.name, day, events_of.get(day), duplicates_of.get(day)) for day in batch.days
+    ]
 
 
 def day_fingerprints(
@@ -233,32 +237,6 @@ def days_near(days: Sequence[date], part: Part, spare: timedelta) -> Sequence[da
     if first is None or last is None:
         return ()
     return days[bisect_left(days, first - spare) : bisect_right(days, last + spare)]
-
-
-def batches(
-    settings: EventSourceSettings, days: Sequence[date], parts: Sequence[Part]
-) -> Iterator[list[date]]:
-    """Ascending days in groups that are read together: of bounded size, or single days."""
-    rows: Counter[date] = Counter()
-    for part in parts:
-        rows.update(part.summary.rows)
-    batch: list[date] = []
-    near: set[date] = set()
-    size = 0
-    for day in days:
-        added = days_in_reach(settings, [day]) - near
-        more = sum(rows[other] for other in added)
-        if batch and size + more > BATCH_ROWS:
-            yield batch
-            batch, size = [], 0
-            near = set()
-            added = days_in_reach(settings, [day])
-            more = sum(rows[other] for other in added)
-        batch.append(day)
-        near |= added
-        size += more
-    if batch:
-        yield batch
 
 
 def present(home: Home, source: str, day: date, state: Day) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from opsanalytics.cleaning.beside import DEPTH, Behind, ahead
+from opsanalytics.cleaning.beside import DEPTH, Behind, ahead, side_by_side
 
 
 def test_items_keep_their_order() -> None:
@@ -54,3 +54,19 @@ def test_an_error_of_a_call_is_raised(items: int) -> None:
 
     with pytest.raises(OSError, match="disk full"):
         call()
+
+
+def test_calls_side_by_side_keep_their_order() -> None:
+    assert list(side_by_side(lambda number: number * 2, range(50))) == list(range(0, 100, 2))
+
+
+def test_an_error_side_by_side_ends_the_calls() -> None:
+    called: list[int] = []
+
+    def fail(number: int) -> None:
+        called.append(number)
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        list(side_by_side(fail, range(50)))
+    assert len(called) <= 3

@@ -299,7 +299,7 @@ def test_batches_do_not_change_the_result(home: Home, monkeypatch: pytest.Monkey
     whole = tree(home.events)
     monkeypatch.setattr("opsanalytics.cleaning.parsing.BATCH_BYTES", 700)
     monkeypatch.setattr("opsanalytics.cleaning.lines.READ_BYTES", 300)
-    monkeypatch.setattr("opsanalytics.cleaning.events.BATCH_ROWS", 10)
+    monkeypatch.setattr("opsanalytics.cleaning.batches.BATCH_BYTES", 10_000)
     monkeypatch.setattr("opsanalytics.cleaning.large_days.SHARE_ROWS", 9)
     monkeypatch.setattr("opsanalytics.cleaning.large_days.BUCKET_ROWS", 7)
     monkeypatch.setattr("opsanalytics.cleaning.large_days.READ_ROWS", 16)
