@@ -118,13 +118,14 @@ def usual_lines(records: Sequence[bytes]) -> tuple[UsualLines, list[int]]:
         return usual_among(records)
     times = np.array([line.time for line in known], dtype=np.int64)
     sure = (
-        is_text(records) and bool(np.all(in_range(times))) and max(map(len, records), default=0) < SURE_BYTES
+        are_text(records) and bool(np.all(in_range(times))) and max(map(len, records), default=0) < SURE_BYTES
     )
     return (UsualLines(range(len(records)), export, known), []) if sure else usual_among(records)
 
 
 def usual_among(records: Sequence[bytes]) -> tuple[UsualLines, list[int]]:
     """As `usual_lines`, one line after the other."""
+    all_text = are_text(records)
     lines = UsualLines([], [], [])
     positions: list[int] = []
     unusual: list[int] = []
@@ -138,7 +139,7 @@ def usual_among(records: Sequence[bytes]) -> tuple[UsualLines, list[int]]:
         if (
             in_range(known.time)
             and (len(record) < SURE_BYTES or surely_bounded(record))
-            and (record.isascii() or is_text((record,)))
+            and (all_text or record.isascii() or is_text(record))
         ):
             positions.append(position)
             lines.export.append(line)
@@ -163,11 +164,20 @@ def placed(parsed: ParsedLines, positions: Sequence[int]) -> ParsedLines:
     )
 
 
-def is_text(records: Sequence[bytes]) -> bool:
+def are_text(records: Sequence[bytes]) -> bool:
     """Whether all of it is UTF-8; members that are skipped are not checked otherwise."""
     try:
         pl.Series([b"\n".join(records)], dtype=pl.Binary).cast(pl.String)
     except pl.exceptions.ComputeError:
+        return False
+    return True
+
+
+def is_text(record: bytes) -> bool:
+    """As `are_text`, for one record."""
+    try:
+        record.decode()
+    except UnicodeDecodeError:
         return False
     return True
 
