@@ -38,7 +38,7 @@ MOST_BUCKETS = 200
 """So many temporary files are open at once."""
 READ_ROWS = 64 * 1024
 NO_BUCKET = -1
-SHARE_ROWS = 1_000_000
+SHARE_ROWS = 500_000
 """So many keys are decided at once."""
 
 # An id as numbers that sort alike: its first 32 bytes, which is all of it.

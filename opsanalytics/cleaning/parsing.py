@@ -52,7 +52,7 @@ class ParsedDelivery(BaseModel):
 class ParsedBatch:
     """What one batch of a delivery holds."""
 
-    rows: pa.Table
+    rows: pl.DataFrame
     """Columns of `PARSED`."""
     refused: pl.DataFrame
     """Columns of `QUARANTINE`."""
@@ -121,7 +121,7 @@ def parse_delivery(settings: EventSourceSettings, home: Home, manifest: Manifest
     with (
         replacing(files.rows) as temporary,
         pq.ParquetWriter(temporary, arrow_schema(), compression="zstd") as writer,
-        Behind(writer.write_table) as written,
+        Behind[pl.DataFrame](lambda rows: writer.write_table(to_arrow(rows))) as written,
     ):
         for batch in ahead(batches):
             parsed = parse_batch(settings, manifest.delivery, batch)
@@ -132,7 +132,7 @@ def parse_delivery(settings: EventSourceSettings, home: Home, manifest: Manifest
                 counted[day.isoformat() if day else UNKNOWN_DAY] += 1
             if parsed.refused.height:
                 rejected.append(parsed.refused)
-            if parsed.rows.num_rows:
+            if parsed.rows.height:
                 written.add(parsed.rows)
     if not rows:
         files.rows.unlink(missing_ok=True)
@@ -168,7 +168,7 @@ def parse_batch(settings: EventSourceSettings, delivery: str, batch: Batch) -> P
         found.member.gather(position).alias("member"), found.number.gather(position).alias("record")
     ).select(PARSED.names())
     return ParsedBatch(
-        rows=to_arrow(rows),
+        rows=rows,
         refused=pl.DataFrame(quarantine, schema=QUARANTINE.schema, orient="row"),
         days=dict(rows["ts"].dt.date().value_counts().iter_rows()),
         identity_verbs=int(rows["source_event"].is_in(list(settings.identity_verbs)).sum()),
