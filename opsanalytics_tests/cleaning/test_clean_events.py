@@ -10,7 +10,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-from opsanalytics.cleaning import parsing
 from opsanalytics.cleaning.events import clean_events
 from opsanalytics.cleaning.report import CleanReport
 from opsanalytics.lake.events import event_days, scan_raw_events
@@ -298,8 +297,12 @@ def test_batches_do_not_change_the_result(home: Home, monkeypatch: pytest.Monkey
     land(home, [b"broken"] * 3 + [event(n % 40) for n in range(100)])
     clean(home)
     whole = tree(home.events)
-    monkeypatch.setattr(parsing, "BATCH_LINES", 7)
-    monkeypatch.setattr("opsanalytics.cleaning.events.BATCH_ROWS", 10)
+    monkeypatch.setattr("opsanalytics.cleaning.parsing.BATCH_BYTES", 700)
+    monkeypatch.setattr("opsanalytics.cleaning.lines.READ_BYTES", 300)
+    monkeypatch.setattr("opsanalytics.cleaning.batches.BATCH_BYTES", 10_000)
+    monkeypatch.setattr("opsanalytics.cleaning.large_days.SHARE_ROWS", 9)
+    monkeypatch.setattr("opsanalytics.cleaning.large_days.BUCKET_ROWS", 7)
+    monkeypatch.setattr("opsanalytics.cleaning.large_days.READ_ROWS", 16)
     for path in [*home.cleaned("product").iterdir(), *home.events.rglob("*.parquet")]:
         path.unlink()
     clean(home)

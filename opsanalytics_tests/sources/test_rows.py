@@ -14,7 +14,14 @@ from opsanalytics.sources import amplitude, mixpanel
 from opsanalytics.sources.amplitude.rows import utc_moment
 from opsanalytics.sources.base import Line, ParsedLines
 from opsanalytics.sources.mixpanel.rows import from_project_clock
-from opsanalytics.sources.values import DECODER, epoch_moment, member_text, read_object, text_of
+from opsanalytics.sources.values import (
+    DECODER,
+    epoch_moment,
+    member_text,
+    member_text_by_steps,
+    read_object,
+    text_of,
+)
 
 UTC_ZONE = ZoneInfo("UTC")
 TIME = 1_772_323_200_123
@@ -220,6 +227,18 @@ def test_member_text_finds_each_member(members: dict[str, Any], indent: int | No
     text = json.dumps(members, indent=indent)
     for name, value in members.items():
         assert json.loads(member_text(text, name)) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":1,"b": {"x": [1.50, 1e2]} ,"a" : "\u2028" }', '{"a":"\\ud800","b":-0}', '{"\\u0061":1,"b":[ ]}',
+        '{"b":0,"a":12345678901234567890123}\r', '{"b":0,"a":{"a":{"a":"é😀"}}}',
+    ],
+)  # fmt: skip
+def test_member_text_is_what_a_step_by_step_reader_finds(text: str) -> None:
+    for name in ("a", "b"):
+        assert member_text(text, name) == member_text_by_steps(text, name)
 
 
 def test_lone_surrogates_become_text_that_can_be_stored() -> None:
