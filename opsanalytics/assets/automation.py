@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from opsanalytics.assets import keys
+from opsanalytics.assets.failures import reason_of
 from opsanalytics.assets.launch import RANGE_END, RANGE_START
 from opsanalytics.assets.partitions import first_week, key_of
 from opsanalytics.config import Settings
 from opsanalytics.config.settings import Report
+from opsanalytics.lake.events import event_days
 from opsanalytics.operations.notifications import Notification, NotificationError, post, record
 
 if TYPE_CHECKING:
@@ -139,6 +141,8 @@ def inbox_sensor(settings: Settings) -> dg.SensorDefinition:
         files = list(_inbox_files(settings))
         if not files:
             return dg.SkipReason("the inboxes are empty")
+        if settings.event_sources and not event_days(settings.home):
+            return dg.SkipReason("there are no events yet; the first daily run takes the files in")
         state = hashlib.sha256("\n".join(files).encode()).hexdigest()
         if context.cursor == state:
             return dg.SkipReason("no file is new or changed")
@@ -195,10 +199,5 @@ def _name_of(run: dg.DagsterRun) -> str:
 
 def failure_message(context: dg.RunFailureSensorContext) -> str:
     """The steps' own messages; what people can act on, without stack traces."""
-    messages = []
-    for event in context.get_step_failure_events():
-        data = event.step_failure_data
-        given = data.user_failure_data.description if data.user_failure_data else None
-        error = data.error.message if data.error else event.message
-        messages.append((given or error or "no message").strip())
+    messages = [reason_of(event) for event in context.get_step_failure_events()]
     return "\n".join(dict.fromkeys(messages)) or context.failure_event.message or "no message"

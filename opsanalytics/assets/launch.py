@@ -11,6 +11,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.events.log import EventLogEntry
 
+from opsanalytics.assets.failures import reason_of
 from opsanalytics.assets.orphans import HOST_TAG
 from opsanalytics.lake.files import write_bytes
 from opsanalytics.lake.paths import Home
@@ -46,11 +47,15 @@ def run_job(
     partitions: Sequence[str],
     on_update: Callable[[StepUpdate], None] = lambda _: None,
 ) -> bool:
-    """Execute `job` in one run from the first to the last key of `partitions`. Returns whether it succeeded.
+    """Execute `job` in one run, from the first to the last key of `partitions` if there are any.
+
+    Returns whether it succeeded.
 
     The run appears in the Dagster UI of this home folder like any other.
     """
-    tags = {RANGE_START: partitions[0], RANGE_END: partitions[-1], HOST_TAG: socket.gethostname()}
+    tags = {HOST_TAG: socket.gethostname()}
+    if partitions:
+        tags |= {RANGE_START: partitions[0], RANGE_END: partitions[-1]}
     run_id = str(uuid.uuid4())
     with ExitStack() as stack:
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(prepare_dagster_home(home))))
@@ -76,7 +81,4 @@ def _forward(entry: EventLogEntry, on_update: Callable[[StepUpdate], None]) -> N
     elif event.is_step_success:
         on_update(StepUpdate(step, "succeeded", ""))
     elif event.is_step_failure:
-        error = event.step_failure_data.error
-        user = event.step_failure_data.user_failure_data
-        message = user.description if user and user.description else error.message if error else ""
-        on_update(StepUpdate(step, "failed", (message or "").strip()))
+        on_update(StepUpdate(step, "failed", reason_of(event)))

@@ -237,3 +237,28 @@ def test_two_runs_at_once_do_not_disturb_each_other(product: Product) -> None:
     counted = dict(rows(product.home.root, "select source, count(*) from events group by source"))
     assert counted == {"web": product.web.height, "mobile": product.mobile.height}
     assert product.simulator.limit_violations == 0
+
+
+def test_analysing_before_anything_landed_says_what_to_do(product: Product) -> None:
+    environment = {**os.environ, **product.environment, "PYTHONPATH": str(ROOT)}
+    environment |= {"OPSANALYTICS_CONFIG": str(product.folder / "opsanalytics.toml")}
+    code = (
+        "from opsanalytics.assets.launch import run_job\n"
+        "from opsanalytics.definitions import defs\n"
+        "from opsanalytics.config import find_config, load_settings\n"
+        "home = load_settings(find_config()).home\n"
+        "said = []\n"
+        "run_job(defs, 'feedback_inbox', home, partitions=[], on_update=lambda u: said.append(u.message))\n"
+        "print('\\n'.join(said))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=product.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (
+        "nothing to analyse: source(s) mobile, web landed no complete data from 2026-08-24 on" in done.stdout
+    )
