@@ -28,7 +28,7 @@ ui: $(STAMP) ## Dagster on localhost: the demo's, or yours with make ui CONFIG=o
 	$(BIN)/opsanalytics $(if $(CONFIG),ui --config $(CONFIG),demo --ui --home data/demo)
 
 test: $(STAMP) ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP) ## Check style, types and the direction of imports
 	$(BIN)/ruff format --check .

@@ -17,6 +17,7 @@ from opsanalytics.lake.schemas import INGESTION_LEDGER
 from opsanalytics.lake.tables import Table
 from opsanalytics.quality.results import latest
 from opsanalytics.quality.tables import QUALITY_RESULTS
+from opsanalytics.reports.index import report_index
 from opsanalytics.reports.tables import REPORT_INDEX
 
 MARTS: tuple[Table, ...] = (
@@ -32,11 +33,14 @@ MARTS: tuple[Table, ...] = (
     PAIN_POINT_PERSONS,
     BACKLOG,
     INGESTION_LEDGER,
-    REPORT_INDEX,
 )
 """Tables kept as Parquet in `marts/`."""
 
 
 def published_tables(home: Home) -> list[tuple[Table, pl.DataFrame]]:
     """What goes into the published file besides events, feedback and persons."""
-    return [*((table, read_mart(home, table)) for table in MARTS), (QUALITY_RESULTS, latest(home))]
+    return [
+        *((table, read_mart(home, table)) for table in MARTS),
+        (QUALITY_RESULTS, latest(home)),
+        (REPORT_INDEX, report_index(home)),
+    ]

@@ -45,6 +45,8 @@ def report_data(settings: Settings, report: Report, week: date) -> ReportData:
     trend = behavior.funnel_trends(scope)
     return ReportData(
         product=project.name,
+        report=report.name,
+        title=report.title or "",
         first_day=week,
         last_day=week + timedelta(days=6),
         time_zone=project.timezone,

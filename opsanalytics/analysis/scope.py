@@ -14,7 +14,6 @@ from opsanalytics.sources.base import EventSourceSettings
 from opsanalytics.sources.fetching import landed_windows
 from opsanalytics.sources.windows import merged
 
-
 HELD_BYTES = 64 * 1024 * 1024
 """Compressed size of events up to which they are held in memory (some ten times as large there): a
 dozen reports of a small product with thousands of day files would spend their time opening files."""

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from opsanalytics.assets import keys
+from opsanalytics.assets.failures import reason_of
 from opsanalytics.assets.launch import RANGE_END, RANGE_START
 from opsanalytics.assets.partitions import first_week, key_of
 from opsanalytics.config import Settings
-from opsanalytics.config.settings import WEEKDAYS, Report
+from opsanalytics.config.settings import Report
+from opsanalytics.lake.events import event_days
 from opsanalytics.operations.notifications import Notification, NotificationError, post, record
 
 if TYPE_CHECKING:
@@ -32,9 +34,9 @@ def jobs(settings: Settings) -> "list[UnresolvedAssetJobDefinition]":
     after_feedback = (dg.AssetSelection.assets(keys.FEEDBACK).downstream() | feedback) - reports
     report_jobs = [
         dg.define_asset_job(
-            f"{report.name}_report",
-            selection=dg.AssetSelection.assets(keys.report(report.name)),
-            description="Write the report page of a week.",
+            f"report_{report.name}",
+            selection=dg.AssetSelection.assets(keys.report(report.name), keys.DATABASE),
+            description="Write the report page of a week, and publish what it says.",
             tags=MAX_RUNTIME,
         )
         for report in settings.reports
@@ -104,12 +106,11 @@ def _range_request(settings: Settings, first: date, last: date) -> dg.RunRequest
 
 def _report_schedule(settings: Settings, report: Report) -> dg.ScheduleDefinition:
     project = settings.project
-    cron_weekday = (WEEKDAYS.index(report.weekday) + 1) % 7
 
     @dg.schedule(
-        name=f"{report.name}_report",
-        job_name=f"{report.name}_report",
-        cron_schedule=f"0 {report.hour} * * {cron_weekday}",
+        name=f"report_{report.name}",
+        job_name=f"report_{report.name}",
+        cron_schedule=report.cron,
         execution_timezone=project.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="The page of the last complete week.",
@@ -140,6 +141,8 @@ def inbox_sensor(settings: Settings) -> dg.SensorDefinition:
         files = list(_inbox_files(settings))
         if not files:
             return dg.SkipReason("the inboxes are empty")
+        if settings.event_sources and not event_days(settings.home):
+            return dg.SkipReason("there are no events yet; the first daily run takes the files in")
         state = hashlib.sha256("\n".join(files).encode()).hexdigest()
         if context.cursor == state:
             return dg.SkipReason("no file is new or changed")
@@ -172,7 +175,7 @@ def failure_sensor(settings: Settings) -> dg.SensorDefinition:
         steps = [event.step_key or "" for event in context.get_step_failure_events()]
         notification = Notification(
             key=run.run_id,
-            title=f"{settings.project.name}: run of {run.job_name} failed",
+            title=f"{settings.project.name}: {_name_of(run)} failed",
             text=f"{failure_message(context)}\nsteps: {', '.join(steps) or 'none'}; run {run.run_id}",
             at=datetime.now(UTC),
         )
@@ -190,12 +193,11 @@ def failure_sensor(settings: Settings) -> dg.SensorDefinition:
     return run_failures
 
 
+def _name_of(run: dg.DagsterRun) -> str:
+    return "a run of single assets" if run.job_name.startswith("__") else f"run of {run.job_name}"
+
+
 def failure_message(context: dg.RunFailureSensorContext) -> str:
     """The steps' own messages; what people can act on, without stack traces."""
-    messages = []
-    for event in context.get_step_failure_events():
-        data = event.step_failure_data
-        given = data.user_failure_data.description if data.user_failure_data else None
-        error = data.error.message if data.error else event.message
-        messages.append((given or error or "no message").strip())
+    messages = [reason_of(event) for event in context.get_step_failure_events()]
     return "\n".join(dict.fromkeys(messages)) or context.failure_event.message or "no message"

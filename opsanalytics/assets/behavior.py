@@ -78,7 +78,7 @@ def retention(settings: Settings) -> dg.AssetsDefinition:
     """The retention mart."""
 
     @dg.multi_asset(name="retention", specs=[mart_spec(settings, RETENTION_CELLS, keys.BEHAVIOR, UPSTREAM)])
-    def retention(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def retention() -> dg.MaterializeResult:
         scope = Scope(settings, complete_through(settings))
         cells = behavior.retention_cells(scope)
         pooled = cells.filter(pl.col("cohort").is_null())

@@ -10,6 +10,7 @@ from opsanalytics.assets import (
     improvement,
     ingestion,
     keys,
+    orphans,
     publishing,
     reporting,
 )
@@ -46,7 +47,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         assets=dg.with_source_code_references(assets),
         jobs=automation.jobs(settings),
         schedules=automation.schedules(settings),
-        sensors=[automation.inbox_sensor(settings), automation.failure_sensor(settings)],
+        sensors=[
+            automation.inbox_sensor(settings),
+            automation.failure_sensor(settings),
+            orphans.orphan_sensor(),
+        ],
         # One process a run: the steps are short, and starting a process for each costs 5 s.
         executor=dg.in_process_executor,
     )

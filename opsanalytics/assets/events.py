@@ -37,8 +37,9 @@ def events(settings: Settings) -> dg.AssetsDefinition:
             fail_window=timedelta(hours=settings.thresholds.freshness_hours)
         ),
         description=(
-            "What users did: canonical, deduplicated, one Parquet file a UTC day and source. Days outside the "
-            "run's range are rewritten too when late data for them landed; the metadata says which and by how much."
+            "What users did: canonical, deduplicated, one Parquet file a UTC day and source. Days outside "
+            "the run's range are rewritten too when late data for them landed; the metadata says which, "
+            "and by how much."
         ),
     )
     def events(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -93,11 +94,12 @@ def persons(settings: Settings) -> dg.AssetsDefinition:
         kinds={"polars", "parquet"},
         owners=list(settings.project.owners),
         description=(
-            "Which as-ingested id belongs to which person: by user id, else by the first user on the device. "
-            "Retroactive: a merge learnt today changes yesterday's funnel without rewriting yesterday's events."
+            "Which as-ingested id belongs to which person: by user id, else by the first user on the "
+            "device. Retroactive: a merge learnt today changes yesterday's funnel without rewriting "
+            "yesterday's events."
         ),
     )
-    def persons(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def persons() -> dg.MaterializeResult:
         with clear_failures():
             report = rebuild(settings.home, [source.name for source in settings.event_sources])
         frame = read_persons(settings.home)
@@ -119,7 +121,7 @@ def ingestion_ledger(settings: Settings) -> dg.AssetsDefinition:
     @dg.asset(
         key=keys.LEDGER,
         deps=[keys.EVENTS, keys.FEEDBACK],
-        group_name=keys.EVENTS_GROUP,
+        group_name=keys.BOOKS,
         kinds={"polars", "parquet"},
         owners=list(settings.project.owners),
         check_specs=[
@@ -130,9 +132,9 @@ def ingestion_ledger(settings: Settings) -> dg.AssetsDefinition:
                 description=DESCRIPTION,
             )
         ],
-        description="Records landed, canonical, duplicate and quarantined, counted independently of each other.",
+        description="Records landed, canonical, duplicate and quarantined, counted independently.",
     )
-    def ingestion_ledger(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def ingestion_ledger() -> dg.MaterializeResult:
         with clear_failures():
             ledger, wrong = reconcile(settings, checked_at=datetime.now(UTC))
         write_mart(settings.home, INGESTION_LEDGER, ledger)

@@ -36,7 +36,7 @@ def feedback(settings: Settings) -> dg.AssetsDefinition:
             "addresses, phone and card numbers redacted."
         ),
     )
-    def feedback(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def feedback() -> dg.MaterializeResult:
         before = read_feedback(settings.home).height
         with clear_failures():
             reports = [clean_feedback(source, settings.home) for source in settings.feedback_sources]
@@ -73,7 +73,7 @@ def themes(settings: Settings) -> dg.AssetsDefinition:
             for table in tables
         ],
     )
-    def themes(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    def themes() -> Iterator[dg.MaterializeResult]:
         found = feedback_themes(Scope(settings, complete_through(settings)))
         shown = found.themes.select("rank", "label", "authors", "share", "satisfaction", "recent", "earlier")
         yield mart_result(settings, FEEDBACK_THEMES, found.themes, themes=table_preview(shown, 20))

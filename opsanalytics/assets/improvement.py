@@ -27,7 +27,7 @@ def friction_and_backlog(settings: Settings) -> dg.AssetsDefinition:
         name="improvement",
         specs=[mart_spec(settings, table, keys.IMPROVEMENT, [*upstream, *themes]) for table in tables],
     )
-    def improvement_marts(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    def improvement_marts() -> Iterator[dg.MaterializeResult]:
         scope = Scope(settings, complete_through(settings))
         found = improvement(scope, feedback_themes(scope))
         unavailable = found.friction.filter(~pl.col("available")).select("signal", "reason")

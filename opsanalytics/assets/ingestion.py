@@ -29,8 +29,9 @@ def event_landing(settings: Settings, source: EventSourceSettings) -> dg.AssetsD
         owners=list(settings.project.owners),
         retry_policy=RETRY,
         description=(
-            f"Events of source `{source.name}` exactly as {source.kind} exported them, with a manifest for each "
-            f"fetched window in `{settings.home.landing / source.name}`. Only complete windows count."
+            f"Events of source `{source.name}` exactly as {source.kind} exported them, with a manifest "
+            f"for each fetched window in `{settings.home.landing / source.name}`. Only complete windows "
+            "count."
         ),
     )
     def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -83,11 +84,11 @@ def feedback_landing(settings: Settings, source: FeedbackSourceSettings) -> dg.A
         kinds={"csv"},
         owners=list(settings.project.owners),
         description=(
-            f"Feedback files dropped into `{inbox}`, kept exactly as delivered. A file that comes again under "
-            "another name is taken in once; one that is still being written waits for the next run."
+            f"Feedback files dropped into `{inbox}`, kept exactly as delivered. A file that comes again "
+            "under another name is taken in once; one that is still being written waits for the next run."
         ),
     )
-    def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def landing() -> dg.MaterializeResult:
         with clear_failures():
             report = collect(source, settings.home, now=datetime.now(UTC))
         return dg.MaterializeResult(

@@ -5,6 +5,7 @@ import dagster as dg
 INGESTION = "ingestion"
 EVENTS_GROUP = "events"
 FEEDBACK_GROUP = "feedback"
+BOOKS = "books"
 BEHAVIOR = "behavior"
 IMPROVEMENT = "improvement"
 REPORTING = "reporting"

@@ -1,5 +1,6 @@
 """Running a job from the command line, in this process, recorded where the Dagster UI finds it."""
 
+import socket
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -10,11 +11,14 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.events.log import EventLogEntry
 
+from opsanalytics.assets.failures import reason_of
+from opsanalytics.assets.orphans import HOST_TAG
 from opsanalytics.lake.files import write_bytes
 from opsanalytics.lake.paths import Home
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
+WORKSPACE = "workspace.yaml"
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,11 @@ class StepUpdate:
 
 
 def prepare_dagster_home(home: Home) -> Path:
-    """Make the folder for Dagster's storage with our instance settings; keep an edited dagster.yaml."""
-    target = home.dagster / "dagster.yaml"
-    if not target.exists():
-        write_bytes(target, files("opsanalytics.assets").joinpath("dagster.yaml").read_bytes())
+    """Make the folder for Dagster's storage, with instance settings and a workspace; keep edited files."""
+    for name in ("dagster.yaml", WORKSPACE):
+        target = home.dagster / name
+        if not target.exists():
+            write_bytes(target, files("opsanalytics.assets").joinpath(name).read_bytes())
     return home.dagster
 
 
@@ -40,13 +45,17 @@ def run_job(
     home: Home,
     *,
     partitions: Sequence[str],
-    on_update: Callable[[StepUpdate], None] = lambda update: None,
+    on_update: Callable[[StepUpdate], None] = lambda _: None,
 ) -> bool:
-    """Execute `job` in one run from the first to the last key of `partitions`. Returns whether it succeeded.
+    """Execute `job` in one run, from the first to the last key of `partitions` if there are any.
+
+    Returns whether it succeeded.
 
     The run appears in the Dagster UI of this home folder like any other.
     """
-    tags = {RANGE_START: partitions[0], RANGE_END: partitions[-1]}
+    tags = {HOST_TAG: socket.gethostname()}
+    if partitions:
+        tags |= {RANGE_START: partitions[0], RANGE_END: partitions[-1]}
     run_id = str(uuid.uuid4())
     with ExitStack() as stack:
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(prepare_dagster_home(home))))
@@ -72,7 +81,4 @@ def _forward(entry: EventLogEntry, on_update: Callable[[StepUpdate], None]) -> N
     elif event.is_step_success:
         on_update(StepUpdate(step, "succeeded", ""))
     elif event.is_step_failure:
-        error = event.step_failure_data.error
-        user = event.step_failure_data.user_failure_data
-        message = user.description if user and user.description else error.message if error else ""
-        on_update(StepUpdate(step, "failed", (message or "").strip()))
+        on_update(StepUpdate(step, "failed", reason_of(event)))

@@ -8,6 +8,8 @@ from opsanalytics.assets.failures import clear_failures
 from opsanalytics.config import Settings
 from opsanalytics.lake.publish import publish
 
+OPEN = "```python\nimport duckdb\nduckdb.connect({path!r}, read_only=True)\n```"
+
 
 def database(settings: Settings, deps: list[dg.AssetKey]) -> dg.AssetsDefinition:
     """Builds `opsanalytics.duckdb` anew from the marts and replaces it."""
@@ -19,12 +21,12 @@ def database(settings: Settings, deps: list[dg.AssetKey]) -> dg.AssetsDefinition
         kinds={"duckdb"},
         owners=list(settings.project.owners),
         description=(
-            f"`{settings.home.published}`: all marts as tables, the lake as view `events`, a comment on every "
-            "table and column. Nobody writes to it: each run builds a new file and replaces the old one, so open "
-            "it read-only for as long as you like and open it again for newer data."
+            f"`{settings.home.published}`: all marts as tables, the lake as view `events`, a comment on "
+            "every table and column. Nobody writes to it: each run builds a new file and replaces the old "
+            "one, so open it read-only for as long as you like and open it again for newer data."
         ),
     )
-    def opsanalytics_duckdb(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def opsanalytics_duckdb() -> dg.MaterializeResult:
         with clear_failures():
             report = publish(settings.home, published_tables(settings.home))
         rows = "\n".join(f"| {name} | {count:,} |" for name, count in sorted(report.rows.items()))
@@ -33,9 +35,7 @@ def database(settings: Settings, deps: list[dg.AssetKey]) -> dg.AssetsDefinition
                 "path": dg.MetadataValue.path(settings.home.published),
                 "bytes": report.bytes,
                 "tables": dg.MetadataValue.md("| table | rows |\n| --- | ---: |\n" + rows),
-                "open": dg.MetadataValue.md(
-                    f"```python\nimport duckdb\nduckdb.connect({str(settings.home.published)!r}, read_only=True)\n```"
-                ),
+                "open": dg.MetadataValue.md(OPEN.format(path=str(settings.home.published))),
             }
         )
 

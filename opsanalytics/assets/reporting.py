@@ -11,7 +11,7 @@ from opsanalytics.assets.partitions import weekly
 from opsanalytics.assets.previews import table_preview
 from opsanalytics.behavior.tables import FUNNEL_STEPS, RETENTION_CELLS
 from opsanalytics.config import Settings
-from opsanalytics.config.settings import WEEKDAYS, Report
+from opsanalytics.config.settings import Report
 from opsanalytics.feedback.tables import FEEDBACK_THEMES
 from opsanalytics.improvement.tables import BACKLOG
 from opsanalytics.reports.publish import write_report
@@ -27,7 +27,6 @@ DEPS = [
 def report(settings: Settings, report: Report) -> dg.AssetsDefinition:
     """The pages of one configured report."""
     project = settings.project
-    cron = f"0 {report.hour} * * {(WEEKDAYS.index(report.weekday) + 1) % 7}"
 
     @dg.asset(
         key=keys.report(report.name),
@@ -38,7 +37,7 @@ def report(settings: Settings, report: Report) -> dg.AssetsDefinition:
         kinds={"plotly", "html"},
         owners=list(project.owners),
         freshness_policy=dg.FreshnessPolicy.cron(
-            deadline_cron=cron, lower_bound_delta=timedelta(hours=6), timezone=project.timezone
+            deadline_cron=report.cron, lower_bound_delta=timedelta(hours=6), timezone=project.timezone
         )
         if project.end is None
         else None,

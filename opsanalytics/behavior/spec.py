@@ -102,6 +102,7 @@ def _filters(value: Any) -> Any:
 
 
 Filters = Annotated[tuple[Filter, ...], BeforeValidator(_filters)]
+"""Filters that must all pass; also written as `{plan = "pro"}`."""
 
 
 def _event(value: Any) -> Any:

@@ -4,10 +4,12 @@ Rows of a vendor day belong to the newest delivery that covers it, where the ven
 each other; then equal keys are one event. What is left out is written to the duplicates files.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from opsanalytics.cleaning.parsing import PARSED, DeliveryFiles, ParsedDelivery
@@ -18,6 +20,12 @@ from opsanalytics.sources.base import EventSourceSettings
 
 SAME_KEY = "same_key"
 REDELIVERED = "redelivered"
+KEYS = (
+    "day", "ts", "event_id", "second_key", "vendor_day", "preference",
+    "rank", "delivery", "ingest_run", "member", "record",
+)  # fmt: skip
+"""What decides which rows are events. The rest of a row is read when that is known."""
+IS_EVENT = ~pl.col("superseded") & pl.col("kept_id").is_null()
 
 
 @dataclass(frozen=True)
@@ -48,25 +56,58 @@ def assemble(
     event_names: Mapping[str, str],
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Events and duplicates (columns of `EVENTS` and `DUPLICATES`) of some UTC days, any order."""
-    reach = settings.deduplication.second_key_days
-    wanted = set(days)
-    read = {day + timedelta(days=offset) for day in days for offset in range(-reach, reach + 1)}
-    rows = read_rows(settings, home, parts, read)
+    rows = scan_rows(settings, home, parts, days_in_reach(settings, days)).collect()
     if rows.is_empty():
         return EVENTS.empty(), DUPLICATES.empty()
-    rows = with_superseded(rows, parts) if settings.deduplication.newest_delivery_wins else rows
-    rows = with_first_of_key(rows)
-    if reach:
-        rows = with_first_of_second_key(rows, reach)
-    rows = rows.filter(pl.col("day").is_in(list(wanted)))
-    source = pl.lit(settings.name).alias("source")
-    events = rows.filter(pl.col("kept_id").is_null() & ~pl.col("superseded")).select(
-        source,
+    keys = decide(settings, rows.select(*KEYS).with_row_index("at"), parts, days)
+    kept = np.zeros(rows.height, dtype=np.bool_)
+    kept[keys.filter(IS_EVENT)["at"].to_numpy()] = True
+    events = rows if kept.all() else rows.filter(pl.Series(kept))
+    return to_events(settings, events, event_names), to_duplicates(settings, keys)
+
+
+def days_in_reach(settings: EventSourceSettings, days: Iterable[date]) -> set[date]:
+    """The days, and those that a second key can reach from them."""
+    reach = settings.deduplication.second_key_days
+    return {day + timedelta(days=offset) for day in days for offset in range(-reach, reach + 1)}
+
+
+def decide(
+    settings: EventSourceSettings, keys: pl.DataFrame, parts: Sequence[Part], days: Sequence[date]
+) -> pl.DataFrame:
+    """Which rows of the UTC days are events, and what the others repeat.
+
+    In: the columns `KEYS` of all rows within reach of the days. Out: those of the days, any order,
+    with `superseded`, and `kept_id`, the event that an equal one is kept as.
+    """
+    rules = settings.deduplication
+    keys = keys.with_columns(
+        pl.lit(False).alias("superseded"), pl.lit(None, dtype=pl.String).alias("kept_id")
+    )
+    if rules.newest_delivery_wins:
+        keys = with_superseded(keys, parts)
+    keys = with_first_of_key(keys)
+    if rules.second_key_days:
+        keys = with_first_of_second_key(keys, rules.second_key_days)
+    return keys.filter(pl.col("day").is_in(list(days)))
+
+
+def to_events(
+    settings: EventSourceSettings, rows: pl.DataFrame, event_names: Mapping[str, str]
+) -> pl.DataFrame:
+    """Parsed rows as canonical events, in the order of the table."""
+    events = rows.select(
+        pl.lit(settings.name).alias("source"),
         pl.col("source_event").replace(dict(event_names)).alias("event"),
         *(name for name in EVENTS.names if name not in ("source", "event")),
     )
-    duplicates = rows.filter(pl.col("kept_id").is_not_null() | pl.col("superseded")).select(
-        source,
+    return EVENTS.conform(events)
+
+
+def to_duplicates(settings: EventSourceSettings, keys: pl.DataFrame) -> pl.DataFrame:
+    """The rows that `decide` left out, as the duplicates table has them."""
+    duplicates = keys.filter(~IS_EVENT).select(
+        pl.lit(settings.name).alias("source"),
         pl.coalesce("kept_id", "event_id").alias("event_id"),
         "day",
         "delivery",
@@ -75,36 +116,36 @@ def assemble(
         "ingest_run",
         pl.when("superseded").then(pl.lit(REDELIVERED)).otherwise(pl.lit(SAME_KEY)).alias("reason"),
     )
-    return EVENTS.conform(events), DUPLICATES.conform(duplicates)
+    return DUPLICATES.conform(duplicates)
 
 
-def read_rows(
+def scan_rows(
     settings: EventSourceSettings, home: Home, parts: Sequence[Part], days: set[date]
-) -> pl.DataFrame:
+) -> pl.LazyFrame:
     """All parsed rows of the UTC days, with their delivery, in order of delivery and record."""
-    frames = []
-    for part in sorted(parts, key=lambda part: part.manifest.delivery):
-        present = days & part.summary.rows.keys()
-        if not present:
-            continue
-        path = DeliveryFiles.of(home, settings.name, part.manifest.delivery).rows
-        day = pl.col("ts").dt.date()
-        frames.append(
-            pl.scan_parquet(path)
-            .filter(day.is_between(min(present), max(present)))
-            .filter(day.is_in(sorted(present)))
-            .with_columns(
-                day.alias("day"),
-                pl.lit(part.manifest.delivery).alias("delivery"),
-                pl.lit(part.summary.ingest_run).alias("ingest_run"),
-                pl.lit(part.rank, dtype=pl.Int64).alias("rank"),
-                pl.lit(False).alias("superseded"),
-                pl.lit(None, dtype=pl.String).alias("kept_id"),
-            )
+    day = pl.col("ts").dt.date()
+    frames = [
+        pl.scan_parquet(path, glob=False)
+        .filter(day.is_between(min(days), max(days)))
+        .filter(day.is_in(sorted(days)))
+        .with_columns(
+            day.alias("day"),
+            pl.lit(part.manifest.delivery).alias("delivery"),
+            pl.lit(part.summary.ingest_run).alias("ingest_run"),
+            pl.lit(part.rank, dtype=pl.Int64).alias("rank"),
         )
-    if not frames:
-        return PARSED.to_frame()
-    return pl.concat(frames).collect()
+        for part, path in parts_with_rows(settings, home, parts, days)
+    ]
+    return pl.concat(frames) if frames else PARSED.to_frame().lazy()
+
+
+def parts_with_rows(
+    settings: EventSourceSettings, home: Home, parts: Sequence[Part], days: set[date]
+) -> Iterator[tuple[Part, Path]]:
+    """The deliveries that have rows on the UTC days, in order, and where their rows lie."""
+    for part in sorted(parts, key=lambda part: part.manifest.delivery):
+        if days & part.summary.rows.keys():
+            yield part, DeliveryFiles.of(home, settings.name, part.manifest.delivery).rows
 
 
 def with_superseded(rows: pl.DataFrame, parts: Sequence[Part]) -> pl.DataFrame:

@@ -1,16 +1,22 @@
 """Bring the event lake of one source up to date with its landing area."""
 
 import hashlib
-import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from opsanalytics.cleaning.assembly import Part, assemble, ranked
+from opsanalytics.cleaning.batches import Batch, batches
+from opsanalytics.cleaning.beside import side_by_side
+from opsanalytics.cleaning.day_files import WrittenDay, by_day, stored_rows, write_day
+from opsanalytics.cleaning.large_days import write_large_day
 from opsanalytics.cleaning.parsing import (
     DeliveryFiles,
     ParsedDelivery,
@@ -19,7 +25,7 @@ from opsanalytics.cleaning.parsing import (
     read_summary,
 )
 from opsanalytics.cleaning.report import CleanReport
-from opsanalytics.lake.files import remove_leftovers, write_bytes, write_text
+from opsanalytics.lake.files import remove_leftovers, write_text
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.manifests import MANIFEST, Manifest, deliveries, read_manifest
 from opsanalytics.lake.paths import Home
@@ -27,8 +33,6 @@ from opsanalytics.sources.base import EventSourceSettings
 
 ASSEMBLY_VERSION = 1
 """Raise it when days would come out otherwise from the same parsed deliveries."""
-BATCH_ROWS = 1_000_000
-"""So many parsed rows are assembled at once; bounds memory, changes no result."""
 REPLACED_MEANWHILE = 5
 
 
@@ -101,18 +105,22 @@ def parse_all(
         for path in folder.glob("*.*") if folder.is_dir() else ():
             if not path.name.startswith(("_", ".")) and path.stem not in names:
                 DeliveryFiles.of(home, settings.name, path.stem).remove()
-    pairs = []
-    parsed = []
-    for number, listed in enumerate(manifests):
-        manifest = listed
+    summaries: dict[str, tuple[Manifest, ParsedDelivery]] = {}
+    stale: list[Manifest] = []
+    for manifest in manifests:
         summary = read_summary(home, settings.name, manifest.delivery)
         if summary is None or summary.fingerprint != fingerprint(settings, manifest):
-            tell("parse", number, len(manifests))
-            manifest, summary = parse_current(settings, home, manifest)
-            parsed.append(manifest.delivery)
-        pairs.append((manifest, summary))
+            stale.append(manifest)
+        else:
+            summaries[manifest.delivery] = manifest, summary
+    for number, manifest in enumerate(stale, start=len(summaries)):
+        tell("parse", number, len(manifests))
+        summaries[manifest.delivery] = parse_current(settings, home, manifest)
     tell("parse", len(manifests), len(manifests))
-    return pairs, parsed
+    return (
+        [summaries[manifest.delivery] for manifest in manifests],
+        [manifest.delivery for manifest in stale],
+    )
 
 
 def parse_current(
@@ -158,31 +166,45 @@ def assemble_all(
     save(state_path, state)
     changed: dict[date, tuple[int, int]] = {}
     done = 0
-    for batch in batches(stale, parts, settings.deduplication.second_key_days):
-        tell("assemble", done, len(stale))
-        events, duplicates = assemble(settings, home, parts, batch, event_names)
-        events_of = by_day(events.with_columns(pl.col("ts").dt.date().alias("_day")), "_day")
-        duplicates_of = by_day(duplicates.with_columns(pl.col("day").alias("_day")), "_day")
-        for day in batch:
-            day_events, day_duplicates = events_of.get(day), duplicates_of.get(day)
-            earlier = (
-                before[day].events if day in before else stored_rows(home.events_file(settings.name, day))
-            )
-            differs = replace_file(home.events_file(settings.name, day), day_events)
-            replace_file(home.duplicates_file(settings.name, day), day_duplicates)
-            after = day_events.height if day_events is not None else 0
-            if differs:
-                changed[day] = (earlier, after)
+    earlier = {
+        day: before[day].events if day in before else stored_rows(home.events_file(settings.name, day))
+        for day in stale
+    }
+    tell("assemble", done, len(stale))
+    write = partial(write_batch, settings, home, parts, event_names, Lock())
+    for written_days in side_by_side(write, batches(settings, home, parts, stale)):
+        for written in written_days:
+            day = written.day
+            if written.changed:
+                changed[day] = (earlier[day], written.events)
             if day in wanted:
                 state.days[day] = Day(
-                    fingerprint=wanted[day],
-                    events=after,
-                    duplicates=day_duplicates.height if day_duplicates is not None else 0,
+                    fingerprint=wanted[day], events=written.events, duplicates=written.duplicates
                 )
-        done += len(batch)
+        done += len(written_days)
         save(state_path, state)
-    tell("assemble", done, len(stale))
+        tell("assemble", done, len(stale))
     return changed, state
+
+
+def write_batch(
+    settings: EventSourceSettings,
+    home: Home,
+    parts: Sequence[Part],
+    event_names: Mapping[str, str],
+    alone: Lock,
+    batch: Batch,
+) -> list[WrittenDay]:
+    """Write the files of some UTC days; of large days one at a time, while it holds `alone`."""
+    if batch.large:
+        with alone:
+            return [write_large_day(settings, home, parts, day, event_names) for day in batch.days]
+    events, duplicates = assemble(settings, home, parts, batch.days, event_names)
+    events_of = by_day(events, pl.col("ts").dt.date())
+    duplicates_of = by_day(duplicates, pl.col("day"))
+    return [
+        write_day(home, settings.name, day, events_of.get(day), duplicates_of.get(day)) for day in batch.days
+    ]
 
 
 def day_fingerprints(
@@ -202,44 +224,19 @@ def day_fingerprints(
             day + timedelta(days=offset) for day in part.summary.rows for offset in range(-reach, reach + 1)
         }
         if settings.deduplication.newest_delivery_wins:
-            touched.update(day for day in days if part.covers(day - spare) or part.covers(day + spare))
+            near = days_near(days, part, spare)
+            touched.update(day for day in near if part.covers(day - spare) or part.covers(day + spare))
         for day in touched & inputs.keys():
             inputs[day].append(f"{part.summary.delivery} {part.summary.fingerprint}")
     return {day: hashlib.sha256("\n".join(lines).encode()).hexdigest()[:24] for day, lines in inputs.items()}
 
 
-def batches(days: Sequence[date], parts: Sequence[Part], reach: int) -> Iterator[list[date]]:
-    """Ascending days in groups of bounded size."""
-    batch: list[date] = []
-    size = 0
-    for day in days:
-        near = [day + timedelta(days=offset) for offset in range(-reach, reach + 1)]
-        rows = sum(part.summary.rows.get(other, 0) for part in parts for other in near)
-        if batch and size + rows > BATCH_ROWS:
-            yield batch
-            batch, size = [], 0
-        batch.append(day)
-        size += rows
-    if batch:
-        yield batch
-
-
-def by_day(frame: pl.DataFrame, column: str) -> dict[date, pl.DataFrame]:
-    parts = frame.partition_by(column, as_dict=True, include_key=False, maintain_order=True)
-    return {key[0]: part for key, part in parts.items()}
-
-
-def replace_file(path: Path, frame: pl.DataFrame | None) -> bool:
-    """Make `path` hold `frame`, or remove it if there are no rows. Returns whether it changed."""
-    if frame is None or frame.is_empty():
-        existed = path.exists()
-        path.unlink(missing_ok=True)
-        if existed and not any(path.parent.iterdir()):
-            path.parent.rmdir()
-        return existed
-    content = io.BytesIO()
-    frame.write_parquet(content, compression="zstd", statistics=True, row_group_size=128 * 1024)
-    return write_bytes(path, content.getvalue())
+def days_near(days: Sequence[date], part: Part, spare: timedelta) -> Sequence[date]:
+    """Those of the ascending days that a delivery covers, and some around."""
+    first, last = part.manifest.first_day, part.manifest.last_day
+    if first is None or last is None:
+        return ()
+    return days[bisect_left(days, first - spare) : bisect_right(days, last + spare)]
 
 
 def present(home: Home, source: str, day: date, state: Day) -> bool:
@@ -247,10 +244,6 @@ def present(home: Home, source: str, day: date, state: Day) -> bool:
     return (not state.events or home.events_file(source, day).exists()) and (
         not state.duplicates or home.duplicates_file(source, day).exists()
     )
-
-
-def stored_rows(path: Path) -> int:
-    return pl.scan_parquet(path).select(pl.len()).collect().item() if path.exists() else 0
 
 
 def save(path: Path, state: Days) -> None:

@@ -23,7 +23,7 @@ from opsanalytics.lake.paths import Home
 from opsanalytics.lake.schemas import DUPLICATES, FEEDBACK, QUARANTINE
 from opsanalytics.sources.base import FeedbackRow, FeedbackSourceSettings, RejectedRow
 
-CLEANER_VERSION = 1
+CLEANER_VERSION = 2
 """Raise it when the same files would be cleaned into other rows."""
 LANGUAGE_TAG = re.compile(r"([A-Za-z]{2})(?:[-_].*)?")
 MESSAGES = pl.Schema(
@@ -141,7 +141,12 @@ def message(
         "rating_min": row.rating_min,
         "rating_max": row.rating_max,
         "satisfaction": satisfaction,
+        "title": redact(row.title) if row.title else None,
         "text": said or None,
+        "kind": row.kind,
+        "tags": None if row.tags is None else [redact(tag) for tag in row.tags],
+        "votes": row.votes,
+        "resolved": row.resolved,
         "language": language_of(row.language),
         "app_version": row.app_version,
         "url": redact(row.url) if row.url else None,

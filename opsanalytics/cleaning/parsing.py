@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from opsanalytics.cleaning.lines import Batch, read_batches
+from opsanalytics.cleaning.beside import Behind, ahead
+from opsanalytics.cleaning.lines import Batch, read_batches, records
 from opsanalytics.lake.files import replacing, write_parquet, write_text
 from opsanalytics.lake.manifests import Manifest
 from opsanalytics.lake.paths import Home
@@ -21,7 +22,8 @@ from opsanalytics.sources.base import ROW_TYPES, EventSourceSettings
 
 PARSER_VERSION = 1
 """Raise it when what is written here changes for the same bytes."""
-BATCH_LINES = 50_000
+BATCH_BYTES = 8 * 1024 * 1024
+"""So much text is parsed at once; bounds memory, changes no result."""
 UNKNOWN_DAY = "unknown"
 PARSED = pl.Schema(
     {"member": pl.String, "record": pl.Int64}
@@ -43,6 +45,19 @@ class ParsedDelivery(BaseModel):
     records: dict[str, int]
     """All records by UTC day (ISO, or `unknown`), counted while reading."""
     rejected: int
+    identity_verbs: int
+
+
+@dataclass(frozen=True)
+class ParsedBatch:
+    """What one batch of a delivery holds."""
+
+    rows: pl.DataFrame
+    """Columns of `PARSED`."""
+    refused: pl.DataFrame
+    """Columns of `QUARANTINE`."""
+    days: dict[date, int]
+    """Rows by UTC day."""
     identity_verbs: int
 
 
@@ -87,33 +102,38 @@ def read_summary(home: Home, source: str, delivery: str) -> ParsedDelivery | Non
 def parse_delivery(settings: EventSourceSettings, home: Home, manifest: Manifest) -> ParsedDelivery:
     """Parse all records of a delivery in bounded memory and replace its files in the lake.
 
+    Decompressing and writing go on in threads beside the parsing: neither holds the interpreter's lock.
+
     Raises:
         FileNotFoundError: a fetch replaced the delivery meanwhile; read its manifest again.
     """
     files = DeliveryFiles.of(home, settings.name, manifest.delivery)
     files.summary.unlink(missing_ok=True)
     rows: Counter[date] = Counter()
-    records: Counter[str] = Counter()
+    counted: Counter[str] = Counter()
     verbs = 0
     rejected: list[pl.DataFrame] = []
+    batches = (
+        batch
+        for landed in manifest.files
+        for batch in read_batches(home.delivery(settings.name, manifest.delivery) / landed.name, BATCH_BYTES)
+    )
     with (
         replacing(files.rows) as temporary,
         pq.ParquetWriter(temporary, arrow_schema(), compression="zstd") as writer,
+        Behind[pl.DataFrame](lambda rows: writer.write_table(to_arrow(rows))) as written,
     ):
-        for landed in manifest.files:
-            path = home.delivery(settings.name, manifest.delivery) / landed.name
-            for batch in read_batches(path, BATCH_LINES):
-                parsed, refused = parse_batch(settings, manifest, batch)
-                days = parsed["ts"].dt.date().value_counts()
-                rows.update(dict(days.iter_rows()))
-                verbs += int(parsed["source_event"].is_in(list(settings.identity_verbs)).sum())
-                records.update({day.isoformat(): count for day, count in days.iter_rows()})
-                for day in refused["day"]:
-                    records[day.isoformat() if day else UNKNOWN_DAY] += 1
-                if refused.height:
-                    rejected.append(refused)
-                if parsed.height:
-                    writer.write_table(to_arrow(parsed))
+        for batch in ahead(batches):
+            parsed = parse_batch(settings, manifest.delivery, batch)
+            rows.update(parsed.days)
+            verbs += parsed.identity_verbs
+            counted.update({day.isoformat(): count for day, count in parsed.days.items()})
+            for day in parsed.refused["day"]:
+                counted[day.isoformat() if day else UNKNOWN_DAY] += 1
+            if parsed.refused.height:
+                rejected.append(parsed.refused)
+            if parsed.rows.height:
+                written.add(parsed.rows)
     if not rows:
         files.rows.unlink(missing_ok=True)
     if rejected:
@@ -125,7 +145,7 @@ def parse_delivery(settings: EventSourceSettings, home: Home, manifest: Manifest
         ingest_run=manifest.ingest_run,
         fingerprint=fingerprint(settings, manifest),
         rows=dict(sorted(rows.items())),
-        records=dict(sorted(records.items())),
+        records=dict(sorted(counted.items())),
         rejected=sum(frame.height for frame in rejected),
         identity_verbs=verbs,
     )
@@ -133,22 +153,26 @@ def parse_delivery(settings: EventSourceSettings, home: Home, manifest: Manifest
     return summary
 
 
-def parse_batch(
-    settings: EventSourceSettings, manifest: Manifest, batch: Batch
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows (columns of `PARSED`) and rejects (columns of `QUARANTINE`) of one batch."""
-    parsed = settings.parse(batch.lines)
-    undecodable = [(position, "not_utf8", detail, None) for position, detail in batch.undecodable]
-    quarantine = []
-    for position, reason, detail, day in [*undecodable, *parsed.rejected]:
-        member, number, raw = batch.records[position]
-        quarantine.append((settings.name, manifest.delivery, member, number, day, reason, detail, raw))
-    positions = parsed.rows["position"].to_list()
-    rows = parsed.rows.with_columns(
-        pl.Series("member", [batch.records[position].member for position in positions], dtype=pl.String),
-        pl.Series("record", [batch.records[position].number for position in positions], dtype=pl.Int64),
+def parse_batch(settings: EventSourceSettings, delivery: str, batch: Batch) -> ParsedBatch:
+    """Parse the records of one batch of a delivery."""
+    found = records(batch)
+    parsed = settings.parse_records(found.raw)
+    quarantine = [
+        (settings.name, delivery, found.member[position], found.number[position], day, reason, detail,
+         found.raw[position])
+        for position, reason, detail, day in parsed.rejected
+    ]  # fmt: skip
+    rows = parsed.rows
+    position = rows["position"]
+    rows = rows.with_columns(
+        found.member.gather(position).alias("member"), found.number.gather(position).alias("record")
+    ).select(PARSED.names())
+    return ParsedBatch(
+        rows=rows,
+        refused=pl.DataFrame(quarantine, schema=QUARANTINE.schema, orient="row"),
+        days=dict(rows["ts"].dt.date().value_counts().iter_rows()),
+        identity_verbs=int(rows["source_event"].is_in(list(settings.identity_verbs)).sum()),
     )
-    return rows.select(PARSED.names()), pl.DataFrame(quarantine, schema=QUARANTINE.schema, orient="row")
 
 
 def to_arrow(frame: pl.DataFrame) -> pa.Table:

@@ -21,7 +21,7 @@ from opsanalytics.config.load import CONFIG_VARIABLE
 @click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of a real data set (events.parquet, feedback.csv) to replay instead of the generated product.",
+    help="Folder of a real data set (events.parquet, feedback.csv) to replay instead.",
 )
 @click.option("--ui", is_flag=True, help="Open Dagster on the workspace, with the vendors' server running.")
 @click.option("--serve", is_flag=True, help="Only run the vendors' server, until Ctrl-C.")
@@ -62,7 +62,5 @@ def demo(folder: Path | None, data: Path | None, ui: bool, serve: bool, port: in
         console.print("\nEverything you see is generated; what was planted in it stands in", end=" ")
         console.print(str(folder / "truth.json"), markup=False, soft_wrap=True)
     console.print(f"\nDone in {time.monotonic() - started:.0f} s. Look at:")
-    option = f" --data {data}" if data else ""
-    say_where_to_look(
-        workspace.settings, console, ui_command=f"opsanalytics demo --ui --home {folder}{option}"
-    )
+    ui_arguments = ["demo", "--ui", "--home", str(folder), *(["--data", str(data)] if data else [])]
+    say_where_to_look(workspace.settings, workspace.config, console, ui=ui_arguments)

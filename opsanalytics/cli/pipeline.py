@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from opsanalytics.config import Settings, find_config, load_settings
 from opsanalytics.config.load import CONFIG_VARIABLE
@@ -37,16 +38,19 @@ def last_day(settings: Settings) -> date:
 @click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last UTC day; yesterday if not given.")
 def run(config: Path | None, first: datetime | None, last: datetime | None) -> None:
     """Pull, clean, check, analyse, publish and report, in one Dagster run."""
-    from opsanalytics.cli.progress import run_with_progress
+    from opsanalytics.cli.progress import run_with_progress, say_where_to_look
 
-    _, settings = read_config(config)
+    path, settings = read_config(config)
     start, end = (
         first.date() if first else settings.project.start,
         last.date() if last else last_day(settings),
     )
     if end < start:
         raise click.ClickException(f"there is no day to pull between {start} and {end}")
-    sys.exit(0 if run_with_progress(settings, start, end) else 1)
+    console = Console(highlight=False)
+    if not run_with_progress(settings, start, end, console):
+        sys.exit(1)
+    say_where_to_look(settings, path, console, ui=["ui", "--config", str(config)] if config else ["ui"])
 
 
 @click.command()
@@ -61,17 +65,20 @@ def ui(config: Path | None, port: int, host: str) -> None:
 
 def open_ui(path: Path, settings: Settings, host: str, port: int) -> int:
     """Run Dagster's web server and daemon on the configuration until they are stopped."""
-    from opsanalytics.assets.launch import prepare_dagster_home
+    from opsanalytics.assets.launch import WORKSPACE, prepare_dagster_home
 
+    folder = prepare_dagster_home(settings.home).resolve()
     environment = dict(os.environ)
     environment[CONFIG_VARIABLE] = str(path)
-    environment.setdefault("DAGSTER_HOME", str(prepare_dagster_home(settings.home).resolve()))
+    environment.setdefault("DAGSTER_HOME", str(folder))
     environment.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
-    # `dg dev` wants a project folder around it, which an installed wheel has not; `dagster dev` does not.
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "opsanalytics.definitions"]
+    # `dg dev` wants a project folder around it, which an installed wheel has not; `dagster dev` does not,
+    # but warns that it is superseded.
+    quiet = ["-W", "ignore:Function `dev_command` is superseded"]
+    command = [sys.executable, *quiet, "-m", "dagster", "dev", "-w", str(folder / WORKSPACE)]
     command += ["--host", host, "--port", str(port)]
     click.echo(f"Dagster for {path} at http://{host}:{port} (stop with Ctrl-C)")
-    return subprocess.run(command, env=environment, check=False).returncode
+    return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603  our own command
 
 
 @click.command()

@@ -1,8 +1,11 @@
 """Progress of a run on the terminal, and where to look afterwards."""
 
+import sys
 import time
 import warnings
+from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,9 +14,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from opsanalytics.config import Settings
 
 
-def run_with_progress(settings: Settings, first: date, last: date, console: Console | None = None) -> bool:
+def run_with_progress(settings: Settings, first: date, last: date, console: Console) -> bool:
     """Run the daily job from `first` to `last`, then the latest reports. Returns whether all succeeded."""
-    console = console or Console(highlight=False)
     with Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -55,7 +57,7 @@ def run_with_progress(settings: Settings, first: date, last: date, console: Cons
                 weeks = weeks_to_report(settings, report, complete_through(settings))
                 if weeks and not run_job(
                     definitions,
-                    f"{report.name}_report",
+                    f"report_{report.name}",
                     home,
                     partitions=(weeks[0].isoformat(), weeks[-1].isoformat()),
                     on_update=show,
@@ -64,15 +66,28 @@ def run_with_progress(settings: Settings, first: date, last: date, console: Cons
             return True
 
 
-def say_where_to_look(settings: Settings, console: Console, *, ui_command: str) -> None:
-    """The paths a person opens next."""
+def say_where_to_look(settings: Settings, config: Path, console: Console, *, ui: Sequence[str]) -> None:
+    """The paths and commands a person needs next; `ui` are the arguments that open Dagster."""
+    program = _program()
     home = settings.home
     rows = [
-        ("Report", home.reports / "index.html"),
-        ("Backlog", "opsanalytics backlog, or the first section of the report"),
-        ("DuckDB file", home.published),
-        ("Dagster UI", ui_command),
+        ("Report", _short(home.reports / "index.html")),
+        ("Backlog", f"{program} backlog --config {_short(config)}"),
+        ("DuckDB file", _short(home.published)),
+        ("Dagster UI", " ".join([program, *ui])),
     ]
     for name, where in rows:
         console.print(f"  [bold]{name:<12}[/] ", end="")
-        console.print(str(where), markup=False, soft_wrap=True)
+        console.print(where, markup=False, soft_wrap=True)
+
+
+def _program() -> str:
+    """How this command was called, so that what is printed can be pasted."""
+    called = Path(sys.argv[0])
+    return "opsanalytics" if called.suffix == ".py" or called.parent == Path() else _short(called)
+
+
+def _short(path: Path) -> str:
+    """Relative to the current folder where it lies below it."""
+    resolved = path.absolute()
+    return str(resolved.relative_to(Path.cwd())) if resolved.is_relative_to(Path.cwd()) else str(resolved)

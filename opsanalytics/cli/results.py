@@ -18,7 +18,7 @@ LANES = {
         "people met it a week",
         "conversions lost a week (95 %)",
     ),
-    "voice": ("What people say: no trace in behaviour", "people wrote of it a week", "unhappiness, 0 to 1"),
+    "voice": ("What people say: no trace in behaviour", "authors and votes a week", "severity, 0 to 1"),
 }
 
 
@@ -32,7 +32,7 @@ def backlog(config: Path | None, everything: bool, as_json: bool) -> None:
     items = read_mart(settings.home, BACKLOG)
     if items.is_empty():
         raise click.ClickException(
-            f"there is no backlog in {settings.home.marts}; run `opsanalytics run` first, or the data had nothing"
+            f"there is no backlog in {settings.home.marts}: run `opsanalytics run` first"
         )
     costs = read_mart(settings.home, PAIN_POINTS).select("item_id", "lost_per_week", "lost_low", "lost_high")
     shown = items.join(costs, on="item_id", how="left", maintain_order="left")
@@ -56,21 +56,27 @@ def backlog(config: Path | None, everything: bool, as_json: bool) -> None:
             table.add_row(
                 str(row["rank"]),
                 Text(row["title"]),
-                f"{row['reach']:.1f}",
+                _number(row["reach"]),
                 _cost(row),
                 f"{row['confidence']:.2f}",
                 f"{row['effort_weeks']:g}",
-                "" if row["score"] is None else f"{row['score']:.2f}",
+                "" if row["score"] is None else _number(row["score"]),
             )
         console.print(table)
     watched = items.filter(pl.col("status") != "finding").height
     console.print(
-        f"As of {items['as_of'][0]:%Y-%m-%d %H:%M} UTC. "
-        f"{watched} more are watched but not beyond doubt{' (shown)' if everything else '; --all shows them'}."
+        f"As of {items['as_of'][0]:%Y-%m-%d %H:%M} UTC. {watched} more are watched but not beyond doubt"
+        + (" (shown)." if everything else "; --all shows them.")
     )
 
 
 def _cost(row: dict[str, float | None]) -> str:
     if row["lost_per_week"] is not None:
-        return f"{row['lost_per_week']:.1f} ({row['lost_low']:.1f} to {row['lost_high']:.1f})"
+        low, high = (_number(row[name] or 0.0) for name in ("lost_low", "lost_high"))
+        return f"{_number(row['lost_per_week'])} ({low} to {high})"
     return "" if row["impact"] is None else f"{row['impact']:.2f}"
+
+
+def _number(value: float) -> str:
+    """One decimal; below one two digits that say something: a small product's numbers are no zeros."""
+    return f"{value:.1f}" if value >= 1 or value == 0 else f"{value:.2g}"

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from opsanalytics.behavior.periods import WEEKDAYS, Weekday
 from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.feedback.themes import ThemeSettings
 from opsanalytics.improvement.settings import BacklogSettings, FrictionSettings, PainPointSettings
@@ -20,16 +21,6 @@ from opsanalytics.sources.base import (
 )
 
 NAME = r"^[a-z][a-z0-9_]*$"
-Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-WEEKDAYS: tuple[Weekday, ...] = (
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
-)
 
 
 class Section(BaseModel):
@@ -114,6 +105,11 @@ class Report(Section):
     hour: int = Field(default=7, ge=0, le=23)
     history: int = Field(default=4, ge=1, le=104)
     """Weeks whose pages one run brings up to date."""
+
+    @property
+    def cron(self) -> str:
+        """When it is made, as a cron schedule in the reporting zone."""
+        return f"0 {self.hour} * * {(WEEKDAYS.index(self.weekday) + 1) % 7}"
 
 
 class Thresholds(Section):

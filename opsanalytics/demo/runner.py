@@ -85,7 +85,7 @@ def _generated(folder: Path, port: int) -> Workspace:
         port=port,
     )
     dropped = drop_feedback(product.feedback, settings.home.inbox("survey"), name="survey")
-    _age(dropped)
+    _age(dropped, settings)
     return Workspace(config, settings, simulator, dropped, generated=True)
 
 
@@ -98,8 +98,8 @@ def _dataset(folder: Path, port: int, data: Path, dataset: Dataset) -> Workspace
             if each.name.endswith(".toml") and each.name != GENERATED
         )
         raise DemoError(
-            f"there is no configuration for the data set {data.resolve().name!r}; known are {', '.join(known)}. "
-            f"Add opsanalytics/demo/configs/{template} with its funnels and retention."
+            f"there is no configuration for the data set {data.resolve().name!r}; known are "
+            f"{', '.join(known)}. Add opsanalytics/demo/configs/{template} with its funnels and retention."
         )
     config = _write_config(folder, template, port)
     settings = load_settings(config)
@@ -112,14 +112,15 @@ def _dataset(folder: Path, port: int, data: Path, dataset: Dataset) -> Workspace
         dropped = drop_feedback(
             dataset.feedback, settings.home.inbox("feedback"), name="feedback", split="whole"
         )
-        _age(dropped)
+        _age(dropped, settings)
     return Workspace(config, settings, simulator, dropped, generated=False)
 
 
-def _age(dropped: list[Path]) -> None:
-    """Give the dumps an old modification time: a file changed just now may still be being written."""
+def _age(dropped: list[Path], settings: Settings) -> None:
+    """Date the dumps to the end of the last day: a file changed just now may still be being written."""
+    moment = datetime.combine(days(settings)[1], time(23, 59), UTC).timestamp()
     for path in dropped:
-        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 3600))
+        os.utime(path, (moment, moment))
 
 
 def _write_config(folder: Path, template: str, port: int) -> Path:

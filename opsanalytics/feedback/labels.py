@@ -9,7 +9,7 @@ from opsanalytics.feedback.words import phrases
 
 KEYWORDS = 8
 LABEL_PHRASES = 3
-RARE = 0.08
+RARE = 0.15
 """A phrase used by a smaller share of a theme's messages does not describe the theme."""
 LIFT = 1.3
 """A phrase must be so many times as common in the theme as in all of them together."""

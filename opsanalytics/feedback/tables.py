@@ -2,7 +2,18 @@
 
 import polars as pl
 
+from opsanalytics.lake.schemas import Kind
 from opsanalytics.lake.tables import UTC_TIME, Column, Table
+
+COUNTS: dict[str, Kind] = {
+    "bugs": "bug",
+    "complaints": "complaint",
+    "requests": "request",
+    "questions": "question",
+    "praise": "praise",
+    "other": "other",
+}
+"""Column of FEEDBACK_THEMES that counts current messages of each kind."""
 
 FEEDBACK_THEMES = Table(
     name="feedback_themes",
@@ -12,6 +23,7 @@ FEEDBACK_THEMES = Table(
         Column("theme_id", pl.String, "Stable id of the theme.", True),
         Column("rank", pl.Int32, "By distinct authors, from 1.", True),
         Column("label", pl.String, "Short label made of the theme's own words.", True),
+        Column("example", pl.String, "Title of a typical message, open and recent if any; null: no titles."),
         Column("keywords", pl.List(pl.String), "Words and phrases that set it apart.", True),
         Column(
             "messages",
@@ -29,12 +41,36 @@ FEEDBACK_THEMES = Table(
         Column("negative", pl.Int64, "Rated messages in the lower half of the scale.", True),
         Column("recent", pl.Int64, "Of these, in the four weeks before as_of.", True),
         Column("earlier", pl.Int64, "Of these, in the four weeks before those.", True),
+        Column("open", pl.Int64, "Messages that are not known to be resolved.", True),
+        Column("open_authors", pl.Int64, "Distinct authors of the open messages.", True),
+        Column("votes", pl.Int64, "Votes for open messages; votes against count as none.", True),
+        Column(
+            "active",
+            pl.Int64,
+            "Open messages of the window (feedback.window_weeks), less those that are items of their own.",
+            True,
+        ),
+        Column("active_authors", pl.Int64, "Distinct authors of these.", True),
+        Column("active_votes", pl.Int64, "Votes for these.", True),
+        Column("window_start", UTC_TIME, "Start of the window, UTC.", True),
+        Column(
+            "kind",
+            pl.String,
+            "What weighs most among its current messages (active; if none is, open); null: unknown.",
+        ),
+        Column("kind_severity", pl.Float64, "Mean severity assumed of the kinds of current messages."),
+        Column("bugs", pl.Int64, "Current messages that report a bug.", True),
+        Column("complaints", pl.Int64, "Current messages that complain.", True),
+        Column("requests", pl.Int64, "Current messages that ask for a feature.", True),
+        Column("questions", pl.Int64, "Current messages that ask for help.", True),
+        Column("praise", pl.Int64, "Current messages that praise.", True),
+        Column("other", pl.Int64, "Current messages of another known kind, such as discussions.", True),
         Column("first_seen", UTC_TIME, "Oldest message, UTC.", True),
         Column("last_seen", UTC_TIME, "Newest message, UTC.", True),
         Column(
             "quotes",
             pl.List(pl.String),
-            "Up to three typical messages, redacted and shortened.",
+            "Up to three typical messages, open and recent ones if there are any, redacted, shortened.",
             True,
         ),
         Column("quote_ids", pl.List(pl.String), "feedback_id of each quote.", True),
@@ -50,7 +86,7 @@ FEEDBACK_THEMES = Table(
 
 FEEDBACK_ASSIGNMENTS = Table(
     name="feedback_assignments",
-    description="Which message belongs to which theme.",
+    description="Which message belongs to which theme, and who wrote it.",
     order=("feedback_id",),
     columns=(
         Column("feedback_id", pl.String, "Message.", True),

@@ -3,17 +3,22 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Annotated
 
 import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from opsanalytics.feedback.labels import keywords, labels, typical
-from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
+from opsanalytics.feedback.standing import main_kinds, with_standing
+from opsanalytics.feedback.tables import COUNTS, FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
 from opsanalytics.feedback.words import content_words, fingerprint, quotation
+from opsanalytics.lake.schemas import Kind
 
 ENOUGH_WORDS = 1
 """A message with fewer content words ("Great!", "ok") says too little to be put into a theme."""
+LONGEST_TITLE = 90
+SAID = ("title", "kind", "votes", "resolved")
 TREND = timedelta(weeks=4)
 QUOTES = 3
 
@@ -32,14 +37,26 @@ class ThemeSettings(BaseModel):
     sample: int = Field(default=5_000, ge=100, le=20_000)
     """Themes are found in at most so many distinct texts; all others are put to the nearest theme."""
     quote_length: int = Field(default=240, ge=40)
+    window_weeks: int = Field(default=52, ge=1)
+    """What was last said before that is dormant: kept, but ranked after everything else."""
+    own_item_votes: int = Field(default=2, ge=1)
+    """An open bug report, complaint or request of the window with so many votes is an item of its own."""
+    kind_severity: dict[Kind, Annotated[float, Field(ge=0, le=1)]] = Field(default={})
+    """Severity assumed of messages that nobody rated, where other than `standing.KIND_SEVERITY`."""
 
 
 @dataclass(frozen=True)
 class Themes:
-    """`themes` and `assignments` conform to FEEDBACK_THEMES and FEEDBACK_ASSIGNMENTS."""
+    """`themes` and `assignments` conform to FEEDBACK_THEMES and FEEDBACK_ASSIGNMENTS.
+
+    `alone` has a row a message that stands alone (see `standing.with_standing`): feedback_id, ts, kind,
+    severity, title (without one, the shortened text), quote, votes (those against count as none), author,
+    theme_id.
+    """
 
     themes: pl.DataFrame
     assignments: pl.DataFrame
+    alone: pl.DataFrame
 
     @property
     def unassigned(self) -> int:
@@ -106,10 +123,17 @@ def find_themes(
         .group_by("group", maintain_order=True)
         .agg(theme_id=pl.col("feedback_id").first().map_elements(theme_id, return_dtype=pl.String))
     )
-    messages = messages.join(ids, on="group", how="left", maintain_order="left")
+    messages = with_standing(
+        messages.join(ids, on="group", how="left", maintain_order="left"),
+        as_of,
+        window_weeks=settings.window_weeks,
+        own_item_votes=settings.own_item_votes,
+        kind_severity=settings.kind_severity,
+    )
     return Themes(
         FEEDBACK_THEMES.conform(_describe(messages, as_of, settings, quality)),
         FEEDBACK_ASSIGNMENTS.conform(messages.select(FEEDBACK_ASSIGNMENTS.names)),
+        _alone(messages, settings),
     )
 
 
@@ -118,11 +142,22 @@ def theme_id(oldest: str) -> str:
     return "TH-" + hashlib.sha256(oldest.encode()).hexdigest()[:8]
 
 
+def _alone(messages: pl.DataFrame, settings: ThemeSettings) -> pl.DataFrame:
+    rows = messages.filter("alone")
+    said = rows.to_dicts()
+    titles = [quotation(row["title"] or row["text"], LONGEST_TITLE) for row in said]
+    quotes = [quotation(_said(row), settings.quote_length) for row in said]
+    columns = ("feedback_id", "ts", "kind", "severity", "author", "theme_id")
+    return rows.select(*columns, votes="agree").with_columns(
+        title=pl.Series(titles, dtype=pl.String), quote=pl.Series(quotes, dtype=pl.String)
+    )
+
+
 def _messages(feedback: pl.DataFrame, persons: pl.DataFrame | None) -> pl.DataFrame:
     """One row a message with its author, words, `text_id` (first message with that text)."""
-    shaped = feedback.select("feedback_id", "ts", "user_id", "email_hash", "satisfaction", "text").sort(
-        "ts", "feedback_id"
-    )
+    shaped = feedback.select(
+        "feedback_id", "ts", "user_id", "email_hash", "satisfaction", "text", *SAID
+    ).sort("ts", "feedback_id")
     texts = shaped["text"].fill_null("").to_list()
     first: dict[str, str] = {}
     leaders = [
@@ -167,18 +202,31 @@ def _describe(messages: pl.DataFrame, as_of: datetime, settings: ThemeSettings, 
             negative=(satisfaction < 0.5).sum(),
             recent=recent.sum(),
             earlier=(~recent & (pl.col("ts") > as_of - 2 * TREND)).sum(),
+            open=pl.col("open").sum(),
+            active=pl.col("active").sum(),
+            open_authors=pl.col("author").filter("open").n_unique(),
+            votes=pl.col("agree").filter("open").sum(),
+            active_authors=pl.col("author").filter("active").n_unique(),
+            active_votes=pl.col("agree").filter("active").sum(),
+            **{name: (pl.col("current") & (pl.col("kind") == kind)).sum() for name, kind in COUNTS.items()},
+            window_start=pl.lit(as_of - timedelta(weeks=settings.window_weeks)),
             first_seen=pl.col("ts").min(),
             last_seen=pl.col("ts").max(),
         )
+        .join(main_kinds(counted), on="theme_id", how="left")
         .sort(["authors", "messages", "theme_id"], descending=[True, True, False])
     )
     words = _words_by_theme(counted, themes["theme_id"].to_list())
     ranked = keywords(words)
-    quotes = [_quotes(counted, name) for name in themes["theme_id"]]
+    quotes = [_quotes(_fresh(counted, name)) for name in themes["theme_id"]]
+    titles = [
+        _title(_fresh(counted, name), kind) for name, kind in themes.select("theme_id", "kind").iter_rows()
+    ]
     low, high = proportion_confint(themes["authors"].to_numpy(), max(1, everybody), method="wilson")
     return themes.with_columns(
         rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int32),
         label=pl.Series(labels(ranked), dtype=pl.String),
+        example=pl.Series(titles, dtype=pl.String),
         keywords=pl.Series(ranked, dtype=pl.List(pl.String)),
         n=pl.lit(everybody),
         share=pl.col("authors") / everybody,
@@ -204,9 +252,35 @@ def _words_by_theme(messages: pl.DataFrame, names: list[str]) -> list[list[list[
     return [grouped[name] for name in names]
 
 
-def _quotes(messages: pl.DataFrame, theme: str) -> list[tuple[str, str]]:
+def _fresh(messages: pl.DataFrame, theme: str) -> pl.DataFrame:
+    """Current messages of a theme, all if none is: what is settled or old does not show what is wrong."""
+    members = messages.filter(pl.col("theme_id") == theme)
+    return members.filter(pl.col("current") | ~pl.col("current").any())
+
+
+def _title(members: pl.DataFrame, kind: str | None) -> str | None:
+    """Title of the message nearest the theme's centre, of that kind if any is."""
+    titled = members.drop_nulls("title")
+    fits = pl.col("kind").eq_missing(pl.lit(kind, pl.String))
+    titled = titled.filter(fits | ~fits.any())
+    chosen = typical(titled.select("similarity", "author", "feedback_id").iter_rows(), 1)
+    if not chosen:
+        return None
+    title: str = titled.filter(pl.col("feedback_id").is_in(chosen))["title"][0]
+    return quotation(title, LONGEST_TITLE)
+
+
+def _quotes(members: pl.DataFrame) -> list[tuple[str, str]]:
     """Text and id of the messages to quote."""
-    members = messages.filter(pl.col("theme_id") == theme).unique("text_id", keep="first")
-    texts: dict[str, str] = dict(members.select("feedback_id", "text").iter_rows())
+    members = members.unique("text_id", keep="first")
+    texts = {row["feedback_id"]: row for row in members.iter_rows(named=True)}
     chosen = typical(members.select("similarity", "author", "feedback_id").iter_rows(), QUOTES)
-    return [(texts[message], message) for message in chosen]
+    return [(_said(texts[message]), message) for message in chosen]
+
+
+def _said(message: dict[str, str]) -> str:
+    """The text, its title set apart by a full stop where it has no mark of its own."""
+    title, text = message["title"], message["text"]
+    if not title or not text.startswith(title) or title[-1] in ".?!…:":
+        return text
+    return f"{title}.{text[len(title) :]}"

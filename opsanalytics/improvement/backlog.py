@@ -8,10 +8,12 @@ behaviour
     0.9 if no affected persons speak of it, 1 if they do; 0.5 if quality checks upstream failed. At most
     0.3 for an item that is only watched, 0.1 if no effect could be stated.
 voice
-    0.5 if rated, 0.25 if not; authors / (authors + 5); 0.5 if nobody has spoken of it for eight weeks;
-    0.5 if quality checks upstream failed.
+    0.5 if rated, 0.35 if the severity is assumed from the kind of message, 0.25 if nothing is known;
+    p / (p + 5) for p authors and votes; 0.5 if nobody has spoken of a theme for eight weeks; 0.5 if
+    quality checks upstream failed.
 """
 
+import math
 from datetime import datetime
 from typing import Any
 
@@ -19,16 +21,18 @@ import polars as pl
 
 from opsanalytics.improvement.settings import BacklogSettings, PainPointSettings
 from opsanalytics.improvement.tables import BACKLOG
-from opsanalytics.improvement.voice import SILENT, severity
+from opsanalytics.improvement.voice import SILENT
 
+STATUSES = ("finding", "watch", "dormant")
+"""In order of rank."""
 NOT_CAUSAL = 0.8
 NO_AGREEMENT = 0.9
 BAD_QUALITY = 0.5
 WATCHED = 0.3
 NO_EFFECT = 0.1
-RATED, UNRATED = 0.5, 0.25
+RATED, OF_KIND, UNRATED = 0.5, 0.35, 0.25
 STALE = 0.5
-FEW_AUTHORS = 5
+FEW_PEOPLE = 5
 
 
 def rank_backlog(
@@ -38,11 +42,15 @@ def rank_backlog(
     *,
     as_of: datetime,
 ) -> pl.DataFrame:
-    """Rank pain points within their lane: findings first, then by score.
+    """Rank pain points within their lane: findings first, dormant ones last, then by score.
+
+    Themes that are mere discussion by the kind of their messages come after all that ask for something: many
+    take part in a discussion, and no one has to decide on it.
 
     The score of a behavioural item is conversions regained per week and person-week of effort, were
     affected persons to fare like comparable ones; its interval is that of lost conversions. In the
-    voice lane it is unhappy authors per week; scores of the two lanes do not compare.
+    voice lane it is unhappy people per week (authors, and who votes for their messages); scores of the
+    two lanes do not compare.
 
     Args:
         pain_points: as PAIN_POINTS.
@@ -53,9 +61,17 @@ def rank_backlog(
     Returns:
         As BACKLOG.
     """
-    rows = [_row(item, settings, thresholds, as_of) for item in pain_points.iter_rows(named=True)]
+    items = list(pain_points.iter_rows(named=True))
+    rows = [_row(item, settings, thresholds, as_of) for item in items]
+    talk = {item["item_id"] for item in items if item["severity_from"] == "kinds" and item["kind"] == "other"}
     rows.sort(
-        key=lambda row: (row["lane"], row["status"] != "finding", -(row["score"] or 0.0), row["item_id"])
+        key=lambda row: (
+            row["lane"],
+            STATUSES.index(row["status"]),
+            row["item_id"] in talk,
+            -(row["score"] or 0.0),
+            row["item_id"],
+        )
     )
     ranks: dict[str, int] = {}
     for row in rows:
@@ -74,13 +90,9 @@ def _row(
         values = None if lost[0] is None else lost
         impact = None if lost[0] is None else lost[0] / item["reach_per_week"]
     else:
-        confidence, reason = _voice_confidence(item, as_of)
-        known = severity(item["satisfaction"], item["rated"] or 0)
-        impact = None if known is None else known[0]
-        bounds = known or (settings.unrated_severity, 0.0, 1.0)
-        if known is None:
-            reason += f"; severity {settings.unrated_severity:g} assumed for the score"
-        values = tuple(item["reach_per_week"] * bound for bound in bounds)
+        confidence, reason = _voice_confidence(item, settings, as_of)
+        impact = item["severity"]
+        values = _unhappy_people(item, settings)
     scores = [value * confidence / weeks for value in values] if values else [None, None, None]
     return {
         "item_id": item["item_id"],
@@ -126,19 +138,36 @@ def _behaviour_confidence(item: dict[str, Any], thresholds: PainPointSettings) -
     return round(confidence, 4), reason
 
 
-def _voice_confidence(item: dict[str, Any], as_of: datetime) -> tuple[float, str]:
-    rated = item["satisfaction"] is not None
-    stale = item["last_seen"] < as_of - SILENT
-    authors = item["affected"]
+def _unhappy_people(item: dict[str, Any], settings: BacklogSettings) -> tuple[float, float, float]:
+    """Reach times severity, and an interval that joins both, as if independent."""
+    severity, least, most = (item["severity"], item["severity_low"], item["severity_high"])
+    if severity is None:
+        severity, least, most = settings.unrated_severity, 0.0, 1.0
+    reach = item["reach_per_week"]
+    below = math.hypot((reach - item["reach_low"]) * severity, reach * (severity - least))
+    above = math.hypot((item["reach_high"] - reach) * severity, reach * (most - severity))
+    return reach * severity, max(0.0, reach * severity - below), reach * severity + above
+
+
+def _voice_confidence(item: dict[str, Any], settings: BacklogSettings, as_of: datetime) -> tuple[float, str]:
+    # Votes carry no date: of a single message nobody knows when it was last agreed with.
+    stale = item["messages"] > 1 and item["last_seen"] < as_of - SILENT
+    people = item["affected"] + (item["votes"] or 0)
     confidence = (
-        (RATED if rated else UNRATED)
-        * authors
-        / (authors + FEW_AUTHORS)
+        {"ratings": RATED, "kinds": OF_KIND, None: UNRATED}[item["severity_from"]]
+        * people
+        / (people + FEW_PEOPLE)
         * (STALE if stale else 1.0)
         * _quality(item)
     )
-    ratings = f"{item['rated']} ratings" if rated else "unrated"
-    return round(confidence, 4), f"{authors} authors; {ratings}; {item['caveat']}"
+    rests_on = {
+        "ratings": f", {item['rated']} ratings",
+        "kinds": f"; severity {item['severity'] or 0:.2g} assumed from the kind of message",
+        None: f"; severity {settings.unrated_severity:g} assumed for the score",
+    }
+    votes = f", {item['votes']} votes" if item["votes"] else ""
+    authors = "1 author" if item["affected"] == 1 else f"{item['affected']} authors"
+    return round(confidence, 4), f"{authors}{votes}{rests_on[item['severity_from']]}; {item['caveat']}"
 
 
 def _quality(item: dict[str, Any]) -> float:

@@ -11,7 +11,7 @@ from opsanalytics.behavior.statistics import benjamini_hochberg
 from opsanalytics.improvement.comparison import Comparison, compare
 from opsanalytics.improvement.population import Population, first_met, weeks_between
 from opsanalytics.improvement.settings import PainPointSettings
-from opsanalytics.improvement.signals import OUTCOMES, SYMPTOMS
+from opsanalytics.improvement.signals import OTHER, OUTCOMES, SYMPTOMS
 
 FEWEST = 5
 """With fewer affected persons a candidate is not even watched."""
@@ -81,8 +81,9 @@ def find_candidates(
 ) -> list[Candidate]:
     """Findings and what is worth watching, one per signal and place.
 
-    A finding was compared (enough affected persons, enough of them comparable), is harmful, passes the
-    Benjamini-Hochberg procedure over all candidates compared, and is not the shadow of another.
+    A finding was compared (enough affected persons, enough of them comparable), is harmful with an
+    interval that excludes no harm, passes the Benjamini-Hochberg procedure over all candidates compared,
+    and is not the shadow of another.
 
     Args:
         steps: who reached which step.
@@ -96,7 +97,7 @@ def find_candidates(
     symptom = pl.col("signal").is_in(list(SYMPTOMS)) & ~(
         (pl.col("signal") == "repeated_attempt") & ~pl.col("place").is_in(list(labels))
     )
-    usable = exposures.filter(~symptom & ~pl.col("signal").is_in(list(OUTCOMES)))
+    usable = exposures.filter(~symptom & ~pl.col("signal").is_in(list(OUTCOMES)) & (pl.col("place") != OTHER))
     everything = [
         _candidate(population, str(signal), str(place), rows, settings, as_of)
         for population in steps
@@ -208,7 +209,11 @@ def _judge(candidate: Candidate, q_value: float | None, settings: PainPointSetti
         caveats.append("may be chance")
     # Without a time-matched estimate (nobody was left to compare with) harm is not shown in both ways.
     significant = significant and found.matched_high is not None and found.matched_high < 0
-    finding = significant and harmful
+    # A page that prints an interval beside a finding must not contradict itself.
+    excludes_none = found.effect_high is not None and found.effect_high < 0
+    if significant and harmful and not excludes_none:
+        caveats.append("the interval reaches no harm")
+    finding = significant and harmful and excludes_none
     return replace(
         candidate, q_value=q_value, status="finding" if finding else "watch", caveats=tuple(caveats)
     )
@@ -234,7 +239,7 @@ def _without_shadows(candidates: list[Candidate]) -> list[Candidate]:
         if candidate.status == "finding":
             for other in kept:
                 if other.population is candidate.population and _phi(candidate, other) > TOGETHER:
-                    name = f"{other.signal} {other.place}"
+                    name = f"“{other.signal.replace('_', ' ')}” at {other.place}"
                     reason = f"met by the same persons as {name}: probably the same problem"
                     shown = replace(candidate, status="watch", caveats=(*candidate.caveats, reason))
                     break

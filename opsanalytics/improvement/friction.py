@@ -8,9 +8,11 @@ import polars as pl
 
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.behavior.statistics import wilson
+from opsanalytics.improvement.custom_signals import custom
 from opsanalytics.improvement.settings import FrictionSettings
 from opsanalytics.improvement.signals import (
     EXPOSURES,
+    OTHER,
     Detection,
     back_and_forth,
     dead_ends,
@@ -22,17 +24,16 @@ from opsanalytics.improvement.signals import (
 )
 from opsanalytics.improvement.tables import FRICTION
 
-OTHER = "(other)"
-
 
 @dataclass(frozen=True)
 class Friction:
     """`friction` conforms to FRICTION; `exposures` has a row an occurrence: person, ts, signal, place,
-    app_version; `events` are the events prepared for it (see `signals.prepare`)."""
+    app_version; `events` are the events prepared for it (see `signals.prepare`); `settings` define it."""
 
     friction: pl.DataFrame
     exposures: pl.DataFrame
     events: pl.DataFrame
+    settings: FrictionSettings
 
 
 def find_friction(
@@ -64,6 +65,7 @@ def find_friction(
         repeated_attempts(prepared, settings, funnels),
         dead_ends(prepared, settings, funnels),
         back_and_forth(prepared, settings),
+        *(custom(prepared, rule) for rule in settings.custom),
     ):
         found = _few_places(detection, settings.max_places, everybody)
         if found.exposures is not None:
@@ -72,12 +74,15 @@ def find_friction(
             )
         rows.append(_rows(found, everybody))
     friction = pl.concat([FRICTION.empty(), *rows], how="diagonal_relaxed").with_columns(
-        as_of=pl.lit(as_of), quality=pl.lit(quality)
+        title=pl.col("signal").replace_strict(settings.titles, return_dtype=pl.String),
+        as_of=pl.lit(as_of),
+        quality=pl.lit(quality),
     )
     return Friction(
         FRICTION.conform(friction),
         pl.concat(exposures).sort("signal", "place", "person", "ts", "app_version"),
         prepared,
+        settings,
     )
 
 

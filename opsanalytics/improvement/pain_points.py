@@ -17,7 +17,7 @@ from opsanalytics.improvement.population import FunnelPersons, populations
 from opsanalytics.improvement.settings import PainPointSettings
 from opsanalytics.improvement.tables import PAIN_POINT_PERSONS, PAIN_POINTS
 from opsanalytics.improvement.titles import behaviour_title
-from opsanalytics.improvement.voice import is_happy, voice_rows
+from opsanalytics.improvement.voice import is_happy, message_rows, voice_rows
 
 EXAMPLES = 5
 QUOTES = 3
@@ -49,7 +49,7 @@ def find_pain_points(
 
     Lane `behaviour`: a signal met after reaching a funnel step, compared as `comparison` says, valued
     in final conversions lost. Lane `voice`: themes that no behavioural item is about, unless their
-    ratings say that people are happy.
+    ratings say that people are happy, and single bug reports and requests that others voted for.
 
     Args:
         funnels: how far each person got.
@@ -65,12 +65,24 @@ def find_pain_points(
     links = link_themes(candidates, unhappy, themes.assignments)
     said = {row["theme_id"]: row for row in themes.themes.iter_rows(named=True)}
     seen = _seen(friction.exposures)
+    names = frozenset(friction.events["event"].unique().to_list())
+    notes = {signal.name: signal.note for signal in friction.settings.custom}
+    custom = {signal.name: signal for signal in friction.settings.custom}
     rows = [
-        _row(candidate, links.get(candidate.anchor, []), said, seen[candidate.signal, candidate.place])
+        _row(
+            candidate,
+            links.get(candidate.anchor, []),
+            said,
+            seen[candidate.signal, candidate.place],
+            notes.get(candidate.signal),
+        )
+        | {"title": behaviour_title(candidate, names, custom)}
         for candidate in candidates
     ]
     spoken_for = [link.theme_id for linked in links.values() for link in linked]
     rows += voice_rows(unhappy.filter(~pl.col("theme_id").is_in(spoken_for)), settings, as_of, item_id)
+    authors = themes.assignments["author"].n_unique()
+    rows += message_rows(themes.alone, authors, as_of, item_id)
     stamped = [row | {"as_of": as_of, "quality": quality} for row in rows]
     affected = [
         candidate.met.join(candidate.population.persons.select("person", "reached"), on="person").select(
@@ -105,6 +117,7 @@ def _row(
     links: list[Link],
     said: dict[str, dict[str, Any]],
     seen: dict[str, Any],
+    note: str | None,
 ) -> dict[str, Any]:
     found = candidate.comparison
     name = item_id(candidate.anchor)
@@ -118,7 +131,6 @@ def _row(
         "item_id": name,
         "lane": "behaviour",
         "status": candidate.status,
-        "title": behaviour_title(candidate),
         "funnel": candidate.population.funnel.name,
         "step": candidate.population.step,
         "signal": candidate.signal,
@@ -157,7 +169,7 @@ def _row(
             "SELECT person, reached_ts, first_ts, passed FROM pain_point_persons "
             f"WHERE item_id = '{name}' ORDER BY first_ts, person"
         ),
-        "caveat": "; ".join(candidate.caveats),
+        "caveat": "; ".join([*candidate.caveats, *([note] if note else [])]),
     }
 
 

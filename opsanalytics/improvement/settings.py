@@ -3,10 +3,20 @@
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from opsanalytics.behavior.duration import Duration
+from opsanalytics.behavior.spec import Filters, Step
 
+BUILT_IN = {
+    "error": "Error",
+    "slow_load": "Slow loading",
+    "empty_search": "Search without results",
+    "repeated_attempt": "Repeated attempt",
+    "dead_end": "Dead end",
+    "back_and_forth": "Back and forth",
+}
+"""Signals that come with opsanalytics, and what reports call them."""
 ItemId = Annotated[str, Field(pattern=r"^PP-[0-9a-f]{8}$")]
 
 
@@ -62,6 +72,41 @@ class BackAndForth(Settings):
     within: Duration = timedelta(minutes=5)
 
 
+class CustomSignal(Settings):
+    """`[[friction.custom]]`: an event that means trouble in your product, such as a question nobody answered.
+
+    It may be the event that reaches a funnel's step: then it is met on reaching it.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """Part of the item's identity: keep it when you reword the title."""
+    title: str = Field(min_length=1)
+    """What went wrong, in plain words; begins items and rows of reports."""
+    event: str = Field(min_length=1)
+    where: Filters = ()
+    """As for funnel steps."""
+    place: str | None = Field(default=None, min_length=1)
+    """Column or property that tells one place from another; the event's name if not given or missing."""
+    times: int = Field(default=1, ge=1)
+    """It is met at the event that makes so many `within` this time."""
+    within: Duration | None = None
+    note: str | None = Field(default=None, min_length=1)
+    """What weakens it, such as when a property is filled in; stands among the caveats of its items."""
+
+    @model_validator(mode="after")
+    def _times_within(self) -> "CustomSignal":
+        if self.times > 1 and self.within is None:
+            raise ValueError(f"times = {self.times} needs within, for example within = '1d'")
+        if self.times == 1 and self.within is not None:
+            raise ValueError("within needs times = 2 or more")
+        return self
+
+    @property
+    def step(self) -> Step:
+        """The event and its filters."""
+        return Step(event=self.event, where=self.where)
+
+
 class FrictionSettings(Settings):
     """What counts as friction. A signal that is not configured or not in the data is not available."""
 
@@ -74,8 +119,25 @@ class FrictionSettings(Settings):
     repeated_attempt: RepeatedAttempt = RepeatedAttempt()
     dead_end: DeadEnd = DeadEnd()
     back_and_forth: BackAndForth = BackAndForth()
+    custom: tuple[CustomSignal, ...] = ()
     max_places: int = Field(default=100, ge=1)
     """Places kept apart per signal, by persons; the rest is "(other)"."""
+
+    @field_validator("custom")
+    @classmethod
+    def _names_differ(cls, value: tuple[CustomSignal, ...]) -> tuple[CustomSignal, ...]:
+        taken = set(BUILT_IN)
+        for signal in value:
+            if signal.name in taken:
+                what = "is the name of a built-in signal" if signal.name in BUILT_IN else "is used twice"
+                raise ValueError(f"the name {signal.name!r} {what}")
+            taken.add(signal.name)
+        return value
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """What reports call each signal, by its name."""
+        return BUILT_IN | {signal.name: signal.title for signal in self.custom}
 
 
 class PainPointSettings(Settings):

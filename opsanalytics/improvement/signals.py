@@ -23,6 +23,8 @@ EXPOSURES: dict[str, DataType] = {
     "place": pl.String,
     "app_version": pl.String,
 }
+OTHER = "(other)"
+"""Name of all rare places together: nothing that could be fixed, so never a pain point."""
 SYMPTOMS = frozenset({"repeated_attempt", "back_and_forth"})
 """They may be the consequence of failing rather than its cause."""
 OUTCOMES = frozenset({"dead_end"})

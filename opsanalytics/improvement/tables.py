@@ -9,7 +9,8 @@ FRICTION = Table(
     description="Friction signals from events. A signal the data cannot support is not available, not zero.",
     order=("signal", "place"),
     columns=(
-        Column("signal", pl.String, "error, repeated_attempt, slow_load, dead_end, ...", True),
+        Column("signal", pl.String, "error, repeated_attempt, ..., or one of [[friction.custom]].", True),
+        Column("title", pl.String, "The signal's name for people.", True),
         Column(
             "place",
             pl.String,
@@ -41,7 +42,8 @@ PAIN_POINTS = Table(
         Column(
             "status",
             pl.String,
-            "finding (harm beyond doubt, multiplicity and overlap considered) or watch.",
+            "finding (harm beyond doubt, multiplicity and overlap considered), watch, or dormant (voice: no "
+            "recent message).",
             True,
         ),
         Column("title", pl.String, "What is wrong, in one line.", True),
@@ -50,14 +52,19 @@ PAIN_POINTS = Table(
         Column("signal", pl.String, "Friction signal."),
         Column("place", pl.String, "Event, page or error."),
         Column("theme_id", pl.String, "Feedback theme that most speaks of it."),
-        Column("theme_ids", pl.List(pl.String), "All feedback themes that do, the strongest first.", True),
+        Column("theme_ids", pl.List(pl.String), "All feedback themes that do, the strongest first."),
         Column("theme_link", pl.String, "Why the theme is thought to speak of it, with n."),
         Column(
             "theme_link_by",
             pl.String,
             "persons (affected persons write of it more often) or words (names agree, weak).",
         ),
-        Column("affected", pl.Int64, "Distinct persons affected (behaviour) or authors (voice).", True),
+        Column(
+            "affected",
+            pl.Int64,
+            "Distinct persons affected (behaviour) or authors of open messages (voice).",
+            True,
+        ),
         Column(
             "n",
             pl.Int64,
@@ -70,8 +77,19 @@ PAIN_POINTS = Table(
         Column(
             "reach_per_week",
             pl.Float64,
-            "affected / weeks from the first of them to the end of mature data (voice: as_of), at least one.",
+            "Behaviour: affected / weeks from the first of them to the end of mature data, at least one. "
+            "Voice: authors and votes for their messages / weeks, within the window; of a dormant item over "
+            "its whole life.",
         ),
+        Column("reach_low", pl.Float64, "Voice: 95 % interval of a Poisson count, lower end."),
+        Column("reach_high", pl.Float64, "Voice: 95 % interval of a Poisson count, upper end."),
+        Column("votes", pl.Int64, "Voice: votes for open messages within the window."),
+        Column("open", pl.Int64, "Voice: messages that are not known to be resolved."),
+        Column("kind", pl.String, "Voice: what weighs most of bug, complaint, request, ...; null: unknown."),
+        Column("severity", pl.Float64, "Voice: 0 to 1; null: unknown."),
+        Column("severity_low", pl.Float64, "Its interval, lower end."),
+        Column("severity_high", pl.Float64, "Its interval, upper end."),
+        Column("severity_from", pl.String, "ratings (measured), kinds (assumed), or null."),
         Column("rate_affected", pl.Float64, "Share of comparable affected persons who passed the step."),
         Column(
             "rate_others",
@@ -155,7 +173,7 @@ BACKLOG = Table(
         Column(
             "reach",
             pl.Float64,
-            "Persons affected per week (behaviour); authors per week (voice).",
+            "Persons affected per week (behaviour); authors and votes for them per week (voice).",
             True,
         ),
         Column(
@@ -168,8 +186,8 @@ BACKLOG = Table(
         Column("effort_weeks", pl.Float64, "Person-weeks.", True),
         Column("effort_source", pl.String, "default, or who estimated it.", True),
         Column("score", pl.Float64, "reach x impact x confidence / effort_weeks."),
-        Column("score_low", pl.Float64, "With the lower end of the impact's interval."),
-        Column("score_high", pl.Float64, "With the upper end of the impact's interval."),
+        Column("score_low", pl.Float64, "Lower end of the interval that reach and impact give."),
+        Column("score_high", pl.Float64, "Upper end of the interval that reach and impact give."),
         Column("status", pl.String, "finding (passes the test) or watch (does not).", True),
         Column("evidence", pl.String, "Link to the evidence in the report, relative.", True),
         Column("as_of", UTC_TIME, "Data up to here was complete, UTC.", True),

@@ -1,5 +1,7 @@
 """The canonical tables that every source is cleaned into."""
 
+from typing import Literal, get_args
+
 import polars as pl
 
 from opsanalytics.lake.tables import UTC_TIME, Column, Table
@@ -35,6 +37,10 @@ EVENTS = Table(
     ),
 )
 
+Kind = Literal["bug", "complaint", "request", "question", "praise", "other"]
+"""What a message can be, the most telling first."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
 FEEDBACK = Table(
     name="feedback",
     description="What users said: one row a survey answer, review, ticket or post.",
@@ -49,7 +55,12 @@ FEEDBACK = Table(
         Column("rating_min", pl.Float64, "Lowest rating of the scale."),
         Column("rating_max", pl.Float64, "Highest rating of the scale."),
         Column("satisfaction", pl.Float64, "Rating on a scale from 0 (worst) to 1 (best)."),
+        Column("title", pl.String, "Title alone, where the source has one, personal data redacted."),
         Column("text", pl.String, "What was said: title and text, personal data redacted."),
+        Column("kind", pl.String, "bug, complaint, request, question, praise or other; null: unknown."),
+        Column("tags", pl.List(pl.String), "Tags as the source gives them; null if it gives none."),
+        Column("votes", pl.Int64, "Votes when delivered, negative if more are against; null: unknown."),
+        Column("resolved", pl.Boolean, "Whether it was settled when delivered; null: unknown."),
         Column("language", pl.String, "Language as the source says, ISO 639-1."),
         Column("app_version", pl.String, "Version it is about, if the source says."),
         Column("url", pl.String, "Page it is about, or link to it."),

@@ -101,11 +101,11 @@ def duplicates_files(home: Home, settings: SourceSettings) -> list[Path]:
     return sorted(area.glob(f"day=*/{settings.name}.parquet"))
 
 
-def file_counts(files: Sequence[Path]) -> pl.DataFrame:
+def file_counts(files: list[Path]) -> pl.DataFrame:
     return collected(scan.select(KEY) for scan in scans(files))
 
 
-def scans(files: Sequence[Path], at_once: int = 1_000) -> Iterator[pl.LazyFrame]:
+def scans(files: list[Path], at_once: int = 1_000) -> Iterator[pl.LazyFrame]:
     for start in range(0, len(files), at_once):
         yield pl.scan_parquet(files[start : start + at_once], hive_partitioning=False)
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from opsanalytics.lake.schemas import KINDS
+
 Severity = Literal["error", "warning"]
 
 PARTITION = "partition"
@@ -194,6 +196,14 @@ FEEDBACK_RULES: tuple[Rule, ...] = (
         severity="error",
         description="Satisfaction lies between 0 and 1: check the scale configured for the source.",
         shows=("rating", "rating_min", "rating_max", "satisfaction"),
+    ),
+    Rule(
+        name="kind_known",
+        expectation="ExpectColumnValuesToBeInSet",
+        kwargs={"column": "kind", "value_set": KINDS},
+        severity="error",
+        description=f"Where a message has a kind, it is one of: {', '.join(KINDS)}.",
+        shows=("feedback_id", "kind"),
     ),
     Rule(
         name="says_something",

@@ -12,8 +12,10 @@ from opsanalytics.reports.states import SectionState
 from opsanalytics.reports.text import anchor
 
 HEADLINES = 5
+ASKING = ("bug", "complaint", "request")
 MOST_IN_CHART = 10
 MOST_ROWS = 12
+MOST_WATCHED = 8
 
 LANES: tuple[tuple[Section, str, int], ...] = (
     ("behaviour", "Measured in conversions", 6),
@@ -44,10 +46,13 @@ class BacklogView:
     """Headline findings, pain-point cards and backlog lanes, all from the same joined rows."""
 
     headlines: list[dict[str, Any]]
+    asked: list[dict[str, Any]]
+    """The first bug reports, complaints and requests that are no findings: said, not measured."""
     findings: int
     watched: int
     rows: int
     """Rows of a table before the rest is folded."""
+    watch_rows: int
     lanes: list[Lane]
 
 
@@ -57,9 +62,11 @@ def backlog_view(data: ReportData, states: dict[Section, SectionState]) -> Backl
     findings = [item for item in items if item["status"] == "finding"]
     return BacklogView(
         headlines=findings[:HEADLINES],
+        asked=[item for item in items if item["status"] == "watch" and item["kind"] in ASKING][:HEADLINES],
         findings=len(findings),
         watched=len(items) - len(findings),
         rows=MOST_ROWS,
+        watch_rows=MOST_WATCHED,
         lanes=[
             _lane(name, title, states[name], [item for item in items if item["lane"] == name], most)
             for name, title, most in LANES
@@ -115,6 +122,7 @@ def _items(data: ReportData) -> list[dict[str, Any]]:
         for row in data.funnel_steps.select("funnel", "step", "step_name").to_dicts()
     }
     funnels = data.titles("funnel")
+    signals = dict(data.friction.select("signal", "title").iter_rows())
     themes = dict(
         zip(data.feedback_themes["theme_id"].to_list(), data.feedback_themes["label"].to_list(), strict=True)
     )
@@ -123,10 +131,16 @@ def _items(data: ReportData) -> list[dict[str, Any]]:
         | {
             "anchor": anchor("", item["item_id"]),
             "where": _where(item, funnels, steps),
+            "signal_title": signals.get(item["signal"], (item["signal"] or "").replace("_", " ")),
             "passed": _passed(item, steps),
-            "theme": themes.get(item["theme_id"]),
-            "theme_anchor": anchor("theme", item["theme_id"]) if item["theme_id"] in themes else None,
+            "themes": [
+                {"label": themes[theme], "anchor": anchor("theme", theme)}
+                for theme in item["theme_ids"]
+                if theme in themes
+            ],
             "new": _is_new(item, data),
+            # The caveat has a line of its own on the card.
+            "confidence_reason": (item["confidence_reason"] or "").removesuffix(f"; {item['caveat']}"),
         }
         for item in joined.to_dicts()
     ]

@@ -55,6 +55,8 @@ class FunnelView:
     change: WeekChange | str
     trend: list[dict[str, Any]]
     trend_chart: Chart | None
+    few_a_week: bool
+    """Most of the weeks shown have fewer entrants than `small_n`."""
     older_weeks: int
     long_chart: Chart | None
     breakdowns: list[Breakdown]
@@ -71,6 +73,8 @@ class RetentionView:
     periods: list[int]
     cohorts: list[dict[str, Any]]
     chart: Chart
+    few_a_cohort: bool
+    """Most of the cohorts shown have fewer persons than `small_n`."""
     pooled: list[dict[str, Any]]
     curve: Chart | None
     older_cohorts: int
@@ -115,6 +119,7 @@ def _funnel(data: ReportData, name: str, title: str) -> FunnelView:
         change=week_change(trend, data.first_day),
         trend=recent.reverse().to_dicts(),
         trend_chart=_trend_chart(recent, f"{here}-trend", title, markers=True),
+        few_a_week=_mostly_few(recent["entered"], data.small_n),
         older_weeks=trend.height - recent.height,
         long_chart=_trend_chart(trend, f"{here}-history", title, markers=False)
         if trend.height > recent.height
@@ -191,6 +196,7 @@ def _retention(data: ReportData, name: str, title: str) -> RetentionView:
             ),
             alt,
         ),
+        few_a_cohort=_mostly_few(recent.filter(pl.col("period") == 0)["n"], data.small_n),
         pooled=pooled.to_dicts(),
         curve=Chart(
             f"{here}-curve", figures.retention_curve(pooled), f"Line chart of {title}, all cohorts. {spoken}."
@@ -223,6 +229,10 @@ def _matrix(cells: pl.DataFrame, label: Callable[[date], str]) -> list[dict[str,
             }
         )
     return rows
+
+
+def _mostly_few(n: pl.Series, small_n: int) -> bool:
+    return n.len() > 0 and 2 * int((n < small_n).sum()) > n.len()
 
 
 def _window(value: object) -> str | None:

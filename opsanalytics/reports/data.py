@@ -58,6 +58,10 @@ class ReportData:
     """
 
     product: str
+    report: str = "weekly"
+    """Name of the report: which folder its pages lie in."""
+    title: str = ""
+    """Title of the report, shown where there is more than one."""
     first_day: date
     """First day of the week, reporting time zone."""
     last_day: date

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from opsanalytics.reports.data import ReportData
-from opsanalytics.reports.states import check_summary, relevant_results
+from opsanalytics.reports.states import begun, check_summary, relevant_results
 from opsanalytics.reports.text import anchor
 
 
@@ -26,7 +26,7 @@ def data_view(data: ReportData) -> DataView:
     checks = check_summary(relevant_results(data)).to_dicts()
     ledger = data.ingestion_ledger
     if data.as_of is not None:
-        ledger = ledger.filter((pl.col("day") <= data.as_of.date()).fill_null(value=True))
+        ledger = ledger.filter(begun(pl.col("day"), data.as_of))
     return DataView(
         sources=ledger_summary(ledger).to_dicts(),
         checks=checks,

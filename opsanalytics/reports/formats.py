@@ -12,6 +12,9 @@ THIN = "\u202f"
 
 MINUS = "\u2212"
 
+RARE = 0.1
+WEEKS_OF_YEAR = 365.25 / 7
+
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _SPLIT_BELOW = ((60.0, 1, "s"), (3_600.0, 60, "min"), (86_400.0, 3_600, "h"), (math.inf, 86_400, "d"))
 
@@ -30,13 +33,28 @@ def count(value: int | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """An estimate with about two significant digits: `1,234`, `23`, `2.3`, `0.42`."""
+    """An estimate with about two significant digits: `1,234`, `23`, `2.3`, `0.42`, `0.0081`."""
     if value is None or math.isnan(value):
         return NONE
     size = abs(value)
-    digits = 0 if size >= 9.95 or size == 0 else 1 if size >= 0.995 else 2
-    text = f"{value:,.{digits}f}"
-    return _signed("0" if float(text.replace(",", "")) == 0 else text)
+    if size == 0:
+        return "0"
+    if size < 0.0001:
+        return "< 0.0001" if value > 0 else f"> {MINUS}0.0001"
+    digits = (
+        0 if size >= 9.95 else 1 if size >= 0.995 else 2 if size >= 0.0995 else 3 if size >= 0.00995 else 4
+    )
+    return _signed(f"{value:,.{digits}f}")
+
+
+def period(per_week: float | None) -> str:
+    """`year` for what is so rare that a number a week says nothing (under 0.1), else `week`."""
+    return "year" if per_week is not None and 0 < abs(per_week) < RARE else "week"
+
+
+def per_period(per_week: float | None, like: float | None) -> float | None:
+    """A number per week as one per `period(like)`, so that an estimate and its interval share a period."""
+    return per_week * WEEKS_OF_YEAR if per_week is not None and period(like) == "year" else per_week
 
 
 def decimal(value: float | None) -> str:

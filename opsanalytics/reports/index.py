@@ -22,11 +22,13 @@ def report_entry(data: ReportData) -> pl.DataFrame:
     states = section_states(data)
     row: dict[str, Any] = dict.fromkeys(REPORT_INDEX.names)
     row |= {
+        "report": data.report,
+        "title": data.title or data.report,
         "week": data.first_day,
         "last_day": data.last_day,
         "product": data.product,
         "time_zone": data.time_zone,
-        "path": f"{data.first_day.isoformat()}/{PAGE}",
+        "path": f"{data.report}/{data.first_day.isoformat()}/{PAGE}",
         "generated_from": data.fingerprint,
         "as_of": data.as_of,
         "quality": worst(states),
@@ -45,13 +47,13 @@ def write_entry(entry: pl.DataFrame) -> str:
 
 
 def report_index(home: Home) -> pl.DataFrame:
-    """REPORT_INDEX: all reports below `home.reports`, by week.
+    """REPORT_INDEX: all reports below `home.reports`, by week and name.
 
     Raises:
         ReportError: a `report.json` cannot be read; the message names it.
     """
     entries = [REPORT_INDEX.empty()]
-    for path in sorted(home.reports.glob(f"*/{ENTRY}")):
+    for path in sorted(home.reports.glob(f"*/*/{ENTRY}")):
         try:
             content = json.loads(path.read_bytes())
             if not isinstance(content, dict):
@@ -68,10 +70,17 @@ def report_index(home: Home) -> pl.DataFrame:
 
 def render_index(entries: pl.DataFrame) -> str:
     """The page over all weeks, newest first, from rows of REPORT_INDEX."""
-    rows = entries.sort("week", descending=True).to_dicts()
+    rows = entries.sort("week", "report", descending=[True, False]).to_dicts()
     years = [(year, list(group)) for year, group in groupby(rows, key=_year)]
     product = rows[0]["product"] if rows else "opsanalytics"
-    return render("index.html.j2", scripts=(), entries=rows, years=years, product=product)
+    return render(
+        "index.html.j2",
+        scripts=(),
+        entries=rows,
+        years=years,
+        product=product,
+        several=entries["report"].n_unique() > 1,
+    )
 
 
 def _year(row: dict[str, Any]) -> int:

@@ -11,7 +11,7 @@ from opsanalytics.reports.page import render_week
 
 
 def write_report(home: Home, data: ReportData) -> Path:
-    """Write `reports/<first day>/index.html`, its `report.json`, and `reports/index.html` over all weeks.
+    """Write `reports/<name>/<first day>/index.html`, its `report.json`, and `reports/index.html` over all.
 
     Each file is replaced whole, and left alone where it would not change. Returns the page of the week.
 
@@ -19,7 +19,7 @@ def write_report(home: Home, data: ReportData) -> Path:
         ReportError: the entry of another week cannot be read.
         LockHeldError: another process is writing reports and does not finish.
     """
-    folder = home.reports / data.first_day.isoformat()
+    folder = home.reports / data.report / data.first_day.isoformat()
     page, entry = render_week(data), report_entry(data)
     # The index is made of the whole folder: two writers at once could leave out each other's week.
     with exclusive(home, "reports"):

@@ -14,6 +14,8 @@ from opsanalytics.reports.text import clean
 FILTERS = (
     formats.count,
     formats.number,
+    formats.period,
+    formats.per_period,
     formats.decimal,
     formats.percent,
     formats.percent_interval,

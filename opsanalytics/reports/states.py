@@ -1,6 +1,7 @@
 """Which sections may be shown: a number on top of a failed blocking check is withheld, not printed."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 import polars as pl
@@ -72,7 +73,12 @@ def relevant_results(data: ReportData) -> pl.DataFrame:
     if data.as_of is None:
         return data.quality_results
     day = pl.col("partition").str.to_date("%Y-%m-%d", strict=False)
-    return data.quality_results.filter((day <= data.as_of.date()).fill_null(value=True))
+    return data.quality_results.filter(begun(day, data.as_of))
+
+
+def begun(day: pl.Expr, as_of: datetime) -> pl.Expr:
+    """Whether a UTC day has begun before `as_of`; true for what has no day."""
+    return (day.cast(pl.Datetime("us")).dt.replace_time_zone("UTC") < as_of).fill_null(value=True)
 
 
 def section_states(data: ReportData) -> dict[Section, SectionState]:

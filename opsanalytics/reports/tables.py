@@ -7,8 +7,10 @@ from opsanalytics.lake.tables import UTC_TIME, Column, Table
 REPORT_INDEX = Table(
     name="report_index",
     description="One row a weekly report, with the numbers at its top.",
-    order=("week",),
+    order=("week", "report"),
     columns=(
+        Column("report", pl.String, "Name of the report in the configuration.", True),
+        Column("title", pl.String, "Title of the report.", True),
         Column("week", pl.Date, "First day of the week, reporting time zone.", True),
         Column("last_day", pl.Date, "Last day of the week, inclusive.", True),
         Column("product", pl.String, "Name of the product.", True),

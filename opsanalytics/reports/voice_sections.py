@@ -14,6 +14,14 @@ from opsanalytics.reports.text import anchor
 MOST_IN_CHART = 10
 MOST_OPEN = 6
 MOST_PLACES = 12
+KINDS = {
+    "bugs": ("bug report", "bug reports"),
+    "complaints": ("complaint", "complaints"),
+    "requests": ("request", "requests"),
+    "questions": ("question", "questions"),
+    "praise": ("praise", "praise"),
+    "other": ("other message", "other messages"),
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,7 @@ def themes_view(data: ReportData) -> ThemesView:
         | {
             "anchor": anchor("theme", row["theme_id"]),
             "trend": message_trend(row["recent"], row["earlier"]),
+            "kinds": _kinds(row),
             "said": list(zip(row["quotes"], row["quote_ids"], strict=False)),
         }
         for row in themes.to_dicts()
@@ -55,6 +64,12 @@ def themes_view(data: ReportData) -> ThemesView:
     return ThemesView(rows, MOST_OPEN, rows[0]["n"] if rows else 0, chart if rows else None)
 
 
+def _kinds(theme: dict[str, Any]) -> str:
+    """What its current messages are: `2 bug reports, 1 request`; empty if unknown."""
+    counted = ((theme[column], words) for column, words in KINDS.items() if theme[column])
+    return ", ".join(f"{formats.count(size)} {one if size == 1 else more}" for size, (one, more) in counted)
+
+
 def friction_view(data: ReportData) -> FrictionView:
     """Signals in order of the persons who met them; each with its most met places."""
     seen = data.friction.filter(pl.col("available"))
@@ -64,6 +79,7 @@ def friction_view(data: ReportData) -> FrictionView:
         signals.append(
             {
                 "signal": signal,
+                "title": rows[0]["title"],
                 "definition": rows[0]["reason"],
                 "places": rows[:MOST_PLACES],
                 "left_out": max(0, len(rows) - MOST_PLACES),

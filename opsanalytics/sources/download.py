@@ -37,6 +37,9 @@ GIVE_UP_ATTEMPTS = 2
 RATE_LIMIT_PAUSE_SECONDS = 10.0
 """First pause after a 429 that does not say how long to wait; doubles each time."""
 
+TOLD_BYTES = 16_000_000
+"""A long download is reported in steps of this size."""
+
 Cause = Literal["limit", "server", "network", "gave_up", "cut"]
 HALVABLE: frozenset[Cause] = frozenset({"gave_up", "cut"})
 
@@ -90,6 +93,7 @@ class WindowDownload:
         self._smallest = window.length <= settings.unit
         self._believed: str | None = None
         self._waited = 0.0
+        self._told_bytes = 0
         self._failures: dict[Cause, int] = {}
         self.attempts = 0
 
@@ -118,6 +122,7 @@ class WindowDownload:
     def _attempt(self, file: IO[bytes], path: Path) -> tuple[Received | None, int]:
         self._limiter.acquire(lambda pause: self._tell(f"waiting {pause:.0f} s for the vendor's rate limit"))
         self.attempts += 1
+        self._told_bytes = 0
         file.seek(0)
         file.truncate()
         try:
@@ -152,8 +157,14 @@ class WindowDownload:
             expected_bytes=int(length) if length and length.isdigit() else None,
             framed="chunked" in response.headers.get("Transfer-Encoding", "").lower(),
             believed=self._believed,
-            progress=lambda total: self._tell(f"{self._window}: {total / 1e6:.1f} MB"),
+            progress=self._received,
         )
+
+    def _received(self, total: int) -> None:
+        """Tell the bytes of a long download now and then."""
+        if total - self._told_bytes >= TOLD_BYTES:
+            self._told_bytes = total
+            self._tell(f"{self._window}: {total / 1e6:.0f} MB")
 
     def _transport_error(self, error: Exception) -> AttemptError:
         """A connection that broke or fell silent after it was made is a cut download."""

@@ -149,6 +149,7 @@ class _Fetch:
         asked = self.settings.vendor_window(first, last)
         position = asked.start
         end = min(asked.end, self.settings.available_until(self.now))
+        landed = [] if force else landed_windows(self.settings, self.home, never)
         settled = [] if force else landed_windows(self.settings, self.home, self.settings.settled_until)
         sizer = WindowSizer(self.settings.unit, self.settings.initial_window, self.settings.largest_window)
         fetched: list[Manifest] = []
@@ -157,19 +158,22 @@ class _Fetch:
         self._state = replace(self._state, total=max(end - asked.start, timedelta(0)))
         with new_session() as session:
             while position < end:
+                window = self._repeated(landed, settled, position, end)
                 done = covering(settled, position, end)
-                if done is not None:
+                if done is not None and window is None:
                     if done.start == position:
                         sizer.succeeded(done)
                     skipped += done.end - position
                     position = done.end
                     self._tell("already landed", done=position - asked.start)
                     continue
-                next_settled = min((w.start for w in settled if w.start > position), default=end)
-                window = sizer.next(Window(position, min(end, next_settled)))
+                if window is None:
+                    next_settled = min((w.start for w in settled if w.start > position), default=end)
+                    window = sizer.next(Window(position, min(end, next_settled)))
                 try:
                     manifest, differs = self._land(session, window)
                 except TooLargeError as error:
+                    landed = [other for other in landed if other != window]
                     sizer.failed(window)
                     self._tell(f"{window} is too much for the vendor ({error}); asking for less")
                     continue
@@ -199,6 +203,20 @@ class _Fetch:
             complete_through=complete_through,
             not_yet=not_yet,
         )
+
+    def _repeated(
+        self, landed: list[Window], settled: list[Window], position: datetime, end: datetime
+    ) -> Window | None:
+        """A window landed before that may still change and is asked for whole once more.
+
+        Its delivery is then replaced by itself, so that running twice leaves no other deliveries than
+        running once. Where deliveries only add to each other, just the unsettled part is asked for.
+        """
+        if not self.settings.deduplication.newest_delivery_wins:
+            return None
+        repeated = [window for window in landed if window.start == position and window.end <= end]
+        window = max(repeated, default=None)
+        return None if window is None or not subtracted(window, settled) else window
 
     def probe(self) -> str:
         settings = self.settings
@@ -261,6 +279,11 @@ class _Fetch:
         self._state = replace(self._state, message=message, done=self._state.done if done is None else done)
         if self._listener is not None:
             self._listener(self._state)
+
+
+def never(_: datetime) -> datetime:
+    """Cuts no window: the whole span that was asked for."""
+    return datetime.max  # noqa: DTZ901 - a wall clock
 
 
 def covering(windows: list[Window], position: datetime, end: datetime) -> Window | None:

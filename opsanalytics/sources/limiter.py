@@ -36,7 +36,7 @@ class SharedLimiter:
         """`project` may be a secret-like key: only its hash is stored."""
         digest = hashlib.sha256(project.encode()).hexdigest()[:12]
         self.name = f"{vendor}_{digest}"
-        self._rates = [Rate(limit.requests, padded_milliseconds(limit.seconds)) for limit in limits]
+        self._rates = binding_rates(limits)
         self._home = home
 
     def acquire(self, waiting: Callable[[float], None] | None = None) -> None:
@@ -72,6 +72,20 @@ class SharedLimiter:
                 return max(float(bucket.waiting(item)), 1.0) / 1_000  # type: ignore[arg-type]
             finally:
                 connection.close()
+
+
+def binding_rates(limits: Sequence[Limit]) -> list[Rate]:
+    """Rates that keep all limits, as the bucket wants them: longer windows allow more, but not faster."""
+    binding: list[Rate] = []
+    for limit in sorted(limits, key=lambda limit: limit.seconds):
+        interval = padded_milliseconds(limit.seconds)
+        requests = limit.requests
+        if binding:
+            requests = max(1, min(requests, interval * binding[-1].limit // binding[-1].interval))
+        while binding and binding[-1].limit >= requests:
+            binding.pop()
+        binding.append(Rate(requests, interval))
+    return binding
 
 
 def padded_milliseconds(seconds: float) -> int:

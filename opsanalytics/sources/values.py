@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 SURROGATE = re.compile("[\ud800-\udfff]")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_MOMENT = datetime(1971, 1, 1, tzinfo=UTC)
@@ -33,6 +35,7 @@ def refuse_constant(name: str) -> Any:
 
 
 DECODER = json.JSONDecoder(parse_constant=refuse_constant)
+read_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def read_object(text: str) -> dict[str, Any]:
@@ -55,6 +58,14 @@ def member_text(text: str, name: str) -> str:
 
     `text` must have been read by `read_object`, and the member must exist.
     """
+    try:
+        return bytes(read_members(text)[name]).decode()
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return member_text_by_steps(text, name)  # it refuses lone surrogates
+
+
+def member_text_by_steps(text: str, name: str) -> str:
+    """As `member_text`, slower, and of all that Python reads."""
     found = ""
     position = after_space(text, text.index("{") + 1)
     while text[position] != "}":

@@ -133,3 +133,18 @@ def test_a_named_file_that_is_missing(tmp_path: Path) -> None:
 def test_event_names_map_the_exported_to_the_canonical(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path, MINIMAL + '\n[events]\nsign_up = ["Sign Up", "signup"]\n'))
     assert settings.event_names == {"Sign Up": "sign_up", "signup": "sign_up"}
+
+
+def test_a_mistake_in_a_custom_signal_is_told_with_its_line(tmp_path: Path) -> None:
+    text = (
+        MINIMAL
+        + '\n[[friction.custom]]\nname = "late"\ntitle = "Late"\nevent = "ship"\nwere = { late = true }\n'
+    )
+    assert problems(tmp_path, text) == ["FILE:9: friction.custom[0].were: unknown key; did you mean 'where'?"]
+
+
+def test_the_configurations_of_the_demos_are_valid(tmp_path: Path) -> None:
+    for template in files("opsanalytics.demo.configs").iterdir():
+        if template.name.endswith(".toml"):
+            text = template.read_text(encoding="utf-8").replace("{{ base_url }}", "http://127.0.0.1:1")
+            assert load_settings(write(tmp_path, text)).funnels

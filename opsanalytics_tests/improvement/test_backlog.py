@@ -7,6 +7,7 @@ from opsanalytics.improvement.backlog import rank_backlog
 from opsanalytics.improvement.settings import BacklogSettings, PainPointSettings
 from opsanalytics_tests.improvement.world import AS_OF
 
+UNKNOWN = ("satisfaction", "severity", "severity_low", "severity_high", "severity_from")
 THRESHOLDS = PainPointSettings()
 
 
@@ -49,7 +50,7 @@ def test_effort_divides_the_score_and_says_who_gave_it(found: Improvement) -> No
 def test_unrated_themes_have_no_impact_and_less_confidence(found: Improvement) -> None:
     voice = found.pain_points.filter(pl.col("lane") == "voice")
     rated = rank(voice)
-    unrated = rank(voice.with_columns(satisfaction=pl.lit(None, pl.Float64)))
+    unrated = rank(voice.with_columns(**dict.fromkeys(UNKNOWN, pl.lit(None))))
     assert unrated["impact"].null_count() == voice.height
     assert (unrated["confidence"] < rated["confidence"].max()).all()
     assert unrated["confidence_reason"].str.contains("assumed").all()

@@ -21,7 +21,15 @@ FRICTION = FrictionSettings.model_validate(
         "error_events": ["error_shown"],
         "slow_load": {"event": "page_load", "threshold_ms": 4000},
         "empty_search": {"event": "search"},
-        "repeated_attempt": {"events": ["resend_verification"], "attempts": 2, "within": "1d"},
+        "custom": [
+            {
+                "name": "verification_mail_again",
+                "title": "Verification mail requested again and again",
+                "event": "resend_verification",
+                "times": 2,
+                "within": "1d",
+            }
+        ],
     }
 )
 PLACES = {

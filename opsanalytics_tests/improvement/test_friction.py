@@ -7,8 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from opsanalytics.behavior.spec import Funnel
-from opsanalytics.improvement.friction import OTHER, Friction, find_friction
+from opsanalytics.improvement.friction import Friction, find_friction
 from opsanalytics.improvement.settings import FrictionSettings
+from opsanalytics.improvement.signals import OTHER
 from opsanalytics.improvement.tables import FRICTION
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
@@ -194,3 +195,69 @@ def test_later_events_and_nobodys_events_do_not_count() -> None:
 def test_unknown_settings_are_errors() -> None:
     with pytest.raises(ValidationError, match="error_event"):
         FrictionSettings.model_validate({"error_event": ["x"]})
+
+
+ASKED = {"name": "unanswered", "title": "Nobody answered", "event": "ask", "where": {"answers": 0}}
+
+
+def asked(**changes: Any) -> list[dict[str, Any]]:
+    """Rows of a custom signal; a asks two questions, one unanswered; b one on mobile, unanswered; c none."""
+    frame = events(
+        ("a", 0, "ask", '{"answers":0,"on":"web"}'),
+        ("a", 100, "ask", '{"answers":2,"on":"web"}'),
+        ("b", 0, "ask", '{"answers":0,"on":"mobile"}'),
+        ("b", 50, "ask", '{"answers":3}'),
+        ("c", 0, "view"),
+    )
+    return of(look(frame, custom=[{**ASKED, **changes}]), "unanswered")
+
+
+def test_a_custom_signal_counts_persons_among_those_who_did_the_event() -> None:
+    (row,) = asked()
+    assert (row["title"], row["place"], row["available"]) == ("Nobody answered", "ask", True)
+    assert (row["occurrences"], row["persons"], row["n"]) == (2, 2, 2)
+    assert row["reason"] == "event ask where answers is 0"
+
+
+def test_a_custom_signal_is_told_apart_by_its_place() -> None:
+    rows = {row["place"]: row for row in asked(place="on")}
+    assert {place: (row["persons"], row["n"]) for place, row in rows.items()} == {
+        "web": (1, 1),
+        "mobile": (1, 1),
+    }
+
+
+def test_a_custom_signal_that_takes_several_events() -> None:
+    (row,) = asked(where=[], times=2, within="60s")
+    assert (row["persons"], row["occurrences"]) == (1, 1)
+    assert row["first_seen"] == T0 + timedelta(seconds=50)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"event": "aks"}, "no event 'aks' occurs"),
+        ({"where": {"anwsers": 0}}, "no event 'ask' has a property 'anwsers'"),
+        ({"place": "where"}, "no event 'ask' has a property 'where'"),
+        ({"where": {"property": "anwsers", "op": "not_set"}}, "no event 'ask' has a property 'anwsers'"),
+    ],
+)
+def test_a_custom_signal_the_data_cannot_have_is_not_zero(changes: dict[str, Any], words: str) -> None:
+    (row,) = asked(**changes)
+    assert not row["available"]
+    assert row["reason"] == words
+
+
+@pytest.mark.parametrize(
+    ("custom", "words"),
+    [
+        ([ASKED, ASKED], "'unanswered' is used twice"),
+        ([{**ASKED, "name": "error"}], "'error' is the name of a built-in signal"),
+        ([{**ASKED, "times": 2}], "needs within"),
+        ([{**ASKED, "within": "1d"}], "needs times"),
+        ([{**ASKED, "where": {"property": "answers", "op": "lt", "value": "x"}}], "compares numbers"),
+    ],
+)
+def test_mistakes_in_custom_signals_are_told(custom: list[dict[str, Any]], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        FrictionSettings.model_validate({"custom": custom})

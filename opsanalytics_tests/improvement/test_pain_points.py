@@ -1,16 +1,20 @@
 from typing import Any
 
 import duckdb
+import numpy as np
 import polars as pl
 import pytest
 
-from opsanalytics.feedback.themes import Themes
-from opsanalytics.improvement.analysis import Improvement
+from opsanalytics.behavior.funnel import funnel
+from opsanalytics.behavior.spec import Funnel
+from opsanalytics.feedback.themes import Themes, find_themes
+from opsanalytics.improvement.analysis import Improvement, analyse_improvement
 from opsanalytics.improvement.pain_points import item_id
+from opsanalytics.improvement.population import FunnelPersons
 from opsanalytics.improvement.settings import FrictionSettings
 from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINT_PERSONS, PAIN_POINTS
 from opsanalytics_tests.feedback.messages import messages
-from opsanalytics_tests.improvement.world import EFFECT, World, analyse
+from opsanalytics_tests.improvement.world import AS_OF, EFFECT, START, World, analyse
 
 
 def item(found: Improvement, place: str) -> dict[str, Any]:
@@ -167,5 +171,69 @@ def test_without_configured_signals_only_voice_is_left(world: World) -> None:
     assert set(found.pain_points["lane"]) == {"voice"}
 
 
+def test_rare_places_together_are_no_pain_point(world: World) -> None:
+    few = FrictionSettings(error_events=("error_shown",), max_places=1)
+    _, found = analyse(world.events, world.feedback, friction=few)
+    assert "(other)" in found.friction["place"].to_list()
+    assert "(other)" not in found.pain_points["place"].to_list()
+
+
 def test_ids_are_made_of_the_anchor_alone(found: Improvement) -> None:
     assert item(found, "CRASH")["item_id"] == item_id("v1|onboarding|1|error|CRASH on /connect-bank")
+
+
+def questions(seed: int, persons: int = 2_000) -> pl.DataFrame:
+    """Everybody asks once; who gets no answer asks again 20 points less often. Half have no vote, which
+    costs nothing."""
+    rng = np.random.default_rng(seed)
+    unanswered, unloved = rng.random(persons) < 0.25, rng.random(persons) < 0.5
+    again = rng.random(persons) < 0.5 - 0.2 * unanswered
+    asked = rng.uniform(0, 40 * 86_400, persons)
+    first = [
+        (f"q{i:04}", asked[i], f'{{"answers":{int(not unanswered[i])},"score":{int(not unloved[i])}}}')
+        for i in range(persons)
+    ]
+    second = [
+        (f"q{i:04}", asked[i] + rng.uniform(60, 5 * 86_400), '{"answers":1,"score":1}')
+        for i in np.flatnonzero(again)
+    ]
+    return pl.DataFrame(first + second, schema=["person", "seconds", "properties"], orient="row").select(
+        "person",
+        "properties",
+        event=pl.lit("ask"),
+        ts=(pl.lit(START) + pl.duration(microseconds=(pl.col("seconds") * 1e6).cast(pl.Int64))).cast(
+            pl.Datetime("us", "UTC")
+        ),
+        platform=pl.lit("web"),
+        app_version=pl.lit(None, pl.String),
+    )
+
+
+QUESTION_SIGNALS = FrictionSettings.model_validate(
+    {
+        "custom": [
+            {"name": "unanswered", "title": "Question that nobody answered", "event": "ask",
+             "where": {"answers": 0}, "note": "counted at the end"},
+            {"name": "unloved", "title": "Question without a vote", "event": "ask", "where": {"score": 0}},
+        ]
+    }
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_custom_signal_met_on_reaching_the_step_is_found_with_its_effect(seed: int) -> None:
+    events = questions(seed)
+    asking = Funnel(name="asking", steps=["ask", {"event": "ask", "name": "Ask again"}], window="7d")
+    found = analyse_improvement(
+        events.lazy(),
+        [FunnelPersons(asking, funnel(events.lazy(), asking, as_of=AS_OF).mature)],
+        find_themes(messages([]), as_of=AS_OF),
+        as_of=AS_OF,
+        friction=QUESTION_SIGNALS,
+    )
+    (finding,) = found.pain_points.filter(pl.col("status") == "finding").to_dicts()
+    assert finding["title"] == "Question that nobody answered, at “ask”"
+    assert finding["effect_low"] <= -0.2 <= finding["effect_high"] < 0
+    assert "counted at the end" in finding["caveat"]
+    unanswered = events.filter(pl.col("properties").str.contains('"answers":0'))["person"].n_unique()
+    assert finding["affected"] == unanswered

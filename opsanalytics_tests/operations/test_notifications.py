@@ -72,7 +72,7 @@ def test_a_server_error_is_tried_again(hook: Hook) -> None:
 
 def test_a_refusal_is_not_tried_again(hook: Hook) -> None:
     hook.statuses = [404]
-    with pytest.raises(NotificationError, match="status 404.*webhook_env"):
+    with pytest.raises(NotificationError, match=r"status 404.*webhook_env"):
         post(hook.url, MESSAGE)
     assert len(hook.bodies) == 1
 

@@ -28,6 +28,7 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
     ("ts_plausible", {"ts": datetime(1970, 1, 1, tzinfo=UTC)}),
     ("satisfaction_in_scale", {"satisfaction": 1.25}),
     ("satisfaction_in_scale", {"satisfaction": -0.1}),
+    ("kind_known", {"kind": "rant"}),
     ("says_something", {"text": " ", "rating": None, "satisfaction": None}),
     ("no_email_in_text", {"text": "Write to ada@example.org, please."}),
     ("source_configured", {"source": "elsewhere"}),

@@ -17,7 +17,7 @@ from opsanalytics.behavior.tables import (
     METRIC_DEFINITIONS,
     RETENTION_CELLS,
 )
-from opsanalytics.feedback.tables import FEEDBACK_THEMES
+from opsanalytics.feedback.tables import COUNTS, FEEDBACK_THEMES
 from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINTS
 from opsanalytics.lake.schemas import INGESTION_LEDGER
 from opsanalytics.lake.tables import Table
@@ -361,6 +361,12 @@ def themes() -> pl.DataFrame:
             "negative": authors // 2,
             "recent": recent,
             "earlier": earlier,
+            "open": authors + 5,
+            "open_authors": authors,
+            "active": authors + 5,
+            "active_authors": authors,
+            "window_start": datetime(2025, 10, 19, 22, tzinfo=UTC),
+            **dict.fromkeys(("votes", "active_votes", *COUNTS), 0),
             "first_seen": datetime(2026, 7, 28, 9, tzinfo=UTC),
             "last_seen": datetime(2026, 10, 18, 15, tzinfo=UTC),
             "quotes": quotes,
@@ -384,6 +390,7 @@ def friction() -> pl.DataFrame:
     rows = [
         {
             "signal": signal,
+            "title": signal.replace("_", " ").capitalize(),
             "place": place,
             "available": True,
             "reason": "Events whose name ends in _failed or _error, or with a property error."
@@ -400,6 +407,7 @@ def friction() -> pl.DataFrame:
     ]
     missing = {
         "signal": "rage_click",
+        "title": "Rage click",
         "place": "",
         "available": False,
         "reason": "No event carries click positions. Send them with autocapture to have this signal.",
@@ -427,6 +435,7 @@ def pain_points() -> pl.DataFrame:
             "place": place,
             "theme_id": theme,
             "status": "watch" if q > 0.05 else "finding",
+            "theme_ids": [theme],
             "theme_link": "7 of 41 authors met it",
             "theme_link_by": "persons",
             "affected": affected,
@@ -440,6 +449,7 @@ def pain_points() -> pl.DataFrame:
             "effect_low": low,
             "effect_high": high,
             "crude_effect": crude,
+            "matched_effect": effect * 0.9,
             "overlap": 0.96,
             "q_value": q,
             "lost_per_week": lost,
@@ -469,6 +479,7 @@ def pain_points() -> pl.DataFrame:
         "satisfaction": 0.42,
         "title": "Asked for: dark mode",
         "theme_id": "dark-mode",
+        "theme_ids": ["dark-mode"],
         "affected": 23,
         "n": 318,
         "reach_per_week": 1.9,

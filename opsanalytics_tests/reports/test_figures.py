@@ -147,3 +147,19 @@ def test_a_figure_of_no_rows_is_still_a_figure(build: Any, data: Any) -> None:
         figures.loss_figure: data.pain_points.with_columns(status=pl.lit("finding")),
     }
     assert build(frames[build].clear()).to_plotly_json()["data"]
+
+
+def test_a_week_without_neighbours_shows_its_interval_as_whiskers(data: Any) -> None:
+    trend = data.funnel_trend.filter(pl.col("funnel") == "sign_up_to_purchase")
+    kept = trend.filter(pl.col("period_start").is_in(trend["period_start"][[0, 2, 3]].to_list()))
+    line = figures.funnel_trend_figure(kept).data[1]
+    lone = kept.row(0, named=True)
+    assert list(line.error_y.array) == [lone["rate_high"] - lone["rate"], None, None, None]
+    assert list(line.error_y.arrayminus) == [lone["rate"] - lone["rate_low"], None, None, None]
+
+
+def test_a_cell_that_has_just_begun_shows_no_zero(data: Any) -> None:
+    cells = data.retention_cells.filter(pl.col("cohort").is_not_null())
+    begun = cells.with_columns(returned=pl.when("complete").then("returned").otherwise(0))
+    texts = {text for row in figures.retention_heatmap(begun, small_n=30).data[2].text for text in row}
+    assert texts == {"", "*"}

@@ -76,7 +76,9 @@ def test_the_interval_of_a_difference_keeps_its_signs(low: float | None, high: f
         (2.34, "2.3"),
         (0.416, "0.42"),
         (-2.3, "−2.3"),
-        (-0.001, "0"),
+        (0.0081, "0.0081"),
+        (-0.001, "−0.0010"),
+        (0.00001, "< 0.0001"),
         (0, "0"),
     ],
 )
@@ -104,3 +106,25 @@ def test_times_are_shown_in_the_reporting_zone() -> None:
     before_the_clock_changes = datetime(2026, 10, 24, 22, 30, tzinfo=UTC)
     assert formats.moment(before_the_clock_changes, "Europe/Berlin") == "25 Oct 2026, 00:30"
     assert formats.local_day(before_the_clock_changes, "America/New_York") == "24 Oct 2026"
+
+
+@pytest.mark.parametrize(
+    ("per_week", "period", "shown"),
+    [
+        (None, "week", None),
+        (0.0, "week", 0.0),
+        (0.1, "week", 0.1),
+        (0.01, "year", 0.5218),
+        (23.0, "week", 23.0),
+    ],
+)
+def test_what_is_rare_is_told_by_the_year(per_week: float | None, period: str, shown: float | None) -> None:
+    assert formats.period(per_week) == period
+    assert formats.per_period(per_week, per_week) == (
+        None if shown is None else pytest.approx(shown, abs=1e-4)
+    )
+
+
+def test_an_interval_is_told_by_the_period_of_its_estimate() -> None:
+    assert formats.per_period(7.0, 0.01) == pytest.approx(365.25)
+    assert formats.per_period(0.01, 7.0) == 0.01

@@ -78,7 +78,7 @@ def test_headings_skip_no_level(make: object) -> None:
 def test_nothing_is_loaded_from_anywhere(make: object) -> None:
     page = Page(render_week(make()))  # type: ignore[operator]
     assert set(page.loaded) == {"data:,"}
-    assert {link for link in page.links if not link.startswith("#")} == {"../index.html"}
+    assert {link for link in page.links if not link.startswith("#")} == {"../../index.html"}
 
 
 def test_equal_input_gives_equal_bytes() -> None:
@@ -218,3 +218,81 @@ def test_what_is_seen_first_this_week_is_new() -> None:
         data, first_day=data.first_day + timedelta(days=7), last_day=data.last_day + timedelta(days=7)
     )
     assert "new this week" not in Page(render_week(later)).text
+
+
+def test_a_change_between_a_few_persons_is_too_little_to_tell(page: Page) -> None:
+    assert "Too few to tell: 40.0 % to 33.3 %." in page.text
+
+
+def test_years_come_first_where_the_last_cohorts_are_small() -> None:
+    data = dataclasses.replace(samples.long_history(), small_n=1_000)
+    text = Page(render_week(data)).text
+    assert text.index("All cohorts, by year") < text.index(
+        "The last 16 cohorts: most have fewer than 1000 persons"
+    )
+    usual = Page(render_week(samples.long_history())).text
+    assert usual.index("Who came back, by cohort") < usual.index("All cohorts, by year")
+
+
+def test_many_findings_are_folded_and_none_is_lost() -> None:
+    data = samples.sample()
+    more = pl.concat(
+        data.pain_points.filter(pl.col("item_id") == "pp-card").with_columns(
+            item_id=pl.lit(f"pp-more-{number:02}"), title=pl.lit(f"Another problem {number:02}")
+        )
+        for number in range(30)
+    )
+    page = Page(render_week(dataclasses.replace(data, pain_points=pl.concat([data.pain_points, more]))))
+    assert {f"pp-more-{number:02}" for number in range(30)} <= set(page.ids)
+    assert "26 more findings" in page.text
+
+
+def with_votes() -> ReportData:
+    """The sample, its voice item an open request with votes, its first theme settled, its second open."""
+    data = samples.sample()
+    asks = pl.col("item_id") == "pp-dark-mode"
+    theme = pl.col("rank")
+    return dataclasses.replace(
+        data,
+        pain_points=data.pain_points.with_columns(
+            status=pl.when(asks).then(pl.lit("watch")).otherwise("status"),
+            kind=pl.when(asks).then(pl.lit("request")),
+            votes=pl.when(asks).then(41),
+            open=pl.when(asks).then(20),
+        ),
+        backlog=data.backlog.with_columns(status=pl.when(asks).then(pl.lit("watch")).otherwise("status")),
+        feedback_themes=data.feedback_themes.with_columns(
+            open=pl.when(theme == 1).then(0).when(theme == 2).then(50).otherwise("open"),
+            votes=pl.when(theme == 2).then(7).otherwise("votes"),
+            requests=pl.when(theme == 2).then(2).otherwise("requests"),
+            bugs=pl.when(theme == 2).then(1).otherwise("bugs"),
+            example=pl.when(theme == 2).then(pl.lit("Import my CSV")),
+        ),
+        friction=data.friction.with_columns(
+            title=pl.when(pl.col("signal") == "error").then(pl.lit("Something broke")).otherwise("title")
+        ),
+    )
+
+
+def test_what_people_ask_for_stands_beside_the_findings() -> None:
+    text = Page(render_week(with_votes())).text
+    start = text.index("Asked for, not measured")
+    assert "Asked for: dark mode 41 votes, 23 authors, last on 17 Oct 2026" in text[start:]
+    assert start < text.rindex("What changed")
+
+
+def test_nothing_asked_for_needs_no_heading(page: Page) -> None:
+    assert "Asked for, not measured" not in page.text
+
+
+def test_themes_say_what_is_open_and_of_what_kind() -> None:
+    text = Page(render_week(with_votes())).text
+    assert "settled All messages are resolved." in text
+    assert "50 open, 7 settled, 7 votes. In the last 52 weeks: 1 bug report, 2 requests." in text
+    assert "Such as “Import my CSV”" in text
+
+
+def test_signals_go_by_their_titles() -> None:
+    text = Page(render_week(with_votes())).text
+    assert "Signal: Something broke at card_declined_client at /checkout" in text
+    assert "Something broke Events whose name" in text

@@ -26,11 +26,11 @@ def later(data: ReportData, weeks: int) -> ReportData:
 
 def test_a_report_is_a_page_an_entry_and_an_index(home: Home) -> None:
     path = write_report(home, samples.sample())
-    assert path == home.reports / "2026-10-12" / "index.html"
+    assert path == home.reports / "weekly" / "2026-10-12" / "index.html"
     assert path.read_text().startswith("<!doctype html>")
     entry = json.loads((path.parent / "report.json").read_bytes())
     assert (entry["week"], entry["findings"], entry["top_lost_per_week"]) == ("2026-10-12", 2, 23.4)
-    assert 'href="2026-10-12/index.html"' in (home.reports / "index.html").read_text()
+    assert 'href="weekly/2026-10-12/index.html"' in (home.reports / "index.html").read_text()
 
 
 def test_writing_the_same_report_again_changes_nothing(home: Home) -> None:
@@ -46,7 +46,7 @@ def test_the_index_lists_weeks_newest_first(home: Home) -> None:
     for weeks in (1, 0, 2):
         write_report(home, later(samples.sample(), weeks))
     html = (home.reports / "index.html").read_text()
-    places = [html.index(f'href="2026-10-{day}/index.html"') for day in (26, 19, 12)]
+    places = [html.index(f'href="weekly/2026-10-{day}/index.html"') for day in (26, 19, 12)]
     assert places == sorted(places)
 
 

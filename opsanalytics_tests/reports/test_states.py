@@ -75,3 +75,11 @@ def test_an_unknown_section_cannot_be_withheld() -> None:
 def test_an_unknown_time_zone_is_refused() -> None:
     with pytest.raises(ReportError, match="unknown time zone 'Mars/Base'"):
         dataclasses.replace(samples.sample(), time_zone="Mars/Base")
+
+
+def test_a_check_of_a_day_after_the_report_changes_nothing() -> None:
+    data = samples.withheld()
+    later = data.quality_results.with_columns(
+        partition=pl.col("partition").str.replace("2026-10-14", "2026-10-19")
+    )
+    assert withheld_sections(dataclasses.replace(data, quality_results=later)) == set()

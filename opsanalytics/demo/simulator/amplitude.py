@@ -37,10 +37,10 @@ class AmplitudeProject:
 
     `events` as in `simulator.table.event_table`; a `session_id` must be a whole number (Amplitude's
     is the start in epoch ms). `late_share` of the rows are uploaded 2 to 48 hours after they
-    happened, the others within seconds; all before `uploads_until` (UTC), if given. A member of the zip holds at most `part_rows` rows.
-    `largest_bytes` is the size beyond which a range is refused with 400; ranges of more than
-    `timeout_hours` hours run into a 504, if given. The vendor publishes no rate limit for this
-    endpoint, so there is none by default.
+    happened, the others within seconds; all before `uploads_until` (UTC), if given. A member
+    of the zip holds at most `part_rows` rows. `largest_bytes` is the size beyond which a range is
+    refused with 400; ranges of more than `timeout_hours` hours run into a 504, if given. The vendor
+    publishes no rate limit for this endpoint, so there is none by default.
     """
 
     name = "amplitude"

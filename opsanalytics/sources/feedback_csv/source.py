@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +12,13 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from opsanalytics.lake.schemas import KINDS, Kind
 from opsanalytics.sources.base import FeedbackRow, FeedbackSourceSettings, RejectedRow
 from opsanalytics.sources.errors import InboxError
 from opsanalytics.sources.feedback_csv.table import CsvTable, as_line, read_table
 from opsanalytics.sources.values import UnreadableError, epoch_moment, in_range
 
+LARGEST_VOTES = 1e12
 TRUE_DECIMAL_COMMA = str.maketrans(",", ".")
 
 
@@ -36,6 +39,8 @@ class ColumnMap(BaseModel):
     url: str | None = None
     language: str | None = None
     tags: str | None = None
+    votes: str | None = None
+    """Whole numbers, negative where more are against."""
 
     def plain(self) -> frozenset[str]:
         """Columns that hold ids, times and numbers, unless they also hold something else."""
@@ -59,6 +64,14 @@ class FeedbackCsvSettings(FeedbackSourceSettings):
     """Zone of times that name none."""
     timestamp_format: str | None = Field(default=None, min_length=2)
     """As for Python's strptime, for example '%d.%m.%Y %H:%M'; ISO 8601 and epochs need none."""
+    tag_separator: str | None = Field(default=None, min_length=1)
+    """Between tags; any of | , ; if not given."""
+    kinds: dict[Kind, tuple[str, ...]] = Field(default={})
+    """Kind -> tags that mean it, for example { bug = ["bug", "defect"] }; upper and lower case are one.
+    Of several kinds a message takes the first of bug, complaint, request, question, praise, other; without
+    any of these tags it is `other`."""
+    resolved_tags: tuple[str, ...] = ()
+    """Tags of what is settled: done, declined, by design."""
 
     @field_validator("timezone")
     @classmethod
@@ -75,11 +88,33 @@ class FeedbackCsvSettings(FeedbackSourceSettings):
             raise ValueError("rating_scale must be [lowest, highest]")
         return self
 
+    @model_validator(mode="after")
+    def _tags_fit(self) -> "FeedbackCsvSettings":
+        for setting in ("kinds", "resolved_tags", "tag_separator"):
+            if getattr(self, setting) and self.columns.tags is None:
+                raise ValueError(f"{setting} needs columns.tags, the column that holds the tags")
+        meaning: dict[str, str] = {}
+        for kind, tags in self.kinds.items():
+            for tag in tags:
+                first = meaning.setdefault(tag.strip().casefold(), kind)
+                if first != kind:
+                    raise ValueError(f"kinds: the tag {tag!r} means both {first} and {kind}")
+        return self
+
     def cleaning_fingerprint(self) -> dict[str, Any]:
         return {
             **super().cleaning_fingerprint(),
             **self.model_dump(
-                mode="json", include={"columns", "rating_scale", "timezone", "timestamp_format"}
+                mode="json",
+                include={
+                    "columns",
+                    "rating_scale",
+                    "timezone",
+                    "timestamp_format",
+                    "tag_separator",
+                    "kinds",
+                    "resolved_tags",
+                },
             ),
         }
 
@@ -122,6 +157,7 @@ class FeedbackCsvSettings(FeedbackSourceSettings):
         rating = self._rating(value.get("rating"))
         if text is None and title is None and rating is None:
             raise UnreadableError("empty", "the row has neither text nor title nor rating")
+        tags = self._tags(value.get("tags"))
         return FeedbackRow(
             record=record,
             id=value.get("id") or content_id(raw),
@@ -137,9 +173,34 @@ class FeedbackCsvSettings(FeedbackSourceSettings):
             app_version=value.get("app_version"),
             url=value.get("url"),
             raw=raw,
+            kind=self._kind(tags),
+            tags=tags,
+            votes=whole_number(value.get("votes")),
+            resolved=self._resolved(tags),
             private_fields=frozenset({self.columns.email} if self.columns.email else ()),
             plain_fields=self.columns.plain(),
         )
+
+    def _tags(self, text: str | None) -> tuple[str, ...] | None:
+        if self.columns.tags is None:
+            return None
+        separator = re.escape(self.tag_separator) if self.tag_separator else "[|,;]"
+        return tuple(dict.fromkeys(tag.strip() for tag in re.split(separator, text or "") if tag.strip()))
+
+    def _kind(self, tags: tuple[str, ...] | None) -> Kind | None:
+        if tags is None or not self.kinds:
+            return None
+        given = {tag.casefold() for tag in tags}
+        found = [
+            kind for kind, names in self.kinds.items() if given & {name.strip().casefold() for name in names}
+        ]
+        return min(found, key=KINDS.index, default="other")
+
+    def _resolved(self, tags: tuple[str, ...] | None) -> bool | None:
+        if tags is None or not self.resolved_tags:
+            return None
+        settled = {tag.strip().casefold() for tag in self.resolved_tags}
+        return any(tag.casefold() in settled for tag in tags)
 
     def _rating(self, text: str | None) -> float | None:
         if text is None or self.rating_scale is None:
@@ -180,6 +241,23 @@ class FeedbackCsvSettings(FeedbackSourceSettings):
         if checked is None:
             raise UnreadableError("bad_time", f"{text!r} is before 1971 or after 2199")
         return checked
+
+
+def whole_number(text: str | None) -> int | None:
+    """`text` as a number of votes.
+
+    Raises:
+        UnreadableError: it is none, or too large to be one.
+    """
+    if text is None:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not abs(number) < LARGEST_VOTES or number != int(number):
+        raise UnreadableError("bad_votes", f"votes {text!r} are no whole number")
+    return int(number)
 
 
 def unique_names(header: list[str], fields: list[str]) -> dict[str, str]:

@@ -102,5 +102,5 @@ def parse(text: str, delimiter: str) -> Iterator[list[str]]:
 def as_line(row: list[str], delimiter: str) -> bytes:
     """A row as CSV again, for quarantine."""
     stream = io.StringIO()
-    csv.writer(stream, delimiter=delimiter, lineterminator="\n").writerow(row)
+    csv.writer(stream, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(row)
     return stream.getvalue().encode("utf-8", "surrogatepass")

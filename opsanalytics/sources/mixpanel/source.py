@@ -22,6 +22,7 @@ from opsanalytics.sources.base import (
     Verdict,
 )
 from opsanalytics.sources.limiter import Limit
+from opsanalytics.sources.mixpanel.fast import parse_records
 from opsanalytics.sources.mixpanel.rows import IDENTITY_VERBS, parse_lines
 from opsanalytics.sources.windows import DAY, Window, midnight
 
@@ -150,3 +151,6 @@ class MixpanelSettings(EventSourceSettings):
 
     def parse(self, lines: Sequence[Line]) -> ParsedLines:
         return parse_lines(self.name, self.vendor_zone, lines)
+
+    def parse_records(self, records: Sequence[bytes]) -> ParsedLines:
+        return parse_records(self.name, self.vendor_zone, records, super().parse_records)

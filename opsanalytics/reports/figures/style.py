@@ -1,8 +1,11 @@
 """The look all charts share. Text and grid colours are taken over by the page's style sheet (dark, print)."""
 
+from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import plotly.graph_objects as go
+import polars as pl
 
 FONT = (
     '-apple-system, BlinkMacSystemFont, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif'
@@ -25,6 +28,9 @@ PALE_SCALE = ((0.0, "#f1f4f6"), (1.0, "#c5d3dc"))
 """The same for rates of few persons."""
 
 INCOMPLETE = "rgba(128, 136, 146, 0.28)"
+
+LABEL_LIMIT = 30
+"""Characters of a row label that fit beside a value on a phone."""
 
 ROW = 54
 """Pixels a labelled bar takes."""
@@ -97,14 +103,48 @@ def row_labels(labels: list[str], values: list[str]) -> list[dict[str, Any]]:
     return notes
 
 
-def error_bar(values: list[float], low: list[float], high: list[float]) -> dict[str, Any]:
-    """Asymmetric whiskers from absolute bounds."""
+def error_bar(
+    values: Sequence[float | None], low: Sequence[float | None], high: Sequence[float | None]
+) -> dict[str, Any]:
+    """Asymmetric whiskers from absolute bounds; none where a bound or the value is missing."""
     return {
         "type": "data",
         "symmetric": False,
-        "array": [top - value for value, top in zip(values, high, strict=True)],
-        "arrayminus": [value - bottom for value, bottom in zip(values, low, strict=True)],
+        "array": [_distance(value, top) for value, top in zip(values, high, strict=True)],
+        "arrayminus": [_distance(bottom, value) for value, bottom in zip(values, low, strict=True)],
         "color": GREY,
         "thickness": 1.6,
         "width": 4,
     }
+
+
+def _distance(low: float | None, high: float | None) -> float | None:
+    return None if low is None or high is None else high - low
+
+
+def band(x: pl.Series, low: pl.Series, high: pl.Series) -> Any:
+    """The interval as one closed shape for every run of weeks or periods without a gap."""
+    xs: list[Any] = []
+    ys: list[float | None] = []
+    run: list[tuple[Any, float, float]] = []
+    for place, bottom, top in [*zip(dates(x), low, high, strict=True), (None, None, None)]:
+        if bottom is not None and top is not None:
+            run.append((place, bottom, top))
+        elif run:
+            xs += [point[0] for point in run] + [point[0] for point in reversed(run)] + [None]
+            ys += [point[2] for point in run] + [point[1] for point in reversed(run)] + [None]
+            run = []
+    return go.Scatter(
+        x=xs, y=ys, mode="lines", line={"width": 0}, fill="toself", fillcolor=BAND, hoverinfo="skip"
+    )
+
+
+def dates(values: pl.Series) -> list[Any]:
+    """Days as Plotly reads them; other values as they are."""
+    return [value.isoformat() if isinstance(value, date) else value for value in values.to_list()]
+
+
+def vertical(x: float) -> dict[str, Any]:
+    """A dotted line over the whole height."""
+    ends = {"x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper"}
+    return {"type": "line", "layer": "below", "line": {"color": GREY, "width": 1, "dash": "dot"}, **ends}

@@ -1,0 +1,194 @@
+"""Days with too many events to be held in memory: decided on their keys, then sorted by way of the disk.
+
+What is written is byte for byte what `assemble` and one write would give.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import date
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from polars.io.plugins import register_io_source
+
+from opsanalytics.cleaning.assembly import (
+    IS_EVENT,
+    KEYS,
+    Part,
+    days_in_reach,
+    decide,
+    parts_with_rows,
+    scan_rows,
+    to_duplicates,
+    to_events,
+)
+from opsanalytics.cleaning.day_files import ROW_GROUP, WrittenDay, replace_by, replace_file, write_duplicates
+from opsanalytics.lake.paths import Home
+from opsanalytics.lake.schemas import DUPLICATES, EVENTS
+from opsanalytics.sources.base import EventSourceSettings
+
+BUCKET_ROWS = ROW_GROUP
+MOST_BUCKETS = 200
+"""So many temporary files are open at once."""
+READ_ROWS = 64 * 1024
+NO_BUCKET = -1
+SHARE_ROWS = 500_000
+"""So many keys are decided at once."""
+
+# An id as numbers that sort alike: its first 32 bytes, which is all of it.
+ID_NAMES = tuple(f"id_{start}" for start in range(0, 32, 8))
+ID_PARTS = tuple(
+    pl.col("event_id")
+    .str.pad_end(32, "\0")
+    .cast(pl.Binary)
+    .bin.slice(start, 8)
+    .bin.reinterpret(dtype=pl.UInt64, endianness="big")
+    .alias(f"id_{start}")
+    for start in range(0, 32, 8)
+)
+
+
+def write_large_day(
+    settings: EventSourceSettings,
+    home: Home,
+    parts: Sequence[Part],
+    day: date,
+    event_names: Mapping[str, str],
+) -> WrittenDay:
+    """Write the files of one UTC day.
+
+    Needs about 50 bytes of memory an event (of a vendor with second keys 500), and the size of the day
+    on disk for a while.
+    """
+    places, duplicates = decide_by_share(settings, home, parts, day)
+    duplicated = write_duplicates(home, settings.name, day, duplicates)
+    if not len(places):
+        return WrittenDay(day, 0, duplicated, replace_file(home.events_file(settings.name, day), None))
+    size = max(BUCKET_ROWS, -(-len(places) // MOST_BUCKETS))
+    bucket_of = np.full(rows_in_reach(settings, parts, day), NO_BUCKET, dtype=np.int16)
+    bucket_of[places] = np.arange(len(places)) // size
+    path = home.events_file(settings.name, day)
+    folder = home.cleaned(settings.name)
+    written = folder / f".{day}.tmp"  # what a killed process leaves goes with the next run's leftovers
+    try:
+        with Buckets(folder, -(-len(places) // size)) as buckets:
+            fill(buckets, settings, home, parts, day, bucket_of)
+            events = (to_events(settings, bucket, event_names) for bucket in buckets.read())
+            write_stream(written, events)
+        changed = replace_by(path, written)
+    finally:
+        written.unlink(missing_ok=True)
+    return WrittenDay(day, len(places), duplicated, changed)
+
+
+def decide_by_share(
+    settings: EventSourceSettings, home: Home, parts: Sequence[Part], day: date
+) -> tuple[NDArray[np.uint32], pl.DataFrame]:
+    """Which rows of the deliveries (in the order of `scan_rows`) are events, as they are to be sorted.
+
+    And the duplicates. Equal ids are in one share, so that one share after the other can be decided.
+    """
+    rows = scan_rows(settings, home, parts, days_in_reach(settings, [day]))
+    # Names of deliveries and members repeat in every row; sorted categories sort as their texts do.
+    categories = {
+        name: pl.Enum(rows.select(pl.col(name).unique().sort()).collect()[name])
+        for name in ("delivery", "ingest_run", "member")
+    }
+    keys = rows.select(
+        pl.col(name).cast(categories[name]) if name in categories else name for name in KEYS
+    ).with_row_index("at")
+    shares = -(-rows_in_reach(settings, parts, day) // SHARE_ROWS)
+    if settings.deduplication.second_key_days:
+        shares = 1  # equal second keys have different ids
+    chosen: list[pl.DataFrame] = []
+    duplicates: list[pl.DataFrame] = []
+    for share in range(shares):
+        own = keys.filter(pl.col("event_id").hash() % shares == share) if shares > 1 else keys
+        decided = decide(settings, own.collect(), parts, [day])
+        duplicates.append(to_duplicates(settings, decided))
+        chosen.append(decided.filter(IS_EVENT).select("at", "ts", *ID_PARTS))
+        del decided
+    places = pl.concat(chosen).sort("ts", *ID_NAMES)["at"].to_numpy()
+    return places, DUPLICATES.conform(pl.concat(duplicates))
+
+
+def rows_in_reach(settings: EventSourceSettings, parts: Sequence[Part], day: date) -> int:
+    days = days_in_reach(settings, [day])
+    return sum(part.summary.rows.get(near, 0) for part in parts for near in days)
+
+
+class Buckets:
+    """Rows spread over temporary files without a name, which vanish with the process."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self._stack = ExitStack()
+        self._files: list[IO[bytes]] = [
+            self._stack.enter_context(tempfile.TemporaryFile(dir=folder))  # noqa: SIM115 - the stack does
+            for _ in range(count)
+        ]
+        self._writers: dict[int, Any] = {}
+
+    def __enter__(self) -> "Buckets":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def add(self, bucket: int, rows: pl.DataFrame) -> None:
+        table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if bucket not in self._writers:
+            options = pa.ipc.IpcWriteOptions(compression="lz4")
+            self._writers[bucket] = pa.ipc.new_stream(self._files[bucket], table.schema, options=options)
+        self._writers[bucket].write_table(table)
+
+    def read(self) -> Iterator[pl.DataFrame]:
+        """The buckets in order; rows of a bucket in the order they were added."""
+        for writer in self._writers.values():
+            writer.close()
+        for file in self._files:
+            file.seek(0)
+            frame = pl.from_arrow(pa.ipc.open_stream(file).read_all())
+            if isinstance(frame, pl.DataFrame):
+                yield frame
+
+
+def fill(
+    buckets: Buckets,
+    settings: EventSourceSettings,
+    home: Home,
+    parts: Sequence[Part],
+    day: date,
+    bucket_of: NDArray[np.int16],
+) -> None:
+    """Read the day's deliveries once more, whole rows now, and put every row into its bucket."""
+    days = days_in_reach(settings, [day])
+    begin = 0
+    for part, path in parts_with_rows(settings, home, parts, days):
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(READ_ROWS):
+                rows = pl.DataFrame(batch).filter(pl.col("ts").dt.date().is_in(sorted(days)))
+                bucket = bucket_of[begin : begin + rows.height]
+                begin += rows.height
+                rows = rows.with_columns(
+                    pl.lit(part.summary.ingest_run).alias("ingest_run"), pl.Series("bucket", bucket)
+                ).filter(pl.col("bucket") != NO_BUCKET)
+                for key, chosen in rows.partition_by("bucket", as_dict=True, include_key=False).items():
+                    buckets.add(key[0], chosen)
+
+
+def write_stream(path: Path, batches: Iterator[pl.DataFrame]) -> None:
+    """Write frames one after the other as one Parquet file, as `DataFrame.write_parquet` would."""
+
+    def source(*_: object) -> Iterator[pl.DataFrame]:
+        # All columns of all rows are wanted, so there is nothing that could be left out.
+        yield from batches
+
+    register_io_source(source, schema=EVENTS.schema).sink_parquet(
+        path, compression="zstd", statistics=True, row_group_size=ROW_GROUP, maintain_order=True
+    )

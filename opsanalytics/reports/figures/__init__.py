@@ -1,0 +1,21 @@
+"""Charts as Plotly figures, made of nothing but the rows of marts. User text in them is neutralised."""
+
+from opsanalytics.reports.figures.funnels import (
+    FINDING_Q,
+    breakdown_figure,
+    funnel_figure,
+    funnel_trend_figure,
+)
+from opsanalytics.reports.figures.rankings import loss_figure, theme_figure
+from opsanalytics.reports.figures.retention import retention_curve, retention_heatmap
+
+__all__ = [
+    "FINDING_Q",
+    "breakdown_figure",
+    "funnel_figure",
+    "funnel_trend_figure",
+    "loss_figure",
+    "retention_curve",
+    "retention_heatmap",
+    "theme_figure",
+]

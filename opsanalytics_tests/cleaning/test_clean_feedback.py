@@ -1,0 +1,143 @@
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+
+from opsanalytics.cleaning.feedback import clean_feedback
+from opsanalytics.cleaning.report import CleanReport
+from opsanalytics.lake.manifests import deliveries
+from opsanalytics.lake.paths import Home
+from opsanalytics.lake.schemas import DUPLICATES, FEEDBACK
+from opsanalytics.quality.reconciliation import build_ledger, unreconciled
+from opsanalytics.sources.collecting import collect
+from opsanalytics.sources.feedback_csv import FeedbackCsvSettings
+from opsanalytics_tests.sources.support import tree
+
+NOW = datetime(2026, 3, 10, tzinfo=UTC)
+COLUMNS = {
+    "id": "id", "created_at": "created_at", "title": "title", "text": "text", "rating": "rating",
+    "email": "email", "user_id": "user", "language": "lang",
+}  # fmt: skip
+HEADER = "id,created_at,title,text,rating,email,user,lang,note"
+
+
+def survey(**changes: Any) -> FeedbackCsvSettings:
+    return FeedbackCsvSettings(**{"name": "survey", "columns": COLUMNS, "rating_scale": (0, 10), **changes})
+
+
+def row(n: int, text: str = "fine", *, day: int = 1, rating: str = "8", note: str = "") -> str:
+    user = 1234567890123456 + n
+    return f'{n},2026-03-{day:02}T12:00:00Z,Title,"{text}",{rating},Ann@Example.com,{user},en-US,{note}'
+
+
+def deliver(home: Home, *rows: str, hour: int = 0, name: str = "dump.csv") -> CleanReport:
+    path = home.inbox("survey") / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([HEADER, *rows]) + "\n")
+    collect(survey(), home, now=NOW + timedelta(hours=hour), quiet_seconds=0)
+    return clean_feedback(survey(), home)
+
+
+def messages(home: Home) -> pl.DataFrame:
+    return pl.read_parquet(home.feedback_file("survey"))
+
+
+def test_a_message_has_all_its_fields(home: Home) -> None:
+    deliver(home, row(1))
+    message = messages(home).row(0, named=True)
+    assert messages(home).schema == FEEDBACK.schema
+    assert message["feedback_id"] == "survey:1"
+    assert message["ts"] == datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert message["text"] == "Title\n\nfine"
+    assert (message["rating"], message["satisfaction"]) == (8.0, 0.8)
+    assert (message["user_id"], message["language"]) == ("1234567890123457", "en")
+
+
+def test_tags_votes_and_what_they_mean_reach_the_lake(home: Home) -> None:
+    settings = survey(
+        columns={**COLUMNS, "tags": "note", "votes": "rating"},
+        kinds={"bug": ["bug"]},
+        resolved_tags=["done"],
+    )
+    deliver(home, row(1, note="bug|Ann@Example.com"))
+    clean_feedback(settings, home)
+    message = messages(home).row(0, named=True)
+    assert (message["kind"], message["resolved"], message["votes"]) == ("bug", False, 8)
+    assert message["tags"] == ["bug", "[email]"]
+    assert message["title"] == "Title"
+
+
+def test_personal_data_are_nowhere_in_the_lake(home: Home) -> None:
+    deliver(home, row(1, "write Ann@Example.com or +49 30 1234567", note="pay 4111 1111 1111 1111"))
+    message = messages(home).row(0, named=True)
+    raw = json.loads(message["raw"])
+    assert (raw["email"], raw["text"], raw["note"]) == ("[email]", "write [email] or [phone]", "pay [card]")
+    assert raw["user"] == "1234567890123457"
+    assert len(message["email_hash"]) == 64
+    assert "example.com" not in str(message).lower()
+
+
+def test_a_message_that_comes_again_is_kept_as_the_newest_delivery_has_it(home: Home) -> None:
+    deliver(home, row(1, "old"), row(2))
+    report = deliver(home, row(1, "new"), row(3), hour=1, name="later.csv")
+    assert dict(messages(home).select("feedback_id", "text").rows())["survey:1"] == "Title\n\nnew"
+    assert (report.records, report.canonical, report.duplicates) == (4, 3, 1)
+    assert pl.read_parquet(home.feedback_duplicates_file("survey")).schema == DUPLICATES.schema
+    assert report.days == {date(2026, 3, 1): (2, 3)}
+
+
+def test_an_id_twice_in_a_file_keeps_the_last_row(home: Home) -> None:
+    deliver(home, row(1, "first"), row(1, "second"))
+    assert messages(home)["text"].to_list() == ["Title\n\nsecond"]
+
+
+def test_unreadable_rows_are_set_aside_and_everything_adds_up(home: Home) -> None:
+    report = deliver(home, row(1), row(2, rating="99"), row(3, day=2), row(1))
+    ledger = build_ledger(home, [survey()])
+    assert (report.quarantined, report.duplicates) == (1, 1)
+    assert unreconciled(ledger, deliveries(home, "survey")).is_empty()
+    assert ledger.select(pl.sum("landed", "canonical", "duplicates", "quarantined")).row(0) == (4, 2, 1, 1)
+
+
+def test_a_second_run_changes_no_byte(home: Home) -> None:
+    deliver(home, row(1), row(1), row(2, rating="99"))
+    before = tree(home.lake)
+    report = clean_feedback(survey(), home)
+    assert (report.parsed, report.days) == ((), {})
+    assert tree(home.lake) == before
+
+
+def test_a_new_rule_is_applied_to_all_landed_files(home: Home) -> None:
+    deliver(home, row(1, rating="4"))
+    clean_feedback(survey(rating_scale=(0, 4)), home)
+    assert messages(home)["satisfaction"].to_list() == [1.0]
+
+
+def test_a_vanished_delivery_takes_its_messages_along(home: Home) -> None:
+    deliver(home, row(1))
+    deliver(home, row(2), hour=1, name="later.csv")
+    vanishing = next(iter(deliveries(home, "survey"))).delivery
+    for path in home.delivery("survey", vanishing).iterdir():
+        path.unlink()
+    clean_feedback(survey(), home)
+    assert messages(home)["ingest_run"].str.starts_with(vanishing).any() is False
+    assert messages(home).height == 1
+
+
+@pytest.mark.parametrize("lost", ["feedback", "cleaned"])
+def test_a_lost_lake_file_is_made_again(home: Home, lost: str) -> None:
+    deliver(home, row(1), row(2, rating="99"))
+    before = tree(home.lake)
+    path = (
+        home.feedback_file("survey") if lost == "feedback" else next(home.cleaned("survey").glob("d*.json"))
+    )
+    path.unlink()
+    clean_feedback(survey(), home)
+    assert tree(home.lake) == before
+
+
+def test_a_source_without_files_has_no_messages(home: Home) -> None:
+    assert clean_feedback(survey(), home).canonical == 0
+    assert not home.feedback_file("survey").exists()
