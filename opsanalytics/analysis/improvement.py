@@ -23,7 +23,12 @@ def improvement(scope: Scope, themes: Themes) -> Improvement:
     settings = scope.settings
     return analyse_improvement(
         scope.events,
-        [FunnelPersons(result.definition, result.mature) for result in funnel_results(scope)],
+        # Who is affected is a person; a funnel of attempts or sessions has several rows for one.
+        [
+            FunnelPersons(result.definition, result.mature)
+            for result in funnel_results(scope)
+            if result.definition.counting == "persons"
+        ],
         themes,
         as_of=scope.as_of,
         friction=settings.friction,
