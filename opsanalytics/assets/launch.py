@@ -14,6 +14,7 @@ from dagster._core.events.log import EventLogEntry
 from opsanalytics.assets.failures import reason_of
 from opsanalytics.assets.orphans import HOST_TAG
 from opsanalytics.lake.files import write_bytes
+from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.paths import Home
 
 RANGE_START = "dagster/asset_partition_range_start"
@@ -32,10 +33,13 @@ class StepUpdate:
 
 def prepare_dagster_home(home: Home) -> Path:
     """Make the folder for Dagster's storage, with instance settings and a workspace; keep edited files."""
-    for name in ("dagster.yaml", WORKSPACE):
-        target = home.dagster / name
-        if not target.exists():
-            write_bytes(target, files("opsanalytics.assets").joinpath(name).read_bytes())
+    # Two processes that create Dagster's SQLite files at once leave them unusable for good.
+    with exclusive(home, "dagster-storage"):
+        for name in ("dagster.yaml", WORKSPACE):
+            target = home.dagster / name
+            if not target.exists():
+                write_bytes(target, files("opsanalytics.assets").joinpath(name).read_bytes())
+        dg.DagsterInstance.from_config(str(home.dagster)).dispose()
     return home.dagster
 
 

@@ -98,7 +98,7 @@ def test_the_demo_finds_what_was_planted_and_no_decoy(demo: Path) -> None:
         wanted = (
             values
             or {
-                "verification_late": ["sign-up"],
+                "verification_late": ["Verification mail"],
                 "search_empty": ["/invoices/new"],
                 "slow_checkout": ["/checkout"],
                 "slow_reports": ["/reports"],

@@ -165,6 +165,6 @@ def test_the_index_opens_and_leads_to_the_week(open_page: Open) -> None:
     page = open_page("sample", width=360)
     page.locator("text=All weeks").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    page.locator("a[href='2026-10-12/index.html']").click()
+    page.locator("a[href='weekly/2026-10-12/index.html']").click()
     assert page.locator("h1").text_content() == "Week of 12 to 18 Oct 2026"
     assert page.complaints == []
