@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 
 import polars as pl
@@ -47,6 +48,32 @@ class Product:
                 if path.is_file():
                     found[str(path.relative_to(self.home.root))] = path.read_bytes()
         return found
+
+
+def differing(before: dict[str, bytes], after: dict[str, bytes], *, but: str = "") -> dict[str, object]:
+    """Files that are not the same to the byte, and how; those whose path holds `but` apart."""
+    found: dict[str, object] = {}
+    for name in sorted(before.keys() | after.keys()):
+        if (but and but in name) or before.get(name) == after.get(name):
+            continue
+        tables = [
+            pl.read_parquet(BytesIO(files[name])) if name in files and name.endswith(".parquet") else None
+            for files in (before, after)
+        ]
+        first, second = tables
+        if first is None or second is None:
+            found[name] = (
+                "only before" if name not in after else "only after" if name not in before else "changed"
+            )
+        elif first.equals(second):
+            found[name] = "equal rows, other bytes"
+        elif first.height != second.height:
+            found[name] = f"{first.height} rows before, {second.height} after"
+        else:
+            columns = [name for name in first.columns if not first[name].equals(second[name])]
+            rows = pl.any_horizontal(pl.lit(False), *(pl.Series(first[c] != second[c]) for c in columns))
+            found[name] = (columns, first.filter(rows).head(3).rows(), second.filter(rows).head(3).rows())
+    return found
 
 
 @pytest.fixture(scope="session")
