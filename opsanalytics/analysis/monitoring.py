@@ -1,6 +1,7 @@
 """What arrives, watched: drift, unusual volumes, silence; as tables and as recorded checks."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -9,10 +10,13 @@ from typing import Any
 import polars as pl
 
 from opsanalytics.config import Settings
+from opsanalytics.lake.events import scan_raw_events
 from opsanalytics.lake.tables import Table
 from opsanalytics.quality.anomalies import daily_series, judge_freshness, judge_volumes
 from opsanalytics.quality.drift import WINDOW_DAYS, combine, find_drift
+from opsanalytics.quality.plan import TrackingPlan
 from opsanalytics.quality.plan_drift import find_breaches
+from opsanalytics.quality.plan_rows import VALUES, plan_columns, plan_needs
 from opsanalytics.quality.profiles import profile_days
 from opsanalytics.quality.results import CheckOutcome, record
 from opsanalytics.quality.rules import EVENTS_TABLE
@@ -111,6 +115,48 @@ def monitoring(settings: Settings, as_of: datetime) -> Monitoring:
         _as_of(VOLUME_ANOMALIES, judge_volumes(series, last, anomalies), as_of),
         _as_of(EVENT_FRESHNESS, judge_freshness(series, anomalies), as_of),
     )
+
+
+def plan_breaches(settings: Settings) -> list[str]:
+    """Every breach of the tracking plan by the events of the last days in the lake, a line each.
+
+    What was seen in the last week is told from its first day on; values are looked at in the last
+    `WINDOW_DAYS` days. An event that was never sent is none.
+    """
+    plan = settings.quality.tracking_plan
+    profiles = profile_days(settings.home)
+    if profiles.is_empty():
+        return []
+    last: date = profiles["day"].max()  # type: ignore[assignment]
+    found = find_breaches(profiles, plan, last).filter("warns").sort(EVENT_DRIFT.order)
+    lines = [
+        f"{change_told(row)}; {row['n']:,} events ({row['share']:.1%}), "
+        f"{row['first_seen']} to {row['last_seen']}"
+        for row in found.to_dicts()
+    ]
+    return lines + _value_breaches(settings, plan, last)
+
+
+def _value_breaches(settings: Settings, plan: TrackingPlan, last: date) -> list[str]:
+    counts: Counter[tuple[str, str, str]] = Counter()
+    # All breaches of blocking events stand in one column, which does not say which kind they are.
+    open_plan = TrackingPlan(
+        events=tuple(event.model_copy(update={"blocking": False}) for event in plan.events)
+    )
+    for back in range(WINDOW_DAYS - 1, -1, -1):
+        day = last - timedelta(days=back)
+        events = (
+            scan_raw_events(settings.home, first=day, last=day).select("source", *plan_needs(plan)).collect()
+        )
+        wrong = pl.concat([events, plan_columns(events, open_plan)], how="horizontal").filter(
+            pl.col(VALUES).is_not_null()
+        )
+        for row in wrong.select("source", "event", VALUES).iter_rows():
+            counts.update((row[0], row[1], name) for name in row[2].split(", "))
+    return [
+        f"{source} · {event} · {name}: value not allowed; {n:,} events in {WINDOW_DAYS} days"
+        for (source, event, name), n in sorted(counts.items())
+    ]
 
 
 def record_monitoring(settings: Settings, found: Monitoring, *, checked_at: datetime) -> list[CheckOutcome]:

@@ -11,7 +11,8 @@ EXAMPLES = 5
 SHOWN_IN_FULL = frozenset(
     {
         "event", "source_event", "source", "ts", "received_at", "platform", "os", "browser", "app_version",
-        "country", "language", "plan_declared", "plan_required", "plan_types", "plan_values", "plan_blocking", "rating", "rating_min", "rating_max", "satisfaction", "rows", "usual_events",
+        "country", "language", "rating", "rating_min", "rating_max", "satisfaction", "rows", "usual_events",
+        "plan_declared", "plan_required", "plan_types", "plan_values", "plan_blocking",
     }
 )  # fmt: skip
 """Columns that say nothing about a single person."""

@@ -1,5 +1,7 @@
 """The suites by table: from the schema, by hand, from the tracking plan, and the user's own."""
 
+from collections.abc import Mapping
+
 from opsanalytics.lake.schemas import EVENTS, FEEDBACK
 from opsanalytics.lake.tables import Table
 from opsanalytics.quality.plan_rows import plan_rules
@@ -25,6 +27,11 @@ def schema_rules(table: Table, known: tuple[Rule, ...]) -> tuple[Rule, ...]:
         for column in table.columns
         if column.required and column.name not in checked
     )
+
+
+def suites(quality: QualitySettings) -> Mapping[str, tuple[Rule, ...]]:
+    """All suites by table."""
+    return {EVENTS.name: event_rules(quality), FEEDBACK.name: feedback_rules(quality)}
 
 
 def event_rules(quality: QualitySettings) -> tuple[Rule, ...]:

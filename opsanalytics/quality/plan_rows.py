@@ -26,7 +26,7 @@ _DESCRIPTIONS: Mapping[str, str] = {
     MISSING: "Every event has the properties that the tracking plan requires.",
     TYPES: "Properties have the types that the tracking plan declares.",
     VALUES: "Properties have only values that the tracking plan allows.",
-    BLOCKING: "Events that the tracking plan calls blocking have their required properties, types and values.",
+    BLOCKING: "Events that the tracking plan calls blocking have required properties, types and values.",
 }
 _JSON_TYPES: Mapping[PropertyType, tuple[str, ...]] = {
     "string": ("VARCHAR",),
@@ -120,8 +120,8 @@ def _query(event: PlannedEvent, columns: list[str]) -> str:
         f"SELECT row, {stray} AS {UNDECLARED}, "
         + "".join(f"{sql} AS {kind}, " for kind, sql in warned.items())
         + f"{blocking} AS {BLOCKING} FROM (SELECT *, {extracted} json_keys(text) AS names FROM "
-        "(SELECT *, CASE WHEN properties LIKE '{%' AND json_valid(properties) THEN properties ELSE '{}' END AS text "
-        "FROM part))"
+        "(SELECT *, CASE WHEN properties LIKE '{%' AND json_valid(properties) THEN properties ELSE '{}' END "
+        "AS text FROM part))"
     )
 
 

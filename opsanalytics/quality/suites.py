@@ -132,7 +132,7 @@ class OwnSuite(BaseModel):
             or f"{each.type.removeprefix('expect_').replace('_', ' ')}: {told}"[:300],
             shows=tuple(dict.fromkeys((*each.columns, *(("event",) if self.table == EVENTS.name else ())))),
             mostly=float(each.kwargs.get("mostly", 1)),
-            on="rows" if _ROW_WISE.match(each.type) else "whole",
+            on="rows" if _ROW_WISE.match(each.type) and not condition else "whole",
             needs=_condition_columns(condition, COLUMNS[self.table]) if condition else (),
         )
 

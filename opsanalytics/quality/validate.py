@@ -122,7 +122,9 @@ class _Suite:
             if partition.rows:
                 frame = whole(self.home, partition, _seen(on_whole))
                 for rule, result in session.judge(frame, on_whole):
-                    findings[rule.name, partition.name] = _finding_of_whole(result, frame.height)
+                    finding = findings[rule.name, partition.name] = _finding_of_whole(result, frame.height)
+                    if finding.failed and "unexpected_count" in result["result"]:
+                        finding.show(_examples(rule, frame[session.failing_rows(frame, [rule])[rule.name]]))
         return [
             self._outcome(rule, partition.name, findings[rule.name, partition.name])
             for partition in partitions
@@ -140,7 +142,7 @@ class _Suite:
         for frame in batches(self.home, partitions, stored, self.key):
             judged = plan_columns(frame, self.plan).select(of_plan)
             yield pl.concat(
-                [frame.select(PARTITION, *sorted(columns - set(of_plan))), judged], how="horizontal"
+                [frame.select(PARTITION, *sorted(columns - {PARTITION, *of_plan})), judged], how="horizontal"
             )
 
     def _attribute(
@@ -163,9 +165,7 @@ class _Suite:
                 for (name,), part in frame[list(rows)].partition_by(PARTITION, as_dict=True).items():
                     finding = findings[rule.name, str(name)]
                     finding.unexpected += part.height
-                    if rule.shows:
-                        rows_shown = part.select(rule.shows).unique(maintain_order=True).head(EXAMPLES)
-                        finding.show(example(row) for row in rows_shown.to_dicts())
+                    finding.show(_examples(rule, part))
 
     def _outcome(self, rule: Rule, partition: str, finding: "_Finding") -> CheckOutcome:
         return CheckOutcome(
@@ -181,15 +181,21 @@ class _Suite:
         )
 
 
+def _examples(rule: Rule, rows: pl.DataFrame) -> list[str]:
+    shown = rows.select(rule.shows).unique(maintain_order=True).head(EXAMPLES) if rule.shows else rows.head(0)
+    return [example(row) for row in shown.to_dicts()]
+
+
 def _seen(rules: Sequence[Rule]) -> set[str]:
     return {name for rule in rules for name in (*rule.columns, *rule.shows, *rule.needs)}
 
 
 def _finding_of_whole(result: Mapping[str, Any], rows: int) -> "_Finding":
     """Of a rule on all rows together: how many failed if it says, else all; what was observed if a figure."""
+    told = result["result"]
+    rows = int(told.get("element_count", rows))
     if result["success"]:
         return _Finding(rows)
-    told = result["result"]
     observed = told.get("observed_value")
     shown = [f"observed {observed}"] if isinstance(observed, int | float) else []
     # `mostly` is judged already: what is left counts as failed.
