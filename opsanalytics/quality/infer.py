@@ -49,7 +49,7 @@ def infer_plan(profiles: pl.DataFrame) -> str:
         for (name,), types in (
             own.sort("property").partition_by("property", as_dict=True, maintain_order=True).items()
         ):
-            lines.append(_property(str(name), types, event["volume"]))
+            lines.append(_property(str(name), types, int(event["volume"])))
         blocks.append("\n".join(lines))
     days = profiles["day"]
     head = HEAD.format(events=events["volume"].sum(), days=days.n_unique(), last=days.max())
