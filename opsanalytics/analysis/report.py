@@ -6,6 +6,7 @@ import polars as pl
 
 from opsanalytics.analysis import behavior
 from opsanalytics.analysis.improvement import feedback_themes, improvement
+from opsanalytics.analysis.monitoring import monitoring
 from opsanalytics.analysis.scope import Scope, complete_through
 from opsanalytics.behavior.tables import FUNNEL_TREND
 from opsanalytics.config import Settings
@@ -43,6 +44,7 @@ def report_data(settings: Settings, report: Report, week: date) -> ReportData:
     found = improvement(scope, themes)
     first_trend = week - timedelta(weeks=settings.thresholds.trend_weeks - 1)
     trend = behavior.funnel_trends(scope)
+    arrived = monitoring(settings, scope.as_of)
     return ReportData(
         product=project.name,
         report=report.name,
@@ -66,4 +68,8 @@ def report_data(settings: Settings, report: Report, week: date) -> ReportData:
         backlog=found.backlog,
         quality_results=latest(settings.home),
         ingestion_ledger=read_mart(settings.home, INGESTION_LEDGER),
+        event_drift=arrived.drift,
+        volumes=arrived.volumes,
+        freshness=arrived.freshness,
+        has_plan=bool(settings.quality.tracking_plan.events),
     )

@@ -20,7 +20,7 @@ from opsanalytics.config import Settings
 from opsanalytics.lake.marts import write_mart
 from opsanalytics.lake.tables import Table
 
-UPSTREAM = [keys.EVENTS, keys.PERSONS, keys.LEDGER]
+UPSTREAM = [keys.EVENTS, keys.PERSONS, keys.LEDGER, keys.MONITORING]
 
 
 def mart_spec(settings: Settings, table: Table, group: str, deps: list[dg.AssetKey]) -> dg.AssetSpec:

@@ -17,12 +17,13 @@ from opsanalytics.identity.persons import rebuild
 from opsanalytics.lake.events import event_days, read_persons, scan_raw_events
 from opsanalytics.lake.marts import write_mart
 from opsanalytics.lake.schemas import INGESTION_LEDGER
-from opsanalytics.quality.rules import EVENT_RULES
+from opsanalytics.quality.generated import event_rules
 from opsanalytics.quality.validate import validate_events
 
 
 def events(settings: Settings) -> dg.AssetsDefinition:
     """Canonical events by UTC day."""
+    rules = event_rules(settings.quality)
 
     @dg.asset(
         key=keys.EVENTS,
@@ -32,7 +33,7 @@ def events(settings: Settings) -> dg.AssetsDefinition:
         group_name=keys.EVENTS_GROUP,
         kinds={"polars", "parquet", "greatexpectations"},
         owners=list(settings.project.owners),
-        check_specs=check_specs(keys.EVENTS, EVENT_RULES),
+        check_specs=check_specs(keys.EVENTS, rules),
         freshness_policy=dg.FreshnessPolicy.time_window(
             fail_window=timedelta(hours=settings.thresholds.freshness_hours)
         ),
@@ -61,6 +62,8 @@ def events(settings: Settings) -> dg.AssetsDefinition:
             sorted(in_range | touched),
             sources=[source.name for source in settings.event_sources],
             checked_at=datetime.now(UTC),
+            rules=rules,
+            plan=settings.quality.tracking_plan,
         )
         frame = scan_raw_events(settings.home, first=days.first, last=days.last)
         rows = frame.select(pl.len()).collect().item()
@@ -78,7 +81,7 @@ def events(settings: Settings) -> dg.AssetsDefinition:
                 "events by name": table_preview(top.collect(), 15),
                 "folder": dg.MetadataValue.path(settings.home.events),
             },
-            check_results=check_results(keys.EVENTS, EVENT_RULES, outcomes),
+            check_results=check_results(keys.EVENTS, rules, outcomes),
         )
 
     return events

@@ -20,7 +20,7 @@ from opsanalytics.behavior.tables import (
 from opsanalytics.feedback.tables import FEEDBACK_THEMES
 from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINTS
 from opsanalytics.lake.schemas import INGESTION_LEDGER
-from opsanalytics.quality.tables import QUALITY_RESULTS
+from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, QUALITY_RESULTS, VOLUME_ANOMALIES
 
 Section = Literal["funnels", "retention", "behaviour", "voice", "themes", "friction"]
 """Parts of the page that are withheld on their own. `behaviour` and `voice` are the lanes of the backlog."""
@@ -44,6 +44,9 @@ FRAMES = {
     "backlog": BACKLOG,
     "quality_results": QUALITY_RESULTS,
     "ingestion_ledger": INGESTION_LEDGER,
+    "event_drift": EVENT_DRIFT,
+    "volumes": VOLUME_ANOMALIES,
+    "freshness": EVENT_FRESHNESS,
 }
 """The fields of `ReportData` that are frames, and the table each has to fit."""
 
@@ -91,6 +94,11 @@ class ReportData:
     backlog: pl.DataFrame = field(default_factory=BACKLOG.empty)
     quality_results: pl.DataFrame = field(default_factory=QUALITY_RESULTS.empty)
     ingestion_ledger: pl.DataFrame = field(default_factory=INGESTION_LEDGER.empty)
+    event_drift: pl.DataFrame = field(default_factory=EVENT_DRIFT.empty)
+    volumes: pl.DataFrame = field(default_factory=VOLUME_ANOMALIES.empty)
+    freshness: pl.DataFrame = field(default_factory=EVENT_FRESHNESS.empty)
+    has_plan: bool = False
+    """Whether a tracking plan is configured."""
 
     def __post_init__(self) -> None:
         if self.last_day < self.first_day:
