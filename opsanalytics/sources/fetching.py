@@ -3,25 +3,22 @@
 Works for every event source through `EventSourceSettings`.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 import requests
 
-from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.manifests import Manifest, deliveries
 from opsanalytics.lake.paths import Home
 from opsanalytics.sources.base import EventSourceSettings
-from opsanalytics.sources.download import NotYetError, TooLargeError, WindowDownload
+from opsanalytics.sources.download import NotYetError, TooLargeError
+from opsanalytics.sources.errors import ProjectChangedError
 from opsanalytics.sources.http import new_session
-from opsanalytics.sources.landing import commit, intact, sweep, temporary_file
-from opsanalytics.sources.limiter import SharedLimiter
+from opsanalytics.sources.landing import intact
+from opsanalytics.sources.window_landing import WindowLander, project_hash
 from opsanalytics.sources.windows import DAY, Window, WindowSizer, merged, subtracted
-
-LOCK_WAIT_SECONDS = 7_200.0
-PROBE_LOCK_WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,14 @@ class FetchProgress:
     requests: int
     records: int
     bytes: int
+    remaining: timedelta | None = None
+    """How long the rest will take if it goes on like this; null before anything is known."""
+
+    @property
+    def text(self) -> str:
+        """Where it stands, in words."""
+        left = "" if self.remaining is None else f", about {in_words(self.remaining)} left"
+        return f"{self.done.days:,} of {self.total.days:,} days{left}; {self.message}"
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ def fetch(
     unless `force`. A killed fetch continues where it stopped, with the windows it would have used.
 
     Raises:
+        ProjectChangedError: days of another project have landed under the same name of the source.
         SourceError: the source could not deliver; what was landed before stays.
         LockHeldError: another process fetches from the same project for more than two hours.
     """
@@ -98,14 +104,34 @@ def landed_windows(
     settings: EventSourceSettings, home: Home, until: Callable[[datetime], datetime]
 ) -> list[Window]:
     """Windows of the deliveries on disk, each cut at `until(fetched_at)`, on the vendor's clock."""
-    windows = []
+    return [
+        Window(window.start, end)
+        for manifest, window in landed(settings, home)
+        if (end := min(window.end, until(manifest.fetched_at))) > window.start
+    ]
+
+
+def landed(settings: EventSourceSettings, home: Home) -> Iterator[tuple[Manifest, Window]]:
+    """Deliveries on disk, with the window that each was asked for."""
     for manifest in deliveries(home, settings.name):
         if manifest.covers_from is None or manifest.covers_until is None:
             continue
-        start = settings.to_wall(manifest.covers_from)
-        end = min(settings.to_wall(manifest.covers_until), until(manifest.fetched_at))
-        if end > start and intact(home.delivery(manifest.source, manifest.delivery), manifest):
-            windows.append(Window(start, end))
+        if intact(home.delivery(manifest.source, manifest.delivery), manifest):
+            yield (
+                manifest,
+                Window(settings.to_wall(manifest.covers_from), settings.to_wall(manifest.covers_until)),
+            )
+
+
+def settled_windows(settings: EventSourceSettings, home: Home, now: datetime) -> list[Window]:
+    """What need not be asked for at `now` (aware), of the deliveries on disk, on the vendor's clock."""
+    windows = []
+    for manifest, window in landed(settings, home):
+        end = min(window.end, settings.settled_until(manifest.fetched_at))
+        if end <= window.start:
+            continue
+        again = settings.once_more(manifest.fetched_at, now)
+        windows += subtracted(Window(window.start, end), [again] if again else [])
     return windows
 
 
@@ -141,24 +167,30 @@ class _Fetch:
         self.home = home
         self.environ = environ
         self.now = now.astimezone(UTC)
-        self.limiter = SharedLimiter(home, settings.kind, settings.project_key, settings.limits)
+        self.project = project_hash(settings, environ)
         self._listener = progress
+        self._fetching = timedelta(0)
+        self._began = time.monotonic()
         self._state = FetchProgress(settings.name, "", timedelta(0), timedelta(0), 0, 0, 0)
 
     def run(self, first: date, last: date, *, force: bool) -> FetchReport:
+        self._check_project()
+        for notice in self.settings.notices:
+            self._tell(notice)
         asked = self.settings.vendor_window(first, last)
         position = asked.start
         end = min(asked.end, self.settings.available_until(self.now))
-        landed = [] if force else landed_windows(self.settings, self.home, never)
-        settled = [] if force else landed_windows(self.settings, self.home, self.settings.settled_until)
+        known = [] if force else landed_windows(self.settings, self.home, never)
+        settled = [] if force else settled_windows(self.settings, self.home, self.now)
         sizer = WindowSizer(self.settings.unit, self.settings.initial_window, self.settings.largest_window)
         fetched: list[Manifest] = []
         changed: list[str] = []
         skipped = timedelta(0)
         self._state = replace(self._state, total=max(end - asked.start, timedelta(0)))
         with new_session() as session:
+            lander = self._lander(session)
             while position < end:
-                window = self._repeated(landed, settled, position, end)
+                window = self._repeated(known, settled, position, end)
                 done = covering(settled, position, end)
                 if done is not None and window is None:
                     if done.start == position:
@@ -171,9 +203,9 @@ class _Fetch:
                     next_settled = min((w.start for w in settled if w.start > position), default=end)
                     window = sizer.next(Window(position, min(end, next_settled)))
                 try:
-                    manifest, differs = self._land(session, window)
+                    manifest, differs = lander.land(window)
                 except TooLargeError as error:
-                    landed = [other for other in landed if other != window]
+                    known = [other for other in known if other != window]
                     sizer.failed(window)
                     self._tell(f"{window} is too much for the vendor ({error}); asking for less")
                     continue
@@ -181,6 +213,7 @@ class _Fetch:
                     end = self.settings.certain_until(self.now)
                     continue
                 sizer.succeeded(window)
+                self._fetching += window.end - position
                 position = window.end
                 fetched.append(manifest)
                 if differs:
@@ -205,7 +238,7 @@ class _Fetch:
         )
 
     def _repeated(
-        self, landed: list[Window], settled: list[Window], position: datetime, end: datetime
+        self, known: list[Window], settled: list[Window], position: datetime, end: datetime
     ) -> Window | None:
         """A window landed before that may still change and is asked for whole once more.
 
@@ -214,7 +247,7 @@ class _Fetch:
         """
         if not self.settings.deduplication.newest_delivery_wins:
             return None
-        repeated = [window for window in landed if window.start == position and window.end <= end]
+        repeated = [window for window in known if window.start == position and window.end <= end]
         window = max(repeated, default=None)
         return None if window is None or not subtracted(window, settled) else window
 
@@ -222,47 +255,33 @@ class _Fetch:
         settings = self.settings
         end = settings.certain_until(self.now)
         window = Window(end - settings.unit, end)
-        with new_session() as session, self._locked(PROBE_LOCK_WAIT_SECONDS):
-            sweep(self.home, settings.name)
-            with temporary_file(self.home, settings.name) as (file, path):
-                found = self._download(session, window).run(file, path)
-        records = found.received.records if found.received else 0
+        with new_session() as session:
+            records = self._lander(session).probe(window)
         return f"source {settings.name}: {window}: the vendor answered with {records} records"
 
-    def _land(self, session: requests.Session, window: Window) -> tuple[Manifest, bool]:
-        settings = self.settings
-        with self._locked():
-            sweep(self.home, settings.name)
-            download = self._download(session, window)
-            with temporary_file(self.home, settings.name) as (file, path):
-                try:
-                    found = download.run(file, path)
-                finally:
-                    self._state = replace(self._state, requests=self._state.requests + download.attempts)
-                return commit(
-                    self.home,
-                    source=settings.name,
-                    kind=settings.kind,
-                    delivery=window.name,
-                    first_day=window.first_day,
-                    last_day=window.last_day,
-                    covers=(settings.to_utc(window.start), settings.to_utc(window.end)),
-                    request=settings.request(window, self.environ).public(),
-                    status=found.status,
-                    attempts=found.attempts,
-                    fetched_at=self.now,
-                    received=found.received,
-                )
+    def _lander(self, session: requests.Session) -> WindowLander:
+        return WindowLander(
+            self.settings, self.home, self.environ, self.now, session,
+            project=self.project, tell=lambda text: self._tell(text), sent=self._sent,
+        )  # fmt: skip
 
-    def _locked(self, wait_seconds: float = LOCK_WAIT_SECONDS) -> AbstractContextManager[None]:
-        """One download at a time from a vendor's project, over all processes."""
-        return exclusive(self.home, self.limiter.name, wait_seconds=wait_seconds)
+    def _sent(self) -> None:
+        self._state = replace(self._state, requests=self._state.requests + 1)
 
-    def _download(self, session: requests.Session, window: Window) -> WindowDownload:
-        request = self.settings.request(window, self.environ)
-        return WindowDownload(
-            self.settings, session, self.limiter, request, window, self.now, lambda text: self._tell(text)
-        )
+    def _check_project(self) -> None:
+        """Raises `ProjectChangedError` if something of another project landed under this name."""
+        others = [
+            manifest.delivery
+            for manifest in deliveries(self.home, self.settings.name)
+            if None not in (manifest.project, self.project) and manifest.project != self.project
+        ]
+        if others:
+            raise ProjectChangedError(
+                f"source {self.settings.name}: {len(others)} deliveries in "
+                f"{self.home.landing / self.settings.name} (the first is {others[0]}) come from another "
+                "project than the configured one. Give the new project a source with a name of its own, "
+                "or, if the old data are not needed any more, move that folder away."
+            )
 
     def _completeness(self, asked: Window) -> tuple[datetime | None, str | None]:
         gaps = subtracted(asked, landed_windows(self.settings, self.home, self.settings.complete_until))
@@ -276,9 +295,21 @@ class _Fetch:
         )
 
     def _tell(self, message: str, *, done: timedelta | None = None) -> None:
-        self._state = replace(self._state, message=message, done=self._state.done if done is None else done)
+        state = replace(self._state, message=message, done=self._state.done if done is None else done)
+        if done is not None and self._fetching:
+            pace = (time.monotonic() - self._began) / self._fetching.total_seconds()
+            state = replace(state, remaining=(state.total - state.done) * pace)
+        self._state = state
         if self._listener is not None:
             self._listener(self._state)
+
+
+def in_words(span: timedelta) -> str:
+    """A span as people say it, rounded: `40 s`, `12 min`, `3.5 h`."""
+    seconds = span.total_seconds()
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
 
 
 def never(_: datetime) -> datetime:

@@ -11,7 +11,7 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -234,10 +234,11 @@ def commit(
     status: int | None,
     attempts: int,
     fetched_at: datetime,
-    received: Received | None,
+    received: Received | Sequence[Received] | None,
     file_name: str = "events",
+    project: str | None = None,
 ) -> tuple[Manifest, bool]:
-    """Make a received body (None: an empty answer) the current content of `delivery`.
+    """Make a received body (None: an empty answer; several: the parts of one) the content of `delivery`.
 
     Content that is already there keeps its data file, byte for byte; only the manifest is renewed.
     The caller holds the source's lock. Returns the manifest and whether the content changed.
@@ -245,19 +246,12 @@ def commit(
     folder = home.delivery(source, delivery)
     folder.mkdir(parents=True, exist_ok=True)
     before = current(home, source, delivery)
-    content_sha256 = received.content_sha256 if received else hashlib.sha256().hexdigest()
+    parts = () if received is None else (received,) if isinstance(received, Received) else tuple(received)
+    content_sha256 = combined_sha256(parts)
     if before is not None and before.sha256 == content_sha256 and intact(folder, before):
         files = before.files
-    elif received is None:
-        files = ()
     else:
-        name = f"{file_name}-{received.content_sha256[:12]}{received.suffix}"
-        files = (
-            LandedFile(
-                name=name, bytes=received.bytes, sha256=received.wire_sha256, records=received.records
-            ),
-        )
-        received.path.replace(folder / name)
+        files = tuple(put_in_place(part, folder, file_name) for part in parts)
     manifest = Manifest(
         source=source,
         kind=kind,
@@ -266,6 +260,7 @@ def commit(
         last_day=last_day,
         covers_from=covers[0] if covers else None,
         covers_until=covers[1] if covers else None,
+        project=project,
         request=request,
         status=status,
         attempts=attempts,
@@ -276,6 +271,20 @@ def commit(
     write_manifest(home, manifest)
     remove_unnamed(folder, manifest)
     return manifest, before is None or before.sha256 != manifest.sha256
+
+
+def combined_sha256(parts: Sequence[Received]) -> str:
+    """Hash of the decoded content of all parts; of a single one its own."""
+    if len(parts) == 1:
+        return parts[0].content_sha256
+    return hashlib.sha256("".join(part.content_sha256 for part in parts).encode()).hexdigest()
+
+
+def put_in_place(part: Received, folder: Path, file_name: str) -> LandedFile:
+    """Move a received body into its delivery, named by its content."""
+    name = f"{file_name}-{part.content_sha256[:12]}{part.suffix}"
+    part.path.replace(folder / name)
+    return LandedFile(name=name, bytes=part.bytes, sha256=part.wire_sha256, records=part.records)
 
 
 def current(home: Home, source: str, delivery: str) -> Manifest | None:
