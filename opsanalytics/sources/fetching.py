@@ -20,6 +20,9 @@ from opsanalytics.sources.landing import intact
 from opsanalytics.sources.window_landing import WindowLander, project_hash
 from opsanalytics.sources.windows import DAY, Window, WindowSizer, merged, subtracted
 
+SAME_RUN = timedelta(hours=12)
+"""A fetch so soon after another continues or repeats it; a later one has its own windows."""
+
 
 @dataclass(frozen=True)
 class FetchProgress:
@@ -180,7 +183,8 @@ class _Fetch:
         asked = self.settings.vendor_window(first, last)
         position = asked.start
         end = min(asked.end, self.settings.available_until(self.now))
-        known = [] if force else landed_windows(self.settings, self.home, never)
+        known = [] if force else self._recent_windows()
+        tail = self.settings.settled_until(self.now)
         settled = [] if force else settled_windows(self.settings, self.home, self.now)
         sizer = WindowSizer(self.settings.unit, self.settings.initial_window, self.settings.largest_window)
         fetched: list[Manifest] = []
@@ -202,6 +206,9 @@ class _Fetch:
                 if window is None:
                     next_settled = min((w.start for w in settled if w.start > position), default=end)
                     window = sizer.next(Window(position, min(end, next_settled)))
+                    if window.start + 2 * self.settings.initial_window <= tail < window.end:
+                        # what may still change comes apart, so that it alone is asked for again
+                        window = Window(window.start, tail)
                 try:
                     manifest, differs = lander.land(window)
                 except TooLargeError as error:
@@ -240,16 +247,25 @@ class _Fetch:
     def _repeated(
         self, known: list[Window], settled: list[Window], position: datetime, end: datetime
     ) -> Window | None:
-        """A window landed before that may still change and is asked for whole once more.
+        """A window landed a short while ago that may still change and is asked for whole once more.
 
         Its delivery is then replaced by itself, so that running twice leaves no other deliveries than
-        running once. Where deliveries only add to each other, just the unsettled part is asked for.
+        running once. Where deliveries only add to each other, or time has passed, just what is not
+        settled is asked for, in as few requests as can be.
         """
         if not self.settings.deduplication.newest_delivery_wins:
             return None
         repeated = [window for window in known if window.start == position and window.end <= end]
         window = max(repeated, default=None)
         return None if window is None or not subtracted(window, settled) else window
+
+    def _recent_windows(self) -> list[Window]:
+        """Windows of the deliveries that this run may be the repetition of."""
+        return [
+            window
+            for manifest, window in landed(self.settings, self.home)
+            if abs(self.now - manifest.fetched_at) < SAME_RUN
+        ]
 
     def probe(self) -> str:
         settings = self.settings
@@ -310,11 +326,6 @@ def in_words(span: timedelta) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
-
-
-def never(_: datetime) -> datetime:
-    """Cuts no window: the whole span that was asked for."""
-    return datetime.max  # noqa: DTZ901 - a wall clock
 
 
 def covering(windows: list[Window], position: datetime, end: datetime) -> Window | None:
