@@ -5,6 +5,7 @@ import dagster as dg
 from opsanalytics.assets import (
     automation,
     behavior,
+    clock,
     events,
     feedback,
     improvement,
@@ -45,6 +46,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     ]
     return dg.Definitions(
         assets=dg.with_source_code_references(assets),
+        asset_checks=[clock.project_clock(settings)],
         jobs=automation.jobs(settings),
         schedules=automation.schedules(settings),
         sensors=[

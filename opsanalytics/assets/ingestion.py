@@ -39,9 +39,7 @@ def event_landing(settings: Settings, source: EventSourceSettings) -> dg.AssetsD
         days = days_of(context, settings)
 
         def say(progress: FetchProgress) -> None:
-            context.log.info(
-                f"{progress.text}; {progress.requests} requests, {progress.records:,} records"
-            )
+            context.log.info(f"{progress.text}; {progress.requests} requests, {progress.records:,} records")
 
         for notice in source.notices:
             context.log.warning(f"source {source.name}: {notice}")

@@ -36,7 +36,9 @@ def last_day(settings: Settings) -> date:
     "--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="First UTC day; project.start if not given."
 )
 @click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last UTC day; yesterday if not given.")
-@click.option("--again", is_flag=True, help="Ask for days too that landed long ago: events were imported late.")
+@click.option(
+    "--again", is_flag=True, help="Ask for days too that landed long ago: events were imported late."
+)
 def run(config: Path | None, first: datetime | None, last: datetime | None, again: bool) -> None:
     """Pull, clean, check, analyse, publish and report, in one Dagster run."""
     from opsanalytics.cli.progress import run_with_progress, say_where_to_look

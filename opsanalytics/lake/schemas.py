@@ -118,7 +118,8 @@ PERSONS = Table(
         Column(
             "rule",
             pl.String,
-            "Why: user_id, first_user_on_device, anonymous_device, distinct_id.",
+            "Why: user_id, first_user_on_device, anonymous_device, distinct_id, vendor_merge (the vendor's "
+            "identity events), vendor_id_of_user (the vendor's own id was seen with this user).",
             True,
         ),
         Column("since", UTC_TIME, "First event that shows it, UTC.", True),

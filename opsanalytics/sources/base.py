@@ -184,6 +184,9 @@ class EventSourceSettings(SourceSettings, ABC):
     identity_verbs: ClassVar[frozenset[str]] = frozenset()
     """Event names that state an identity and are no behaviour."""
 
+    clock_setting: ClassVar[str | None] = None
+    """Setting that names the zone of the vendor's clock, where somebody has to tell."""
+
     start: date | None = None
     """First day to fetch when a backfill asks for everything."""
     read_timeout_seconds: float = Field(default=600.0, gt=0)

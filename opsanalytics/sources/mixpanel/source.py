@@ -55,6 +55,7 @@ class MixpanelSettings(EventSourceSettings):
     body: ClassVar[Literal["jsonl", "zip"]] = "jsonl"
     deduplication: ClassVar[Deduplication] = Deduplication(newest_delivery_wins=True)
     identity_verbs: ClassVar[frozenset[str]] = IDENTITY_VERBS
+    clock_setting: ClassVar[str | None] = "project_timezone"
 
     project_id: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
     username_env: str = "MIXPANEL_USERNAME"
