@@ -12,6 +12,7 @@ from opsanalytics.assets import (
     ingestion,
     keys,
     orphans,
+    profiles,
     publishing,
     reporting,
 )
@@ -38,6 +39,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *landing,
         events.events(settings),
         events.persons(settings),
+        *profiles.profiles(settings),
         events.ingestion_ledger(settings),
         feedback.feedback(settings),
         *marts,

@@ -43,6 +43,7 @@ def retire(home: Home, configured: Iterable[str]) -> list[Retired]:
         for path in sorted(area.glob("day=*/*.parquet")):
             found.setdefault(path.stem, []).append(path)
     for path in (
+        *sorted(home.profiles_file(ANY).parent.glob("*.parquet")),
         *sorted(home.feedback.glob("*.parquet")),
         *sorted(home.feedback_duplicates_file(ANY).parent.glob("*.parquet")),
     ):
@@ -51,7 +52,7 @@ def retire(home: Home, configured: Iterable[str]) -> list[Retired]:
         for folder in sorted(area.glob("*/")):
             found.setdefault(folder.name, []).extend(sorted(folder.iterdir()))
     retired = []
-    for source in sorted(found.keys() - kept):
+    for source in sorted(name for name in found if name.split(".")[0] not in kept):
         # in this order a kill leaves nothing that counts as cleaned but is not there
         with exclusive(home, f"clean-{source}"):
             for path in sorted(found[source], key=lambda path: path.suffix != ".json"):

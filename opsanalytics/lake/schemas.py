@@ -126,6 +126,25 @@ PERSONS = Table(
     ),
 )
 
+PROFILES = Table(
+    name="profiles",
+    description="What the vendor knows of users themselves: one row a profile of the newest fetch.",
+    order=("source", "distinct_id"),
+    columns=(
+        Column("source", pl.String, "Name of the configured source.", True),
+        Column("distinct_id", pl.String, "Id of the profile.", True),
+        Column("properties", pl.String, "JSON object: names, types and digits unchanged.", True),
+        Column(
+            "unset",
+            pl.List(pl.String),
+            "Properties that the profile no longer has; the value is the last one seen.",
+            True,
+        ),
+        Column("fetched_at", UTC_TIME, "When the profile was last fetched, UTC.", True),
+        Column("ingest_run", pl.String, "Delivery it came from: <delivery>@<sha256, 12 digits>.", True),
+    ),
+)
+
 INGESTION_LEDGER = Table(
     name="ingestion_ledger",
     description="For each source, delivery and day: landed = canonical + duplicates + quarantined.",

@@ -50,10 +50,10 @@ class ClockFinding:
         shown = " or ".join(signed(offset) for offset in self.offsets)
         fitting = f"; zones that fit: {', '.join(self.zones)}" if self.zones else ""
         return (
-            f"source {self.source}: {self.setting} = '{self.configured}' is probably wrong. On {self.days} of "
-            f"{self.of_days} days most events lag behind their reception by a whole time zone; the project's "
-            f"clock seems to be at UTC{shown}{fitting}. Set {self.setting} to the zone in the project settings "
-            "at the vendor, then run again: what has landed is read anew."
+            f"source {self.source}: {self.setting} = '{self.configured}' is probably wrong. On {self.days} "
+            f"of {self.of_days} days most events lag behind their reception by a whole time zone; the "
+            f"project's clock seems to be at UTC{shown}{fitting}. Set {self.setting} to the zone in the "
+            "project settings at the vendor, then run again: what has landed is read anew."
         )
 
 

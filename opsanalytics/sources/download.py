@@ -23,6 +23,7 @@ from opsanalytics.sources.errors import (
 )
 from opsanalytics.sources.http import TRANSPORT_ERRORS, error_text, opened, wire_chunks
 from opsanalytics.sources.landing import (
+    Body,
     DoubtfulBodyError,
     EarlyEndError,
     IncompleteBodyError,
@@ -86,9 +87,11 @@ class WindowDownload:
         can_shrink: bool | None = None,
         partial: Callable[[Path], None] | None = None,
         sent: Callable[[], None] | None = None,
+        body: Body | None = None,
     ) -> None:
         """`can_shrink`: whether less can be asked for (if not given: the window is not the smallest).
         `partial` is shown the file of each answer that the vendor ended early, `sent` called at each request.
+        `body` is the shape of a complete answer where it is not that of the source's export.
         """
         self._settings = settings
         self._session = session
@@ -101,6 +104,7 @@ class WindowDownload:
         self._can_shrink = not self._smallest if can_shrink is None else can_shrink
         self._partial = partial
         self._sent = sent
+        self._body = body or settings.body
         self._believed: str | None = None
         self._waited = 0.0
         self._told_bytes = 0
@@ -166,7 +170,7 @@ class WindowDownload:
             wire_chunks(response),
             file,
             path,
-            body=self._settings.body,
+            body=self._body,
             gzipped=encoding == "gzip",
             expected_bytes=int(length) if length and length.isdigit() else None,
             framed="chunked" in response.headers.get("Transfer-Encoding", "").lower(),

@@ -18,7 +18,7 @@ from opsanalytics.sources.errors import ProjectChangedError
 from opsanalytics.sources.http import new_session
 from opsanalytics.sources.landing import intact
 from opsanalytics.sources.window_landing import WindowLander, project_hash
-from opsanalytics.sources.windows import DAY, Window, WindowSizer, merged, subtracted
+from opsanalytics.sources.windows import DAY, Window, WindowSizer, merged, midnight, subtracted
 
 SAME_RUN = timedelta(hours=12)
 """A fetch so soon after another continues or repeats it; a later one has its own windows."""
@@ -120,10 +120,11 @@ def landed(settings: EventSourceSettings, home: Home) -> Iterator[tuple[Manifest
         if manifest.covers_from is None or manifest.covers_until is None:
             continue
         if intact(home.delivery(manifest.source, manifest.delivery), manifest):
-            yield (
-                manifest,
-                Window(settings.to_wall(manifest.covers_from), settings.to_wall(manifest.covers_until)),
-            )
+            start, end = settings.to_wall(manifest.covers_from), settings.to_wall(manifest.covers_until)
+            if settings.unit == DAY and manifest.first_day is not None and manifest.last_day is not None:
+                # days on the vendor's clock, whatever zone was configured for it at that time
+                start, end = midnight(manifest.first_day), midnight(manifest.last_day) + DAY
+            yield manifest, Window(start, end)
 
 
 def settled_windows(settings: EventSourceSettings, home: Home, now: datetime) -> list[Window]:

@@ -23,6 +23,8 @@ from opsanalytics.lake.paths import Home
 
 EARLY_END = b"terminated early"
 READ_BYTES = 1024 * 1024
+Body = Literal["jsonl", "zip", "page"]
+"""Lines of JSON; an archive of such; one JSON object with a list `results`."""
 
 
 class IncompleteBodyError(ValueError):
@@ -121,7 +123,7 @@ def receive(
     file: IO[bytes],
     path: Path,
     *,
-    body: Literal["jsonl", "zip"],
+    body: Body,
     gzipped: bool,
     expected_bytes: int | None,
     framed: bool,
@@ -161,6 +163,10 @@ def receive(
     if body == "zip":
         content_sha256, records = check_zip(path)
         return Received(path, ".zip", total, wire.hexdigest(), content_sha256, records)
+    if body == "page":
+        content_sha256, records = check_page(path, gzipped=gzipped)
+        suffix = ".json.gz" if gzipped else ".json"
+        return Received(path, suffix, total, wire.hexdigest(), content_sha256, records)
     if decoder is not None and total:
         decoder.finish()
     proven = expected_bytes is not None or framed or (gzipped and total > 0)
@@ -214,6 +220,22 @@ def check_zip(path: Path) -> tuple[str, int]:
     except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise IncompleteBodyError(f"the archive is damaged or cut: {error}") from error
     return content.hexdigest(), records
+
+
+def check_page(path: Path, *, gzipped: bool) -> tuple[str, int]:
+    """Read a JSON object to its end. Returns content hash and how many `results` it has."""
+    content = path.read_bytes()
+    if gzipped:
+        decoder = GzipStream()
+        content = decoder.feed(content)
+        decoder.finish()
+    try:
+        page = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise IncompleteBodyError(f"the answer is not JSON: {error}") from error
+    if not isinstance(page, dict) or not isinstance(page.get("results"), list):
+        raise IncompleteBodyError("the answer has no list `results`")
+    return hashlib.sha256(content).hexdigest(), len(page["results"])
 
 
 def event_members(archive: zipfile.ZipFile) -> list[str]:

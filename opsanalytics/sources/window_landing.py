@@ -168,7 +168,8 @@ class WindowLander:
         request = self._settings.names_request(self._environ)
         if request is None:
             return Counter()
-        self._limiter.acquire(lambda pause: self._tell(f"waiting {pause:.0f} s for the vendor's rate limit"))
+        limiter = query_limiter(self._settings, self._home, self._environ)
+        limiter.acquire(lambda pause: self._tell(f"waiting {pause:.0f} s for the vendor's rate limit"))
         self._sent()
         try:
             with opened(self._session, request, read_timeout=NAMES_TIMEOUT_SECONDS) as response:
@@ -179,6 +180,11 @@ class WindowLander:
         return (
             Counter(name for name in names if isinstance(name, str)) if isinstance(names, list) else Counter()
         )
+
+
+def query_limiter(settings: EventSourceSettings, home: Home, environ: Mapping[str, str]) -> SharedLimiter:
+    """Limits of the vendor's other endpoints, which it counts apart from the export."""
+    return SharedLimiter(home, f"{settings.kind}_query", settings.limited_by(environ), settings.limits)
 
 
 def project_hash(settings: EventSourceSettings, environ: Mapping[str, str]) -> str | None:

@@ -162,6 +162,16 @@ class MixpanelSettings(EventSourceSettings):
     def narrowed(self, request: Request, events: Sequence[str]) -> Request:
         return replace(request, params={**request.params, "event": json.dumps(list(events))})
 
+    def profiles_request(self, page: int, session_id: str | None, environ: Mapping[str, str]) -> Request:
+        """One page of the user profiles; `session_id` is that of the first page."""
+        form = {"page": str(page)} | ({"session_id": session_id} if session_id is not None else {})
+        return Request(
+            url=f"{self.query_host}/api/query/engage",
+            params={"project_id": self.project_id},
+            auth=self.credentials(environ),
+            form=form,
+        )
+
     def names_request(self, environ: Mapping[str, str]) -> Request:
         """The most common names of the last 31 days, which is as far as Mixpanel tells them."""
         return Request(
