@@ -19,6 +19,8 @@ from opsanalytics.lake.events import event_days
 from opsanalytics.lake.paths import Home
 
 VERBS = ("$identify", "$create_alias", "$merge")
+FILES_AT_ONCE = 1_000
+"""Days read together, oldest first; bounds memory, changes no result."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,10 @@ class Join:
 def stated_joins(home: Home, source: str) -> list[Join]:
     """What the identity events of a source in the lake state, in the order in which they happened."""
     joins: list[Join] = []
-    for day in event_days(home):
-        path = home.events_file(source, day)
-        if not path.exists():
-            continue
+    files = [path for day in event_days(home) if (path := home.events_file(source, day)).exists()]
+    for start in range(0, len(files), FILES_AT_ONCE):
         verbs = (
-            pl.scan_parquet(path, glob=False)
+            pl.scan_parquet(files[start : start + FILES_AT_ONCE], glob=False, hive_partitioning=False)
             .filter(pl.col("source_event").is_in(VERBS))
             .select("ts", "event_id", "source_event", "distinct_id", "properties")
             .collect()

@@ -4,9 +4,10 @@ Works for every event source through `EventSourceSettings`.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from typing import TypeAlias
 
 import requests
 
@@ -20,6 +21,8 @@ from opsanalytics.sources.landing import intact
 from opsanalytics.sources.window_landing import WindowLander, project_hash
 from opsanalytics.sources.windows import DAY, Window, WindowSizer, merged, midnight, subtracted
 
+Landed: TypeAlias = tuple[Manifest, Window]
+"""A delivery with the window it was asked for."""
 SAME_RUN = timedelta(hours=12)
 """A fetch so soon after another continues or repeats it; a later one has its own windows."""
 
@@ -107,14 +110,19 @@ def landed_windows(
     settings: EventSourceSettings, home: Home, until: Callable[[datetime], datetime]
 ) -> list[Window]:
     """Windows of the deliveries on disk, each cut at `until(fetched_at)`, on the vendor's clock."""
+    return cut_windows(landed(settings, home), until)
+
+
+def cut_windows(landed: Iterable[Landed], until: Callable[[datetime], datetime]) -> list[Window]:
+    """The windows of deliveries, each cut at `until(fetched_at)`."""
     return [
         Window(window.start, end)
-        for manifest, window in landed(settings, home)
+        for manifest, window in landed
         if (end := min(window.end, until(manifest.fetched_at))) > window.start
     ]
 
 
-def landed(settings: EventSourceSettings, home: Home) -> Iterator[tuple[Manifest, Window]]:
+def landed(settings: EventSourceSettings, home: Home) -> Iterator[Landed]:
     """Deliveries on disk, with the window that each was asked for."""
     for manifest in deliveries(home, settings.name):
         if manifest.covers_from is None or manifest.covers_until is None:
@@ -127,10 +135,10 @@ def landed(settings: EventSourceSettings, home: Home) -> Iterator[tuple[Manifest
             yield manifest, Window(start, end)
 
 
-def settled_windows(settings: EventSourceSettings, home: Home, now: datetime) -> list[Window]:
-    """What need not be asked for at `now` (aware), of the deliveries on disk, on the vendor's clock."""
+def settled_windows(settings: EventSourceSettings, landed: Iterable[Landed], now: datetime) -> list[Window]:
+    """What need not be asked for at `now` (aware), of deliveries, on the vendor's clock."""
     windows = []
-    for manifest, window in landed(settings, home):
+    for manifest, window in landed:
         end = min(window.end, settings.settled_until(manifest.fetched_at))
         if end <= window.start:
             continue
@@ -178,15 +186,16 @@ class _Fetch:
         self._state = FetchProgress(settings.name, "", timedelta(0), timedelta(0), 0, 0, 0)
 
     def run(self, first: date, last: date, *, force: bool) -> FetchReport:
-        self._check_project()
+        before = list(landed(self.settings, self.home))
+        self._check_project(before)
         for notice in self.settings.notices:
             self._tell(notice)
         asked = self.settings.vendor_window(first, last)
         position = asked.start
         end = min(asked.end, self.settings.available_until(self.now))
-        known = [] if force else self._recent_windows()
+        known = [] if force else self._recent_windows(before)
         tail = self.settings.settled_until(self.now)
-        settled = [] if force else settled_windows(self.settings, self.home, self.now)
+        settled = [] if force else settled_windows(self.settings, before, self.now)
         sizer = WindowSizer(self.settings.unit, self.settings.initial_window, self.settings.largest_window)
         fetched: list[Manifest] = []
         changed: list[str] = []
@@ -232,7 +241,9 @@ class _Fetch:
                     bytes=self._state.bytes + sum(file.bytes for file in manifest.files),
                 )
                 self._tell(f"{window} landed", done=position - asked.start)
-        complete_through, not_yet = self._completeness(asked)
+        complete_through, not_yet = self._completeness(
+            asked, landed(self.settings, self.home) if fetched else before
+        )
         return FetchReport(
             source=self.settings.name,
             deliveries=tuple(manifest.delivery for manifest in fetched),
@@ -260,13 +271,9 @@ class _Fetch:
         window = max(repeated, default=None)
         return None if window is None or not subtracted(window, settled) else window
 
-    def _recent_windows(self) -> list[Window]:
+    def _recent_windows(self, landed: list[Landed]) -> list[Window]:
         """Windows of the deliveries that this run may be the repetition of."""
-        return [
-            window
-            for manifest, window in landed(self.settings, self.home)
-            if abs(self.now - manifest.fetched_at) < SAME_RUN
-        ]
+        return [window for manifest, window in landed if abs(self.now - manifest.fetched_at) < SAME_RUN]
 
     def probe(self) -> str:
         settings = self.settings
@@ -285,11 +292,11 @@ class _Fetch:
     def _sent(self) -> None:
         self._state = replace(self._state, requests=self._state.requests + 1)
 
-    def _check_project(self) -> None:
+    def _check_project(self, landed: list[Landed]) -> None:
         """Raises `ProjectChangedError` if something of another project landed under this name."""
         others = [
             manifest.delivery
-            for manifest in deliveries(self.home, self.settings.name)
+            for manifest, _ in landed
             if None not in (manifest.project, self.project) and manifest.project != self.project
         ]
         if others:
@@ -300,8 +307,8 @@ class _Fetch:
                 "or, if the old data are not needed any more, move that folder away."
             )
 
-    def _completeness(self, asked: Window) -> tuple[datetime | None, str | None]:
-        gaps = subtracted(asked, landed_windows(self.settings, self.home, self.settings.complete_until))
+    def _completeness(self, asked: Window, landed: Iterable[Landed]) -> tuple[datetime | None, str | None]:
+        gaps = subtracted(asked, cut_windows(landed, self.settings.complete_until))
         if not gaps:
             return self.settings.to_utc(asked.end), None
         since = self.settings.to_utc(gaps[0].start)
