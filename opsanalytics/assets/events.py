@@ -12,6 +12,7 @@ from opsanalytics.assets.failures import clear_failures
 from opsanalytics.assets.partitions import days_of, of_days
 from opsanalytics.assets.previews import table_preview
 from opsanalytics.cleaning.events import clean_events
+from opsanalytics.cleaning.retired import retire
 from opsanalytics.config import Settings
 from opsanalytics.identity.persons import rebuild
 from opsanalytics.lake.events import event_days, read_persons, scan_raw_events
@@ -48,6 +49,9 @@ def events(settings: Settings) -> dg.AssetsDefinition:
         changed: dict[str, list[object]] = {"source": [], "day": [], "before": [], "after": []}
         quarantined = 0
         with clear_failures():
+            retired = retire(settings.home, [source.name for source in settings.sources])
+            for each in retired:
+                context.log.warning(str(each))
             for source in settings.event_sources:
                 report = clean_events(source, settings.home, settings.event_names)
                 quarantined += report.quarantined
@@ -78,6 +82,7 @@ def events(settings: Settings) -> dg.AssetsDefinition:
                 "days": str(days),
                 "days changed": dg.MetadataValue.md(_changes(changed)),
                 "quarantined": quarantined,
+                "sources taken out": ", ".join(each.source for each in retired) or "none",
                 "events by name": table_preview(top.collect(), 15),
                 "folder": dg.MetadataValue.path(settings.home.events),
             },
@@ -104,7 +109,11 @@ def persons(settings: Settings) -> dg.AssetsDefinition:
     )
     def persons() -> dg.MaterializeResult:
         with clear_failures():
-            report = rebuild(settings.home, [source.name for source in settings.event_sources])
+            report = rebuild(
+                settings.home,
+                [source.name for source in settings.event_sources],
+                {source.name: source.identity_rules for source in settings.event_sources},
+            )
         frame = read_persons(settings.home)
         return dg.MaterializeResult(
             metadata={

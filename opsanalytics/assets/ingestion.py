@@ -7,6 +7,7 @@ import dagster as dg
 
 from opsanalytics.assets import keys
 from opsanalytics.assets.failures import clear_failures
+from opsanalytics.assets.launch import AGAIN
 from opsanalytics.assets.partitions import days_of, of_days
 from opsanalytics.config import Settings
 from opsanalytics.sources.base import EventSourceSettings, FeedbackSourceSettings
@@ -38,11 +39,10 @@ def event_landing(settings: Settings, source: EventSourceSettings) -> dg.AssetsD
         days = days_of(context, settings)
 
         def say(progress: FetchProgress) -> None:
-            context.log.info(
-                f"{progress.message}; {progress.done.days} of {progress.total.days} days, "
-                f"{progress.requests} requests, {progress.records:,} records"
-            )
+            context.log.info(f"{progress.text}; {progress.requests} requests, {progress.records:,} records")
 
+        for notice in source.notices:
+            context.log.warning(f"source {source.name}: {notice}")
         with clear_failures():
             report = fetch(
                 source,
@@ -52,6 +52,7 @@ def event_landing(settings: Settings, source: EventSourceSettings) -> dg.AssetsD
                 environ=os.environ,
                 now=datetime.now(UTC),
                 progress=say,
+                force=context.has_tag(AGAIN),
             )
         metadata: dict[str, dg.MetadataValue | int | str] = {
             "dagster/row_count": report.records,

@@ -20,6 +20,8 @@ from opsanalytics.lake.paths import Home
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 WORKSPACE = "workspace.yaml"
+AGAIN = "opsanalytics/again"
+"""Tag of a run that asks the vendors for settled days too, whatever its value."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,15 @@ def run_job(
     *,
     partitions: Sequence[str],
     on_update: Callable[[StepUpdate], None] = lambda _: None,
+    again: bool = False,
 ) -> bool:
     """Execute `job` in one run, from the first to the last key of `partitions` if there are any.
 
-    Returns whether it succeeded.
+    `again`: also what landed long ago is asked for once more. Returns whether it succeeded.
 
     The run appears in the Dagster UI of this home folder like any other.
     """
-    tags = {HOST_TAG: socket.gethostname()}
+    tags = {HOST_TAG: socket.gethostname()} | ({AGAIN: "true"} if again else {})
     if partitions:
         tags |= {RANGE_START: partitions[0], RANGE_END: partitions[-1]}
     run_id = str(uuid.uuid4())

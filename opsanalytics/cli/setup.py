@@ -48,6 +48,8 @@ def check(config: Path | None, offline: bool) -> None:
     say(True, f"{path} is valid: {len(settings.sources)} sources, {len(settings.funnels)} funnels")
     say(*_writable(settings.project.home))
     for source in settings.event_sources:
+        for notice in source.notices:
+            console.print(f"note  source {source.name}: {notice}", markup=False)
         try:
             missing = _missing_variables(source)
             if missing:
@@ -75,8 +77,7 @@ def check(config: Path | None, offline: bool) -> None:
 
 
 def _missing_variables(source: SourceSettings) -> list[str]:
-    named = [str(getattr(source, field)) for field in type(source).model_fields if field.endswith("_env")]
-    return [variable for variable in named if not os.environ.get(variable, "").strip()]
+    return [variable for variable in source.variables if not os.environ.get(variable, "").strip()]
 
 
 def _writable(home: Path) -> tuple[bool, str]:

@@ -63,6 +63,10 @@ class Home:
         """Records that could not be read, one Parquet file a delivery."""
         return self.lake / "quarantine" / source
 
+    def profiles_file(self, source: str) -> Path:
+        """What a vendor knows of the users themselves."""
+        return self.lake / "profiles" / f"{source}.parquet"
+
     def feedback_file(self, source: str) -> Path:
         return self.feedback / f"{source}.parquet"
 

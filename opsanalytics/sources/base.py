@@ -44,6 +44,12 @@ class SourceSettings(BaseModel):
         """The settings that change how landed bytes are read. Others must not cause re-cleaning."""
         return {"kind": self.kind, "version": self.cleaner_version}
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Environment variables that must be set."""
+        named = (getattr(self, field) for field in type(self).model_fields if field.endswith("_env"))
+        return tuple(str(variable) for variable in named if variable is not None)
+
     def secret(self, environ: Mapping[str, str], setting: str) -> str:
         """Value of the environment variable that `setting` names.
 
@@ -82,10 +88,12 @@ class Request:
     params: Mapping[str, str]
     auth: tuple[str, str] = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] | None = None
+    """Fields of a form: the request is a POST if they are given."""
 
     def public(self) -> dict[str, str]:
         """For manifests and messages: no secret."""
-        return {"url": self.url, **self.params}
+        return {"url": self.url, **self.params, **(self.form or {})}
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,11 @@ class Answer:
 
 Verdict = Literal["retry", "wait", "smaller", "empty", "credentials", "refused"]
 """What an answer other than 200 means for the window that was asked for."""
+
+
+IdentityRules = Literal["devices", "verbs", "detect", "vendor_ids"]
+"""By user and first user of a device; by the vendor's identity events; by these if there are any; by
+user, else by the vendor's own person id, else by device."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +185,9 @@ class EventSourceSettings(SourceSettings, ABC):
     identity_verbs: ClassVar[frozenset[str]] = frozenset()
     """Event names that state an identity and are no behaviour."""
 
+    clock_setting: ClassVar[str | None] = None
+    """Setting that names the zone of the vendor's clock, where somebody has to tell."""
+
     start: date | None = None
     """First day to fetch when a backfill asks for everything."""
     read_timeout_seconds: float = Field(default=600.0, gt=0)
@@ -182,6 +198,20 @@ class EventSourceSettings(SourceSettings, ABC):
     def project_key(self) -> str:
         """What the vendor counts its limits by; equal for two sources of the same project."""
 
+    def limited_by(self, environ: Mapping[str, str]) -> str:  # noqa: ARG002 - for vendors that count by key
+        """As `project_key`, where it takes a credential to tell. It is hashed before it is stored.
+
+        Raises `CredentialError` if that is missing.
+        """
+        return self.project_key
+
+    def landed_project(self, environ: Mapping[str, str]) -> str | None:  # noqa: ARG002 - as above
+        """Which of the vendor's projects this is, whatever the host; None if it cannot be told.
+
+        It is recorded as a hash with each delivery: days of another project never count.
+        """
+        return None
+
     @property
     @abstractmethod
     def limits(self) -> tuple[Limit, ...]:
@@ -191,9 +221,30 @@ class EventSourceSettings(SourceSettings, ABC):
     def request(self, window: Window, environ: Mapping[str, str]) -> Request:
         """The request for `window`. Raises `CredentialError` if a credential is missing."""
 
+    def narrowed(self, request: Request, events: Sequence[str]) -> Request | None:  # noqa: ARG002 - as above
+        """The same request for these events only; None: the vendor cannot narrow an export so."""
+        return None
+
+    def names_request(self, environ: Mapping[str, str]) -> Request | None:  # noqa: ARG002 - as above
+        """A request that is answered with a JSON list of event names; None: there is none."""
+        return None
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the reader of the log should know about this configuration: what the vendor retires."""
+        return ()
+
+    @property
+    def identity_rules(self) -> IdentityRules:
+        """How ids of this vendor become persons; see `opsanalytics.identity`."""
+        return "devices"
+
     @abstractmethod
     def verdict(self, answer: Answer, window: Window) -> Verdict:
-        """What an answer other than 200 means. `empty` counts only before `certain_until`."""
+        """What an answer other than 200 means. `empty` counts only before `certain_until`.
+
+        `smaller` is taken for `retry` (5xx) or `refused` where nothing smaller can be asked for.
+        """
 
     @abstractmethod
     def advice(self, answer: Answer) -> str:
@@ -233,6 +284,13 @@ class EventSourceSettings(SourceSettings, ABC):
     @abstractmethod
     def settled_until(self, fetched_at: datetime) -> datetime:
         """Up to where an answer fetched at `fetched_at` will not change any more, vendor's clock."""
+
+    def once_more(self, fetched_at: datetime, now: datetime) -> Window | None:  # noqa: ARG002 - as above
+        """What of an answer fetched at `fetched_at`, although settled, is due once more at `now`.
+
+        For vendors that take events of any age. On the vendor's clock; None: nothing.
+        """
+        return None
 
     @abstractmethod
     def parse(self, lines: Sequence[Line]) -> ParsedLines:

@@ -55,7 +55,7 @@ def test_a_missing_secret_names_variable_and_source(environ: dict[str, str]) -> 
 
 def test_settings_never_show_a_secret() -> None:
     request = mixpanel("http://x")
-    assert "secret" not in repr(request).replace("secret_env='MIXPANEL_SECRET'", "").lower()
+    assert "secret" not in repr(request).replace("secret_env=", "").replace("'MIXPANEL_SECRET'", "").lower()
 
 
 def test_only_settings_that_matter_change_the_cleaning_fingerprint() -> None:

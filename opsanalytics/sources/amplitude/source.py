@@ -16,6 +16,7 @@ from opsanalytics.sources.base import (
     Answer,
     Deduplication,
     EventSourceSettings,
+    IdentityRules,
     Line,
     ParsedLines,
     Request,
@@ -56,8 +57,19 @@ class AmplitudeSettings(EventSourceSettings):
 
     @property
     def project_key(self) -> str:
-        """The vendor counts by API key; its variable stands for it, so that no secret is needed."""
+        """The variable of the API key stands for it where no secret is at hand."""
         return f"{urlsplit(self.host).netloc}/{self.api_key_env}"
+
+    def limited_by(self, environ: Mapping[str, str]) -> str:
+        """The vendor counts by API key, whatever variable holds it."""
+        return f"{urlsplit(self.host).netloc}/{self.secret(environ, 'api_key_env')}"
+
+    def landed_project(self, environ: Mapping[str, str]) -> str:
+        return self.secret(environ, "api_key_env")
+
+    @property
+    def identity_rules(self) -> IdentityRules:
+        return "vendor_ids"
 
     @property
     def limits(self) -> tuple[Limit, ...]:
@@ -73,14 +85,14 @@ class AmplitudeSettings(EventSourceSettings):
             auth=(self.secret(environ, "api_key_env"), self.secret(environ, "secret_key_env")),
         )
 
-    def verdict(self, answer: Answer, window: Window) -> Verdict:
+    def verdict(self, answer: Answer, window: Window) -> Verdict:  # noqa: ARG002 - the size does not matter
         if answer.status == 404:
             return "empty"
         if answer.status == 429:
             return "wait"
         if answer.status in (401, 403):
             return "credentials"
-        if answer.status in (400, 413, 504) and window.length > self.unit:
+        if answer.status in (400, 413, 504):
             return "smaller"
         return "retry" if answer.status >= 500 or answer.status == 408 else "refused"
 
