@@ -1,6 +1,6 @@
 """Fetching raw events: which windows, in which order, and what is complete afterwards.
 
-Works for every event source through `EventSourceSettings`.
+Works for every vendor with an API through `EventApiSettings`.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ import requests
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.manifests import Manifest, deliveries
 from opsanalytics.lake.paths import Home
-from opsanalytics.sources.base import EventSourceSettings
+from opsanalytics.sources.base import EventApiSettings, EventSourceSettings
 from opsanalytics.sources.download import NotYetError, TooLargeError, WindowDownload
 from opsanalytics.sources.http import new_session
 from opsanalytics.sources.landing import commit, intact, sweep, temporary_file
@@ -57,10 +57,12 @@ class FetchReport:
     """End (exclusive, UTC) up to which the asked range is completely landed; null: not even its start."""
     not_yet: str | None
     """Why the rest of the asked range is missing or incomplete, in words; null if nothing is."""
+    problems: tuple[str, ...] = ()
+    """Files that cannot be used, each with its reason and what to do."""
 
 
 def fetch(
-    settings: EventSourceSettings,
+    settings: EventApiSettings,
     home: Home,
     first: date,
     last: date,
@@ -83,7 +85,7 @@ def fetch(
     return _Fetch(settings, home, environ, now, progress).run(first, last, force=force)
 
 
-def probe(settings: EventSourceSettings, home: Home, *, environ: Mapping[str, str], now: datetime) -> str:
+def probe(settings: EventApiSettings, home: Home, *, environ: Mapping[str, str], now: datetime) -> str:
     """Make the smallest live request: proves credentials, region and plan. Lands nothing.
 
     Returns what was found, in words. It counts against the vendor's limit.
@@ -129,7 +131,7 @@ def missing_days(settings: EventSourceSettings, home: Home, first: date, last: d
 class _Fetch:
     def __init__(
         self,
-        settings: EventSourceSettings,
+        settings: EventApiSettings,
         home: Home,
         environ: Mapping[str, str],
         now: datetime,

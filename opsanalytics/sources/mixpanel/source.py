@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 from opsanalytics.sources.base import (
     Answer,
     Deduplication,
-    EventSourceSettings,
+    EventApiSettings,
     Line,
     ParsedLines,
     Request,
@@ -35,14 +35,13 @@ EXPORT_LAG = timedelta(hours=1)
 """Events that Mixpanel has just received can be missing from an export for about 45 minutes."""
 
 
-class MixpanelSettings(EventSourceSettings):
+class MixpanelSettings(EventApiSettings):
     """One Mixpanel project, read with a service account."""
 
     kind: Literal["mixpanel"] = "mixpanel"
     unit: ClassVar[timedelta] = DAY
     body: ClassVar[Literal["jsonl", "zip"]] = "jsonl"
     deduplication: ClassVar[Deduplication] = Deduplication(newest_delivery_wins=True)
-    identity_verbs: ClassVar[frozenset[str]] = IDENTITY_VERBS
 
     project_id: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
     username_env: str = "MIXPANEL_USERNAME"
@@ -73,6 +72,10 @@ class MixpanelSettings(EventSourceSettings):
     @property
     def host(self) -> str:
         return (self.base_url or HOSTS[self.region]).rstrip("/")
+
+    @property
+    def identity_verbs(self) -> frozenset[str]:
+        return IDENTITY_VERBS
 
     @property
     def project_key(self) -> str:
