@@ -15,6 +15,7 @@ from pydantic import field_validator
 
 from opsanalytics.sources.base import Line, ParsedLines
 from opsanalytics.sources.files import EventFileSettings, FileSet, SourceFile
+from opsanalytics.sources.ga4.fast import parse_records
 from opsanalytics.sources.ga4.rows import parse_lines
 from opsanalytics.sources.windows import Window, midnight
 
@@ -85,6 +86,9 @@ class Ga4Settings(EventFileSettings):
 
     def parse(self, lines: Sequence[Line]) -> ParsedLines:
         return parse_lines(self.name, self.vendor_zone, lines)
+
+    def parse_records(self, records: Sequence[bytes]) -> ParsedLines:
+        return parse_records(self.name, self.vendor_zone, records, super().parse_records)
 
 
 def table_of(name: str) -> tuple[str, date] | None:
