@@ -78,7 +78,9 @@ def probe_files(settings: EventFileSettings, home: Home, *, now: datetime) -> st
         SourceError: the folder cannot be read, or its newest file not as this kind.
     """
     folder = Folder(settings)
-    sets = settings.file_sets([file for file in folder.files() if not unfinished(Path(file.name))])
+    sets = settings.file_sets(
+        [file for file in folder.files(home.root.resolve()) if not unfinished(Path(file.name))]
+    )
     files = sum(len(each.files) for each in sets)
     if not sets:
         return f"no file of this source in {settings.path.split('?')[0]} yet"
@@ -134,7 +136,7 @@ class _FileFetch:
 
     def run(self, first: date, last: date, *, force: bool) -> FetchReport:
         asked = self.settings.vendor_window(first, last)
-        listed = self.folder.files()
+        listed = self.folder.files(self.home.root.resolve())
         sets = self.settings.file_sets([file for file in listed if not unfinished(Path(file.name))])
         stale = [each for each in sets if self._wanted(each, asked, force)]
         quiet = self._quiet(stale)

@@ -127,7 +127,7 @@ class Folder:
                 self._system, self._root = FileSystem.from_uri(settings.path)
                 self.local = False
             else:
-                self._system, self._root = LocalFileSystem(), settings.path
+                self._system, self._root = LocalFileSystem(), str(Path(settings.path).resolve())
                 self.local = True
             self._root = self._root.rstrip("/")
             kind = self._system.get_file_info(self._root).type
@@ -137,8 +137,8 @@ class Folder:
                 "files there, or correct path; a relative one is relative to the configuration file."
             )
 
-    def files(self) -> list[SourceFile]:
-        """All files at any depth but hidden ones, by name."""
+    def files(self, home: Path) -> list[SourceFile]:
+        """All files at any depth but hidden ones and those of the home folder, by name."""
         from pyarrow.fs import FileSelector, FileType
 
         with told(self._settings):
@@ -151,7 +151,7 @@ class Folder:
                 Path(info.path).stat().st_ctime_ns if self.local else 0,
             )
             for info in found
-            if info.type == FileType.File
+            if info.type == FileType.File and not (self.local and Path(info.path).is_relative_to(home))
         ]
         return sorted((file for file in files if not hidden(file.name)), key=lambda file: file.name)
 
