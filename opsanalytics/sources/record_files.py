@@ -100,19 +100,16 @@ class RecordFile:
     def columns(self, records: int) -> set[str] | None:
         """Names of the columns, or of the members of the first JSON lines; None if there is no record."""
         if self.suffix == ".parquet":
-            return (
-                set().union(*(frame.columns for frame in itertools.islice(self._parquet_frames(), 1))) or None
-            )
+            first = next(self._parquet_frames(), None)
+            return set(first.columns) if first is not None else None
         if self.is_table:
             header = next(self._csv_rows(), None)
             return set(header) if header is not None else None
         names: set[str] = set()
-        found = False
         with self.content() as content:
             for line in itertools.islice((line for line in content if line.strip()), records):
-                found = True
                 names |= members(line)
-        return names if found else None
+        return names or None
 
     def count(self, *, cut: bool) -> Counted:
         """Read it to its end and count its records, before any mapping.

@@ -82,9 +82,11 @@ class EventFilesSettings(EventFileSettings):
         ]
 
     def takes(self, name: str) -> bool:
-        bare = name.lower().removesuffix(".gz")
-        known = bare.endswith(ENDINGS) or self.format is not None
-        return known and fnmatch.fnmatchcase(name, self.pattern)
+        """Whether a file is one of events: by its ending, or any if the format is given."""
+        lower = name.lower()
+        known = lower.removesuffix(".gz").endswith(ENDINGS) or lower.endswith(".gz")
+        wanted = (known and not lower.endswith(".tar.gz")) or self.format is not None
+        return wanted and fnmatch.fnmatchcase(name, self.pattern)
 
     def day_of(self, name: str) -> date | None:
         """The day that a file's name tells; of several the last."""
