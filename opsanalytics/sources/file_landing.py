@@ -83,15 +83,15 @@ def probe_files(settings: EventFileSettings, home: Home, *, now: datetime) -> st
     )
     files = sum(len(each.files) for each in sets)
     if not sets:
-        return f"no file of this source in {settings.path.split('?')[0]} yet"
+        return f"no file of this source in {settings.public_path} yet"
     newest = max((file for each in sets for file in each.files), key=lambda file: (file.modified, file.name))
     with temporary_file(home, settings.name) as (handle, path):
-        with folder.open(newest) as content:
-            shutil.copyfileobj(content, handle)
-        handle.flush()
         try:
+            with folder.open(newest) as content:
+                shutil.copyfileobj(content, handle)
+            handle.flush()
             taken = examine(settings, path, newest, cut=now - newest.modified > PATIENCE)
-        except RecordFileError as error:
+        except (RecordFileError, OSError) as error:
             raise SourceError(f"source {settings.name}: {folder.where(newest)}: {error}") from error
     return f"{files} file(s); the newest, {newest.name}, has {taken.records} record(s)"
 
@@ -222,6 +222,9 @@ class _FileFetch:
                 except FileNotFoundError:
                     self._waiting.append(f"{self.folder.where(file)} vanished while it was read")
                     return None
+                except OSError as error:
+                    self._problems.append(f"{self.folder.where(file)}: cannot be read: {error}")
+                    return None
             return self._commit(each, taken)
 
     def _take(self, file: SourceFile, stack: ExitStack) -> Taken:
@@ -287,7 +290,9 @@ class _FileFetch:
             if gaps:
                 through = self.settings.to_utc(gaps[0].start) if gaps[0].start > asked.start else None
                 spans = [str(gap) for gap in gaps]
-                reasons.append(f"no final file for {', '.join(spans[:LONGEST_LIST])} in {self.settings.path}")
+                reasons.append(
+                    f"no final file for {', '.join(spans[:LONGEST_LIST])} in {self.settings.public_path}"
+                )
             else:
                 through = self.settings.to_utc(asked.end)
         return through, "; ".join(reasons) or None

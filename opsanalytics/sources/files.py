@@ -90,6 +90,11 @@ class EventFileSettings(EventSourceSettings, ABC):
         folder = (info.context or {}).get("folder")
         return str((Path(folder) / Path(value).expanduser()).resolve()) if folder else value
 
+    @property
+    def public_path(self) -> str:
+        """`path` for manifests and messages, without the options of a bucket's address."""
+        return self.path.split("?")[0] if "://" in self.path else self.path
+
     @abstractmethod
     def file_sets(self, files: Sequence[SourceFile]) -> list[FileSet]:
         """The deliveries that the files make; files that are none of this source are left out."""
@@ -133,8 +138,8 @@ class Folder:
             kind = self._system.get_file_info(self._root).type
         if kind != FileType.Directory:
             raise SourceError(
-                f"source {settings.name}: there is no folder {settings.path} (path). Make it and put the "
-                "files there, or correct path; a relative one is relative to the configuration file."
+                f"source {settings.name}: there is no folder {settings.public_path} (path). Make it and put "
+                "the files there, or correct path; a relative one is relative to the configuration file."
             )
 
     def files(self, home: Path) -> list[SourceFile]:
@@ -157,15 +162,15 @@ class Folder:
 
     @contextmanager
     def open(self, file: SourceFile) -> Iterator[IO[bytes]]:
-        """The bytes of a file as they are."""
+        """The bytes of a file as they are. Raises `OSError`."""
         path = f"{self._root}/{file.name}"
         # Arrow would decompress what is named .gz
-        with told(self._settings), self._system.open_input_stream(path, compression=None) as stream:
+        with self._system.open_input_stream(path, compression=None) as stream:
             yield stream
 
     def where(self, file: SourceFile) -> str:
         """The file as its owner knows it."""
-        return f"{self._settings.path.split('?')[0].rstrip('/')}/{file.name}"
+        return f"{self._settings.public_path.rstrip('/')}/{file.name}"
 
     def local_path(self, file: SourceFile) -> Path:
         """Where a file of a local folder lies."""
@@ -189,6 +194,6 @@ def told(settings: EventFileSettings) -> Iterator[None]:
         yield
     except OSError as error:
         raise SourceError(
-            f"source {settings.name}: {settings.path.split('?')[0]} cannot be read: {error}. Check path, the "
+            f"source {settings.name}: {settings.public_path} cannot be read: {error}. Check path, the "
             "permissions and, for a bucket, the credentials in the environment."
         ) from error

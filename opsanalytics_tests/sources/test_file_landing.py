@@ -17,6 +17,7 @@ from opsanalytics.lake.paths import Home
 from opsanalytics.sources import file_landing
 from opsanalytics.sources.errors import SourceError
 from opsanalytics.sources.file_landing import fetch_files, probe_files
+from opsanalytics.sources.files import Folder, SourceFile
 from opsanalytics.sources.record_files import RecordFile
 from opsanalytics.sources.windows import Window, midnight
 from opsanalytics_tests.sources.file_support import (
@@ -177,6 +178,24 @@ def test_a_file_that_is_written_during_the_run_is_waited_for(
     assert landed.records == 1
     assert landed.not_yet is not None
     assert "a.jsonl is still being written" in landed.not_yet
+
+
+def test_a_file_that_may_not_be_read_stops_no_other(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "a.jsonl", jsonl([record(1)]))
+    put(tmp_path / "b.jsonl", jsonl([record(2)]))
+    original = Folder.open
+
+    def guarded(folder: Folder, file: SourceFile) -> Any:
+        if file.name == "a.jsonl":
+            raise PermissionError(13, "Permission denied")
+        return original(folder, file)
+
+    monkeypatch.setattr(Folder, "open", guarded)
+    landed = land(mapped(tmp_path), home)
+    assert landed.records == 1
+    assert landed.problems == (f"{tmp_path / 'a.jsonl'}: cannot be read: [Errno 13] Permission denied",)
 
 
 def test_when_no_file_can_be_used_the_run_fails(home: Home, tmp_path: Path) -> None:
