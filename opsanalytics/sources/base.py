@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from opsanalytics.lake.tables import DataType
 from opsanalytics.sources.errors import CredentialError
 from opsanalytics.sources.limiter import Limit
+from opsanalytics.sources.totals import VendorTotals
 from opsanalytics.sources.windows import DAY, Window, midnight
 
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
@@ -195,6 +196,15 @@ class EventSourceSettings(SourceSettings, ABC):
         """Spans, vendor's clock, of which it is sure that they hold no events although nothing landed."""
         del landed
         return []
+
+    def vendor_totals(self, first: date, last: date, environ: Mapping[str, str]) -> VendorTotals | None:
+        """How many events the vendor itself counts on the days of its clock; None if it is not asked.
+
+        Raises:
+            SourceError: it could not say.
+        """
+        del first, last, environ
+        return None
 
     @abstractmethod
     def parse(self, lines: Sequence[Line]) -> ParsedLines:

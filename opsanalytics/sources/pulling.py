@@ -1,13 +1,17 @@
 """Raw events of any source, over HTTP or from files: the one way in for assets and commands."""
 
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 
+from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.paths import Home
 from opsanalytics.sources.base import EventApiSettings, EventSourceSettings
+from opsanalytics.sources.errors import SourceError
 from opsanalytics.sources.fetching import FetchProgress, FetchReport, fetch, probe
 from opsanalytics.sources.file_landing import fetch_files, probe_files
 from opsanalytics.sources.files import EventFileSettings
+from opsanalytics.sources.totals import land_totals
 
 
 def pull_events(
@@ -23,12 +27,30 @@ def pull_events(
 ) -> FetchReport:
     """Land the UTC days `first` to `last`, inclusive, as `fetch` or `fetch_files` does.
 
+    Where the source is asked for the vendor's own totals, they are landed too; that they could not be
+    had is one of the report's problems, no error.
+
     Raises:
         SourceError, LockHeldError: as these do.
     """
     if isinstance(settings, EventFileSettings):
-        return fetch_files(settings, home, first, last, now=now, progress=progress, force=force)
-    return fetch(api(settings), home, first, last, environ=environ, now=now, progress=progress, force=force)
+        report = fetch_files(settings, home, first, last, now=now, progress=progress, force=force)
+    else:
+        report = fetch(
+            api(settings), home, first, last, environ=environ, now=now, progress=progress, force=force
+        )
+    days = settings.vendor_window(first, last)
+    last_over = min(days.last_day, settings.to_wall(now).date() - timedelta(days=1))
+    if last_over < days.first_day:
+        return report
+    try:
+        totals = settings.vendor_totals(days.first_day, last_over, environ)
+    except SourceError as error:
+        return replace(report, problems=(*report.problems, str(error)))
+    if totals is not None:
+        with exclusive(home, f"totals-{settings.name}"):
+            land_totals(home, settings.name, totals, now)
+    return report
 
 
 def probe_events(

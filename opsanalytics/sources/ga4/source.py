@@ -6,7 +6,7 @@ property's time zone, an intraday table until the daily one is complete, files c
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -17,6 +17,8 @@ from opsanalytics.sources.base import Line, ParsedLines
 from opsanalytics.sources.files import EventFileSettings, FileSet, SourceFile
 from opsanalytics.sources.ga4.fast import parse_records
 from opsanalytics.sources.ga4.rows import parse_lines
+from opsanalytics.sources.ga4.totals import TotalsSettings, fetch_totals
+from opsanalytics.sources.totals import VendorTotals
 from opsanalytics.sources.windows import Window, midnight
 
 TABLE = re.compile(r"(?:^|[/.])events_(intraday_|fresh_)?(\d{8})(?![0-9])")
@@ -35,6 +37,8 @@ class Ga4Settings(EventFileSettings):
     """The property's reporting time zone: the day of a table is a day there."""
     empty_days: tuple[date, ...] = ()
     """Days without any event: BigQuery has no table for them, so no file can come."""
+    totals: TotalsSettings | None = None
+    """Where to ask Google how many events it counts, to compare."""
 
     @field_validator("property_timezone")
     @classmethod
@@ -83,6 +87,11 @@ class Ga4Settings(EventFileSettings):
     def spans_without_data(self, landed: Sequence[Window]) -> list[Window]:
         silent = [Window(midnight(day), midnight(day) + timedelta(days=1)) for day in self.empty_days]
         return [*super().spans_without_data(landed), *silent]
+
+    def vendor_totals(self, first: date, last: date, environ: Mapping[str, str]) -> VendorTotals | None:
+        if self.totals is None:
+            return None
+        return fetch_totals(self.totals, self.name, first, last, environ)
 
     def parse(self, lines: Sequence[Line]) -> ParsedLines:
         return parse_lines(self.name, self.vendor_zone, lines)
