@@ -6,6 +6,7 @@ from functools import cached_property
 
 import polars as pl
 
+from opsanalytics.cleaning.coverage import windows_of_undated
 from opsanalytics.config import Settings
 from opsanalytics.lake.events import read_persons, scan_events
 from opsanalytics.lake.publish import read_feedback
@@ -44,7 +45,11 @@ def complete_through(settings: Settings) -> datetime:
 
 def _landed_until(source: EventSourceSettings, settings: Settings) -> datetime | None:
     start = source.to_wall(datetime.combine(settings.project.start, time(), UTC))
-    for window in merged(landed_windows(source, settings.home, source.complete_until)):
+    landed = [
+        *landed_windows(source, settings.home, source.complete_until),
+        *windows_of_undated(source, settings.home),
+    ]
+    for window in merged([*landed, *source.spans_without_data(landed)]):
         if window.start <= start < window.end:
             return source.to_utc(window.end)
     return None

@@ -20,6 +20,7 @@ from opsanalytics.lake.marts import write_mart
 from opsanalytics.lake.schemas import INGESTION_LEDGER
 from opsanalytics.quality.generated import event_rules
 from opsanalytics.quality.validate import validate_events
+from opsanalytics.quality.vendor_totals import COMPARED, compare_totals
 
 
 def events(settings: Settings) -> dg.AssetsDefinition:
@@ -76,10 +77,21 @@ def events(settings: Settings) -> dg.AssetsDefinition:
             .agg(pl.len().alias("events"))
             .sort("events", "event", descending=[True, False])
         )
+        compared = pl.concat(
+            [
+                COMPARED.to_frame(),
+                *(compare_totals(settings.home, source) for source in settings.event_sources),
+            ]
+        )
+        differing = compared.filter(pl.col("difference") != 0)
+        if differing.height:
+            context.log.warning(f"{differing.height} of {compared.height} totals differ from the vendor's")
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": rows,
                 "days": str(days),
+                "vendor totals compared": compared.height,
+                "vendor totals that differ": table_preview(differing, 20),
                 "days changed": dg.MetadataValue.md(_changes(changed)),
                 "quarantined": quarantined,
                 "sources taken out": ", ".join(each.source for each in retired) or "none",

@@ -12,10 +12,13 @@ from opsanalytics.assets.partitions import days_of, of_days
 from opsanalytics.config import Settings
 from opsanalytics.sources.base import EventSourceSettings, FeedbackSourceSettings
 from opsanalytics.sources.collecting import collect
-from opsanalytics.sources.fetching import FetchProgress, fetch
+from opsanalytics.sources.fetching import FetchProgress
+from opsanalytics.sources.files import EventFileSettings
+from opsanalytics.sources.pulling import pull_events
 
 RETRY = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 """On top of the retries inside a fetch: for a vendor that is down for minutes."""
+FILES_USABLE = "files_usable"
 
 
 def event_landing(settings: Settings, source: EventSourceSettings) -> dg.AssetsDefinition:
@@ -29,11 +32,8 @@ def event_landing(settings: Settings, source: EventSourceSettings) -> dg.AssetsD
         kinds={source.kind, "json"},
         owners=list(settings.project.owners),
         retry_policy=RETRY,
-        description=(
-            f"Events of source `{source.name}` exactly as {source.kind} exported them, with a manifest "
-            f"for each fetched window in `{settings.home.landing / source.name}`. Only complete windows "
-            "count."
-        ),
+        check_specs=[files_usable(source)] if isinstance(source, EventFileSettings) else None,
+        description=description_of(settings, source),
     )
     def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         days = days_of(context, settings)
@@ -44,7 +44,7 @@ def event_landing(settings: Settings, source: EventSourceSettings) -> dg.AssetsD
         for notice in source.notices:
             context.log.warning(f"source {source.name}: {notice}")
         with clear_failures():
-            report = fetch(
+            report = pull_events(
                 source,
                 settings.home,
                 days.first,
@@ -70,9 +70,47 @@ def event_landing(settings: Settings, source: EventSourceSettings) -> dg.AssetsD
         if report.not_yet is not None:
             context.log.warning(report.not_yet)
             metadata["not complete yet"] = report.not_yet
-        return dg.MaterializeResult(metadata=metadata)
+        if not isinstance(source, EventFileSettings):
+            return dg.MaterializeResult(metadata=metadata)
+        for problem in report.problems:
+            context.log.error(problem)
+        listed = dg.MetadataValue.md("\n".join(f"- {problem}" for problem in report.problems) or "none")
+        return dg.MaterializeResult(
+            metadata=metadata,
+            check_results=[
+                dg.AssetCheckResult(
+                    asset_key=keys.landing(source.name),
+                    check_name=FILES_USABLE,
+                    passed=not report.problems,
+                    metadata={"files that cannot be used": listed},
+                )
+            ],
+        )
 
     return landing
+
+
+def files_usable(source: EventFileSettings) -> dg.AssetCheckSpec:
+    """Not blocking: a broken file keeps no other file from being analysed, but somebody must see it."""
+    return dg.AssetCheckSpec(
+        FILES_USABLE,
+        asset=keys.landing(source.name),
+        description="Every file in the folder is whole, of the format it claims, and has the mapped columns.",
+    )
+
+
+def description_of(settings: Settings, source: EventSourceSettings) -> str:
+    """What a landing asset holds, for the Dagster UI."""
+    folder = settings.home.landing / source.name
+    if isinstance(source, EventFileSettings):
+        return (
+            f"Files of source `{source.name}` ({source.kind}) exactly as they were delivered, with a "
+            f"manifest for each set of files in `{folder}`. A file that changes replaces what it held."
+        )
+    return (
+        f"Events of source `{source.name}` exactly as {source.kind} exported them, with a manifest "
+        f"for each fetched window in `{folder}`. Only complete windows count."
+    )
 
 
 def feedback_landing(settings: Settings, source: FeedbackSourceSettings) -> dg.AssetsDefinition:

@@ -32,7 +32,7 @@ def init(folder: Path) -> None:
 def check(config: Path | None, offline: bool) -> None:
     """Validate the configuration, the environment and the credentials (one smallest live request each)."""
     from opsanalytics.sources.errors import SourceError
-    from opsanalytics.sources.fetching import probe
+    from opsanalytics.sources.pulling import probe_events
 
     console = Console(soft_wrap=True, highlight=False)
     path = (config or find_config()).resolve()
@@ -55,7 +55,7 @@ def check(config: Path | None, offline: bool) -> None:
             if missing:
                 say(False, f"source {source.name}: set the environment variable(s) {', '.join(missing)}")
             elif not offline:
-                answer = probe(source, settings.home, environ=os.environ, now=datetime.now(UTC))
+                answer = probe_events(source, settings.home, environ=os.environ, now=datetime.now(UTC))
                 say(True, f"source {source.name}: {answer}")
             else:
                 say(True, f"source {source.name}: credentials are set (not tried)")

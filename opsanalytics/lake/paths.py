@@ -24,6 +24,10 @@ class Home:
         """One complete fetch or one delivered file of a source: data file and `manifest.json`."""
         return self.landing / source / delivery
 
+    def vendor_totals_file(self, source: str) -> Path:
+        """What the vendor itself counts, by day and event; no source is called `_totals`."""
+        return self.landing / "_totals" / f"{source}.json"
+
     @property
     def lake(self) -> Path:
         return self.root / "lake"

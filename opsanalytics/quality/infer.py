@@ -57,7 +57,8 @@ def infer_plan(profiles: pl.DataFrame) -> str:
 
 
 def _property(name: str, types: pl.DataFrame, volume: int) -> str:
-    counts = dict(types.sort("n", "type", descending=[True, False]).select("type", "n").iter_rows())
+    types = types.sort("n", "type", descending=[True, False])
+    counts: dict[str, int] = dict(zip(types["type"].to_list(), types["n"].to_list(), strict=True))
     present = sum(counts.values())
     kind = _type(counts)
     required = ", required = true" if present >= ALWAYS * volume else ""

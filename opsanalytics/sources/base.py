@@ -1,9 +1,9 @@
 """What every source has in common: its settings, its credentials, and the interface a vendor fills in.
 
 A source kind is one module or package in `opsanalytics.sources` that defines `SETTINGS`, a subclass
-of `EventSourceSettings` or `FeedbackSourceSettings` with a literal `kind`. Nothing else needs to
-know it: configuration builds its union from `source_kinds()`, and fetching, landing and cleaning
-work through the interface below.
+of `EventApiSettings`, `EventFileSettings` (in `files`) or `FeedbackSourceSettings` with a literal
+`kind`. Nothing else needs to know it: configuration builds its union from `source_kinds()`, and
+fetching, landing and cleaning work through the interface below. The guide is `docs/sources.md`.
 """
 
 import importlib
@@ -24,6 +24,7 @@ from opsanalytics.lake.tables import DataType
 from opsanalytics.sources.errors import CredentialError
 from opsanalytics.sources.limiter import Limit
 from opsanalytics.sources.lines import RawLines
+from opsanalytics.sources.totals import VendorTotals
 from opsanalytics.sources.windows import DAY, Window, midnight
 
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
@@ -172,21 +173,95 @@ class Deduplication:
 
 
 class EventSourceSettings(SourceSettings, ABC):
-    """A vendor whose raw events are fetched by windows of time."""
+    """A source of raw events, whichever way they come: what cleaning and analysis know of it."""
 
     family: ClassVar[Literal["events", "feedback"]] = "events"
+    deduplication: ClassVar[Deduplication]
+    clock_setting: ClassVar[str | None] = None
+    """Setting that names the zone of the vendor's clock, where somebody has to tell."""
+
+    @property
+    def identity_verbs(self) -> frozenset[str]:
+        """Event names that state an identity and are no behaviour."""
+        return frozenset()
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the reader of the log should know about this configuration: what the vendor retires."""
+        return ()
+
+    @property
+    def identity_rules(self) -> IdentityRules:
+        """How ids of this vendor become persons; see `opsanalytics.identity`."""
+        return "devices"
+
+    @property
+    def vendor_zone(self) -> ZoneInfo:
+        """Zone of the vendor's clock: in which it takes windows and counts days."""
+        return ZoneInfo("UTC")
+
+    def to_utc(self, wall: datetime) -> datetime:
+        """A time on the vendor's clock as aware UTC."""
+        return wall.replace(tzinfo=self.vendor_zone).astimezone(UTC)
+
+    def to_wall(self, moment: datetime) -> datetime:
+        """An aware time as it reads on the vendor's clock."""
+        return moment.astimezone(self.vendor_zone).replace(tzinfo=None)
+
+    def vendor_window(self, first: date, last: date) -> Window:
+        """Whole vendor days that cover the UTC days `first` to `last`, inclusive."""
+        start = self.to_wall(datetime.combine(first, time.min, UTC))
+        end = self.to_wall(datetime.combine(last, time.max, UTC))
+        return Window(midnight(start.date()), midnight(end.date()) + DAY)
+
+    @abstractmethod
+    def complete_until(self, fetched_at: datetime) -> datetime:
+        """Up to where an answer fetched at `fetched_at` is complete, on the vendor's clock."""
+
+    def spans_without_data(self, landed: Sequence[Window]) -> list[Window]:
+        """Spans, vendor's clock, of which it is sure that they hold no events although nothing landed."""
+        del landed
+        return []
+
+    def vendor_totals(self, first: date, last: date, environ: Mapping[str, str]) -> VendorTotals | None:
+        """How many events the vendor itself counts on the days of its clock; None if it is not asked.
+
+        Raises:
+            SourceError: it could not say.
+        """
+        del first, last, environ
+        return None
+
+    @abstractmethod
+    def parse(self, lines: Sequence[Line]) -> ParsedLines:
+        """Turn records into rows. Pure; raises for nothing that a record can contain."""
+
+    def parse_records(self, records: RawLines) -> ParsedLines:
+        """Turn records as landed into rows; positions are indexes into `records`.
+
+        A vendor may do it faster, with exactly the result of this one.
+        """
+        lines = []
+        undecodable: list[tuple[int, str, str, date | None]] = []
+        for position, record in enumerate(records):
+            try:
+                lines.append(Line(position, record.decode("utf-8")))
+            except UnicodeDecodeError as error:
+                detail = f"byte {error.start + 1} of the line is not UTF-8"
+                undecodable.append((position, "not_utf8", detail, None))
+        parsed = self.parse(lines)
+        return ParsedLines(parsed.rows, [*undecodable, *parsed.rejected])
+
+
+class EventApiSettings(EventSourceSettings, ABC):
+    """A vendor whose raw events are fetched over HTTP by windows of time."""
+
     unit: ClassVar[timedelta]
     """Smallest window: a day or an hour."""
     initial_window: ClassVar[timedelta] = timedelta(days=7)
     largest_window: ClassVar[timedelta] = timedelta(days=365)
-    deduplication: ClassVar[Deduplication]
     body: ClassVar[Literal["jsonl", "zip"]]
     """Shape of a complete answer, which decides how its completeness is proven."""
-    identity_verbs: ClassVar[frozenset[str]] = frozenset()
-    """Event names that state an identity and are no behaviour."""
-
-    clock_setting: ClassVar[str | None] = None
-    """Setting that names the zone of the vendor's clock, where somebody has to tell."""
 
     start: date | None = None
     """First day to fetch when a backfill asks for everything."""
@@ -229,16 +304,6 @@ class EventSourceSettings(SourceSettings, ABC):
         """A request that is answered with a JSON list of event names; None: there is none."""
         return None
 
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What the reader of the log should know about this configuration: what the vendor retires."""
-        return ()
-
-    @property
-    def identity_rules(self) -> IdentityRules:
-        """How ids of this vendor become persons; see `opsanalytics.identity`."""
-        return "devices"
-
     @abstractmethod
     def verdict(self, answer: Answer, window: Window) -> Verdict:
         """What an answer other than 200 means. `empty` counts only before `certain_until`.
@@ -250,25 +315,6 @@ class EventSourceSettings(SourceSettings, ABC):
     def advice(self, answer: Answer) -> str:
         """What the reader should do about it: names variables and settings, never values."""
 
-    @property
-    def vendor_zone(self) -> ZoneInfo:
-        """Zone of the vendor's clock: in which it takes windows and counts days."""
-        return ZoneInfo("UTC")
-
-    def to_utc(self, wall: datetime) -> datetime:
-        """A time on the vendor's clock as aware UTC."""
-        return wall.replace(tzinfo=self.vendor_zone).astimezone(UTC)
-
-    def to_wall(self, moment: datetime) -> datetime:
-        """An aware time as it reads on the vendor's clock."""
-        return moment.astimezone(self.vendor_zone).replace(tzinfo=None)
-
-    def vendor_window(self, first: date, last: date) -> Window:
-        """Whole vendor days that cover the UTC days `first` to `last`, inclusive."""
-        start = self.to_wall(datetime.combine(first, time.min, UTC))
-        end = self.to_wall(datetime.combine(last, time.max, UTC))
-        return Window(midnight(start.date()), midnight(end.date()) + DAY)
-
     @abstractmethod
     def available_until(self, now: datetime) -> datetime:
         """End of what can be asked for at `now`, on the vendor's clock. `now` is aware."""
@@ -276,10 +322,6 @@ class EventSourceSettings(SourceSettings, ABC):
     @abstractmethod
     def certain_until(self, now: datetime) -> datetime:
         """Before this, "no data" means that there are none; later, that they may not be there yet."""
-
-    @abstractmethod
-    def complete_until(self, fetched_at: datetime) -> datetime:
-        """Up to where an answer fetched at `fetched_at` is complete, on the vendor's clock."""
 
     @abstractmethod
     def settled_until(self, fetched_at: datetime) -> datetime:
@@ -291,26 +333,6 @@ class EventSourceSettings(SourceSettings, ABC):
         For vendors that take events of any age. On the vendor's clock; None: nothing.
         """
         return None
-
-    @abstractmethod
-    def parse(self, lines: Sequence[Line]) -> ParsedLines:
-        """Turn records into rows. Pure; raises for nothing that a record can contain."""
-
-    def parse_records(self, records: RawLines) -> ParsedLines:
-        """Turn records as landed into rows; positions are indexes into `records`.
-
-        A vendor may do it faster, with exactly the result of this one.
-        """
-        lines = []
-        undecodable: list[tuple[int, str, str, date | None]] = []
-        for position, record in enumerate(records):
-            try:
-                lines.append(Line(position, record.decode("utf-8")))
-            except UnicodeDecodeError as error:
-                detail = f"byte {error.start + 1} of the line is not UTF-8"
-                undecodable.append((position, "not_utf8", detail, None))
-        parsed = self.parse(lines)
-        return ParsedLines(parsed.rows, [*undecodable, *parsed.rejected])
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import polars as pl
 
 from opsanalytics.lake.manifests import deliveries
 from opsanalytics.lake.paths import Home
-from opsanalytics.sources.base import EventSourceSettings, Request
+from opsanalytics.sources.base import EventApiSettings, Request
 from opsanalytics.sources.download import TooLargeError, WindowDownload
 from opsanalytics.sources.errors import IncompleteExportError
 from opsanalytics.sources.landing import Received
@@ -85,7 +85,7 @@ def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
     yield tail
 
 
-def known_names(settings: EventSourceSettings, home: Home, window: Window) -> Counter[str]:
+def known_names(settings: EventApiSettings, home: Home, window: Window) -> Counter[str]:
     """Names of events near `window`, from the lake and from the nearest deliveries, with their counts."""
     counts: Counter[str] = Counter()
     days = [window.first_day + timedelta(days=offset) for offset in range(-NEAR_DAYS, NEAR_DAYS + 1)]
@@ -117,7 +117,7 @@ def fits_url(names: Sequence[str]) -> bool:
 
 
 def receive_by_event(
-    settings: EventSourceSettings,
+    settings: EventApiSettings,
     window: Window,
     request: Request,
     names: Counter[str],

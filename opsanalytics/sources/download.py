@@ -13,7 +13,7 @@ import requests
 import tenacity
 import urllib3
 
-from opsanalytics.sources.base import Answer, EventSourceSettings, Request
+from opsanalytics.sources.base import Answer, EventApiSettings, Request
 from opsanalytics.sources.errors import (
     CredentialError,
     IncompleteExportError,
@@ -76,7 +76,7 @@ class WindowDownload:
 
     def __init__(
         self,
-        settings: EventSourceSettings,
+        settings: EventApiSettings,
         session: requests.Session,
         limiter: SharedLimiter,
         request: Request,

@@ -1,6 +1,6 @@
 """Fetching raw events: which windows, in which order, and what is complete afterwards.
 
-Works for every event source through `EventSourceSettings`.
+Works for every vendor with an API through `EventApiSettings`.
 """
 
 import time
@@ -13,7 +13,7 @@ import requests
 
 from opsanalytics.lake.manifests import Manifest, deliveries
 from opsanalytics.lake.paths import Home
-from opsanalytics.sources.base import EventSourceSettings
+from opsanalytics.sources.base import EventApiSettings, EventSourceSettings
 from opsanalytics.sources.download import NotYetError, TooLargeError
 from opsanalytics.sources.errors import ProjectChangedError
 from opsanalytics.sources.http import new_session
@@ -68,10 +68,12 @@ class FetchReport:
     """End (exclusive, UTC) up to which the asked range is completely landed; null: not even its start."""
     not_yet: str | None
     """Why the rest of the asked range is missing or incomplete, in words; null if nothing is."""
+    problems: tuple[str, ...] = ()
+    """Files that cannot be used, each with its reason and what to do."""
 
 
 def fetch(
-    settings: EventSourceSettings,
+    settings: EventApiSettings,
     home: Home,
     first: date,
     last: date,
@@ -95,7 +97,7 @@ def fetch(
     return _Fetch(settings, home, environ, now, progress).run(first, last, force=force)
 
 
-def probe(settings: EventSourceSettings, home: Home, *, environ: Mapping[str, str], now: datetime) -> str:
+def probe(settings: EventApiSettings, home: Home, *, environ: Mapping[str, str], now: datetime) -> str:
     """Make the smallest live request: proves credentials, region and plan. Lands nothing.
 
     Returns what was found, in words. It counts against the vendor's limit.
@@ -129,13 +131,14 @@ def landed(settings: EventSourceSettings, home: Home) -> Iterator[Landed]:
             continue
         if intact(home.delivery(manifest.source, manifest.delivery), manifest):
             start, end = settings.to_wall(manifest.covers_from), settings.to_wall(manifest.covers_until)
-            if settings.unit == DAY and manifest.first_day is not None and manifest.last_day is not None:
+            by_days = isinstance(settings, EventApiSettings) and settings.unit == DAY
+            if by_days and manifest.first_day is not None and manifest.last_day is not None:
                 # days on the vendor's clock, whatever zone was configured for it at that time
                 start, end = midnight(manifest.first_day), midnight(manifest.last_day) + DAY
             yield manifest, Window(start, end)
 
 
-def settled_windows(settings: EventSourceSettings, landed: Iterable[Landed], now: datetime) -> list[Window]:
+def settled_windows(settings: EventApiSettings, landed: Iterable[Landed], now: datetime) -> list[Window]:
     """What need not be asked for at `now` (aware), of deliveries, on the vendor's clock."""
     windows = []
     for manifest, window in landed:
@@ -147,7 +150,7 @@ def settled_windows(settings: EventSourceSettings, landed: Iterable[Landed], now
     return windows
 
 
-def missing_days(settings: EventSourceSettings, home: Home, first: date, last: date) -> list[date]:
+def missing_days(settings: EventApiSettings, home: Home, first: date, last: date) -> list[date]:
     """Days from `first` to `last`, inclusive, that the complete deliveries on disk do not cover.
 
     Days are UTC event days (Mixpanel) or UTC upload days (Amplitude). A day that was fetched before
@@ -167,7 +170,7 @@ def missing_days(settings: EventSourceSettings, home: Home, first: date, last: d
 class _Fetch:
     def __init__(
         self,
-        settings: EventSourceSettings,
+        settings: EventApiSettings,
         home: Home,
         environ: Mapping[str, str],
         now: datetime,

@@ -84,6 +84,15 @@ class LineCounter:
         """Lines that are not blank, the last one also without an end."""
         return self._ended + bool(self._tail.strip())
 
+    @property
+    def ends_inside_a_record(self) -> bool:
+        """Whether the last line has neither an end nor is JSON by itself."""
+        try:
+            json.loads(self._tail.strip() or b"{}")
+        except (ValueError, RecursionError):
+            return True
+        return False
+
     def check_end(self) -> None:
         """Raises `IncompleteBodyError` unless the content is empty or whole lines ending in JSON."""
         last = self._tail if self._tail.strip() else self._last

@@ -14,7 +14,7 @@ import requests
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.manifests import Manifest
 from opsanalytics.lake.paths import Home
-from opsanalytics.sources.base import EventSourceSettings, Request
+from opsanalytics.sources.base import EventApiSettings, Request
 from opsanalytics.sources.by_event import event_counts, known_names, receive_by_event
 from opsanalytics.sources.download import TooLargeError, WindowDownload
 from opsanalytics.sources.errors import IncompleteExportError
@@ -33,7 +33,7 @@ class WindowLander:
 
     def __init__(
         self,
-        settings: EventSourceSettings,
+        settings: EventApiSettings,
         home: Home,
         environ: Mapping[str, str],
         now: datetime,
@@ -182,12 +182,12 @@ class WindowLander:
         )
 
 
-def query_limiter(settings: EventSourceSettings, home: Home, environ: Mapping[str, str]) -> SharedLimiter:
+def query_limiter(settings: EventApiSettings, home: Home, environ: Mapping[str, str]) -> SharedLimiter:
     """Limits of the vendor's other endpoints, which it counts apart from the export."""
     return SharedLimiter(home, f"{settings.kind}_query", settings.limited_by(environ), settings.limits)
 
 
-def project_hash(settings: EventSourceSettings, environ: Mapping[str, str]) -> str | None:
+def project_hash(settings: EventApiSettings, environ: Mapping[str, str]) -> str | None:
     """What manifests record of the vendor's project; it may be a key, so only its hash."""
     project = settings.landed_project(environ)
     return hashlib.sha256(f"{settings.kind}:{project}".encode()).hexdigest()[:12] if project else None

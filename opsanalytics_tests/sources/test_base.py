@@ -4,7 +4,9 @@ from pydantic import ValidationError
 from opsanalytics.sources.amplitude import AmplitudeSettings
 from opsanalytics.sources.base import source_kinds
 from opsanalytics.sources.errors import CredentialError
+from opsanalytics.sources.event_files import EventFilesSettings
 from opsanalytics.sources.feedback_csv import FeedbackCsvSettings
+from opsanalytics.sources.ga4 import Ga4Settings
 from opsanalytics.sources.mixpanel import MixpanelSettings
 from opsanalytics_tests.sources.support import mixpanel
 
@@ -12,7 +14,9 @@ from opsanalytics_tests.sources.support import mixpanel
 def test_every_kind_is_found() -> None:
     assert source_kinds() == {
         "amplitude": AmplitudeSettings,
+        "event_files": EventFilesSettings,
         "feedback_csv": FeedbackCsvSettings,
+        "ga4": Ga4Settings,
         "mixpanel": MixpanelSettings,
     }
 
@@ -20,7 +24,9 @@ def test_every_kind_is_found() -> None:
 def test_each_kind_says_its_family() -> None:
     assert {kind: settings.family for kind, settings in source_kinds().items()} == {
         "amplitude": "events",
+        "event_files": "events",
         "feedback_csv": "feedback",
+        "ga4": "events",
         "mixpanel": "events",
     }
 

@@ -15,7 +15,7 @@ from opsanalytics.sources.amplitude.rows import IDENTITY_VERBS, parse_lines
 from opsanalytics.sources.base import (
     Answer,
     Deduplication,
-    EventSourceSettings,
+    EventApiSettings,
     IdentityRules,
     Line,
     ParsedLines,
@@ -32,14 +32,13 @@ SETTLED_AFTER = timedelta(hours=6)
 """That delay is a minimum: an hour fetched earlier than this after its end is fetched once more."""
 
 
-class AmplitudeSettings(EventSourceSettings):
+class AmplitudeSettings(EventApiSettings):
     """One Amplitude project, read with its API key and secret key."""
 
     kind: Literal["amplitude"] = "amplitude"
     unit: ClassVar[timedelta] = HOUR
     body: ClassVar[Literal["jsonl", "zip"]] = "zip"
     deduplication: ClassVar[Deduplication] = Deduplication(newest_delivery_wins=False, second_key_days=1)
-    identity_verbs: ClassVar[frozenset[str]] = IDENTITY_VERBS
 
     api_key_env: str = "AMPLITUDE_API_KEY"
     """Environment variable with the project's API key."""
@@ -54,6 +53,10 @@ class AmplitudeSettings(EventSourceSettings):
     @property
     def host(self) -> str:
         return (self.base_url or HOSTS[self.region]).rstrip("/")
+
+    @property
+    def identity_verbs(self) -> frozenset[str]:
+        return IDENTITY_VERBS
 
     @property
     def project_key(self) -> str:

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 from opsanalytics.sources.base import (
     Answer,
     Deduplication,
-    EventSourceSettings,
+    EventApiSettings,
     IdentityRules,
     Line,
     ParsedLines,
@@ -48,14 +48,13 @@ EXPORT_LAG = timedelta(hours=1)
 """Events that Mixpanel has just received can be missing from an export for about 45 minutes."""
 
 
-class MixpanelSettings(EventSourceSettings):
+class MixpanelSettings(EventApiSettings):
     """One Mixpanel project, read with a service account (or, while it lasts, its project secret)."""
 
     kind: Literal["mixpanel"] = "mixpanel"
     unit: ClassVar[timedelta] = DAY
     body: ClassVar[Literal["jsonl", "zip"]] = "jsonl"
     deduplication: ClassVar[Deduplication] = Deduplication(newest_delivery_wins=True)
-    identity_verbs: ClassVar[frozenset[str]] = IDENTITY_VERBS
     clock_setting: ClassVar[str | None] = "project_timezone"
 
     project_id: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
@@ -126,6 +125,10 @@ class MixpanelSettings(EventSourceSettings):
 
     def landed_project(self, environ: Mapping[str, str]) -> str:  # noqa: ARG002 - needs no credential
         return self.project_id
+
+    @property
+    def identity_verbs(self) -> frozenset[str]:
+        return IDENTITY_VERBS
 
     @property
     def project_key(self) -> str:
