@@ -9,6 +9,7 @@ from opsanalytics.assets import keys
 from opsanalytics.assets.failures import clear_failures
 from opsanalytics.assets.partitions import days_of, of_days
 from opsanalytics.config import Settings
+from opsanalytics.quality.inbox import FILES_USABLE, record_inbox
 from opsanalytics.sources.base import EventSourceSettings, FeedbackSourceSettings
 from opsanalytics.sources.collecting import collect
 from opsanalytics.sources.fetching import FetchProgress, fetch
@@ -77,29 +78,49 @@ def event_landing(settings: Settings, source: EventSourceSettings) -> dg.AssetsD
 def feedback_landing(settings: Settings, source: FeedbackSourceSettings) -> dg.AssetsDefinition:
     """Feedback files of one source, taken in once each by content."""
     inbox = settings.home.inbox(source.name)
+    key = keys.landing(source.name)
 
     @dg.asset(
-        key=keys.landing(source.name),
+        key=key,
         group_name=keys.INGESTION,
         kinds={"csv"},
         owners=list(settings.project.owners),
+        check_specs=[
+            dg.AssetCheckSpec(FILES_USABLE, asset=key, description="Every file in the inbox can be used.")
+        ],
         description=(
             f"Feedback files dropped into `{inbox}`, kept exactly as delivered. A file that comes again "
-            "under another name is taken in once; one that is still being written waits for the next run."
+            "under another name is taken in once; one that is still being written waits for the next run, "
+            "and one that cannot be used stays where it is and is tried again."
         ),
     )
-    def landing() -> dg.MaterializeResult:
+    def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        now = datetime.now(UTC)
         with clear_failures():
-            report = collect(source, settings.home, now=datetime.now(UTC))
+            report = collect(source, settings.home, now=now)
+            record_inbox(settings.home, report, checked_at=now)
+        for message in report.refused:
+            context.log.warning(message)
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": report.records,
                 "new files": dg.MetadataValue.md("\n".join(f"- {name}" for name in report.landed) or "none"),
                 "known already": len(report.known),
                 "still being written": len(report.waiting),
+                "not usable": len(report.refused),
                 "opsanalytics/source": source.name,
                 "inbox": dg.MetadataValue.path(inbox),
-            }
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    asset_key=key,
+                    check_name=FILES_USABLE,
+                    passed=not report.refused,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description="\n".join(report.refused) or "Every file in the inbox can be used.",
+                    metadata={"files": len(report.refused)},
+                )
+            ],
         )
 
     return landing

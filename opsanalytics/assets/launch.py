@@ -1,5 +1,6 @@
 """Running a job from the command line, in this process, recorded where the Dagster UI finds it."""
 
+import logging
 import socket
 import uuid
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ WORKSPACE = "workspace.yaml"
 
 @dataclass(frozen=True)
 class StepUpdate:
-    """What happened in a run: a step `started`, said something (`log`), `succeeded` or `failed`."""
+    """What happened in a run: a step `started`, spoke (`log`, `warning`), `succeeded` or `failed`."""
 
     step: str
     kind: str
@@ -79,7 +80,8 @@ def _forward(entry: EventLogEntry, on_update: Callable[[StepUpdate], None]) -> N
     event = entry.dagster_event
     if event is None:
         if step:
-            on_update(StepUpdate(step, "log", entry.user_message))
+            kind = "warning" if isinstance(entry.level, int) and entry.level >= logging.WARNING else "log"
+            on_update(StepUpdate(step, kind, entry.user_message))
     elif event.is_step_start:
         on_update(StepUpdate(step, "started", ""))
     elif event.is_step_success:

@@ -48,6 +48,11 @@ FEEDBACK = Table(
     columns=(
         Column("feedback_id", pl.String, "<source>:<id at the source>.", True),
         Column("source", pl.String, "Name of the configured source.", True),
+        Column(
+            "response_id",
+            pl.String,
+            "Shared by the answers of one survey response; null: the message is the whole response.",
+        ),
         Column("ts", UTC_TIME, "When it was said, UTC.", True),
         Column("user_id", pl.String, "Id of the user who said it, where the source gives one."),
         Column("email_hash", pl.String, "SHA-256 of the lower-case e-mail address, if there was one."),
@@ -100,7 +105,8 @@ DUPLICATES = Table(
         Column(
             "reason",
             pl.String,
-            "same_key, or redelivered when a newer delivery covers the day.",
+            "same_key; redelivered when a newer delivery covers the day; of feedback also deleted (at the "
+            "source) or no_words (of a customer).",
             True,
         ),
     ),
