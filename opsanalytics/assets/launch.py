@@ -80,7 +80,7 @@ def _forward(entry: EventLogEntry, on_update: Callable[[StepUpdate], None]) -> N
     event = entry.dagster_event
     if event is None:
         if step:
-            kind = "warning" if isinstance(entry.level, int) and entry.level >= logging.WARNING else "log"
+            kind = "warning" if entry.level == logging.WARNING else "log"
             on_update(StepUpdate(step, kind, entry.user_message))
     elif event.is_step_start:
         on_update(StepUpdate(step, "started", ""))

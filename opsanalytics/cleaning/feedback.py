@@ -148,7 +148,9 @@ def message(
     settings: FeedbackSourceSettings, manifest: Manifest, member: str, row: FeedbackRow
 ) -> dict[str, Any]:
     """One row of `MESSAGES`, redacted."""
-    said = "\n\n".join(redact(part) for part in (row.title, row.text) if part)
+    # the title of an answer is the question, which somebody else asked
+    told = (row.title, row.text) if row.part is None else (row.text,)
+    said = "\n\n".join(redact(part) for part in told if part)
     satisfaction = None
     if row.rating is not None and row.rating_min is not None and row.rating_max is not None:
         satisfaction = (row.rating - row.rating_min) / (row.rating_max - row.rating_min)

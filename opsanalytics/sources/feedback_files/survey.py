@@ -15,14 +15,14 @@ from opsanalytics.sources.feedback_files.settings import (
     listed,
 )
 from opsanalytics.sources.feedback_files.table import Table, missing_columns
-from opsanalytics.sources.values import UnreadableError
 
 
 class SurveySettings(FeedbackFileSettings):
     """A survey of any tool.
 
     Each answer to an open question is a message with the question as its title and the rating of its
-    response; all messages of a response share `response_id`. A response with a rating alone is one message.
+    response; all messages of a response share `response_id`. A response with a rating alone is one message;
+    one without both is left out, and counted so.
     """
 
     questions: tuple[Names, ...] = ()
@@ -60,9 +60,9 @@ class SurveySettings(FeedbackFileSettings):
 
     def messages(self, row: Row, layout: Layout, table: Table) -> list[FeedbackRow]:
         rating = self.rating_of(row.values.get("rating"))
-        if not row.answers and rating is None:
-            raise UnreadableError("empty", "the response has neither an open answer nor a rating")
-        whole = self.message(row, layout, table, rating=rating)
+        # whoever skips the questions we look at has answered others: nothing is wrong with that
+        nothing = "no_words" if not row.answers and rating is None else None
+        whole = self.message(row, layout, table, rating=rating, left_out=nothing)
         return [
             self.message(
                 row,

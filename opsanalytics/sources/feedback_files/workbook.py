@@ -39,13 +39,14 @@ def read_workbook(path: Path, sheet: str | None) -> list[tuple[int, list[str]]]:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(part.file_size for part in archive.infolist())
+            if size > LARGEST_BYTES:
+                raise InboxError(f"{path}: {size:,} bytes when unpacked; split it, or export it as CSV.")
             formulas = any(b"<f" in archive.read(name) for name in archive.namelist() if "/sheet" in name)
-        if size > LARGEST_BYTES:
-            raise InboxError(f"{path}: {size:,} bytes when unpacked; split it, or export it as CSV.")
-        rows = sheet_rows(path, load_workbook(path, read_only=True, data_only=True), sheet)
-        if formulas:
-            written = sheet_rows(path, load_workbook(path, read_only=True, data_only=False), sheet)
-            rows = with_formulas(rows, written)
+        with path.open("rb") as file:  # openpyxl judges files by their name, and this may have any
+            rows = sheet_rows(path, load_workbook(file, read_only=True, data_only=True), sheet)
+            if formulas:
+                written = sheet_rows(path, load_workbook(file, read_only=True, data_only=False), sheet)
+                rows = with_formulas(rows, written)
     except InboxError:
         raise
     except Exception as error:  # openpyxl raises whatever a damaged part causes
