@@ -17,7 +17,8 @@ from opsanalytics.sources.errors import InboxError
 
 UNFINISHED = (".part", ".partial", ".tmp", ".crdownload", ".download", ".filepart", ".swp", ".opdownload")
 GZIP = b"\x1f\x8b"
-ZIP = b"PK\x03\x04"
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+"""How a zip begins, and an empty one."""
 WORKBOOK_PART = "[Content_Types].xml"
 LARGEST_UNPACKED = 4 * 1024**3
 COPY_BYTES = 1024 * 1024
@@ -140,7 +141,7 @@ def contents(path: Path) -> list[InboxFile]:
         check_gzip(path)
         return [InboxFile(path, path.stem if path.suffix.lower() in (".gz", ".gzip") else path.name)]
     with path.open("rb") as file:
-        if file.read(len(ZIP)) != ZIP:
+        if file.read(4) not in ZIP:
             return [InboxFile(path)]
     try:
         with zipfile.ZipFile(path) as archive:

@@ -101,3 +101,21 @@ def test_a_file_that_cannot_be_used_keeps_no_other_from_landing(home: Home) -> N
 
 def test_an_empty_inbox_is_fine(home: Home) -> None:
     assert run(home) == CollectReport("survey", (), (), (), 0)
+
+
+def test_new_settings_count_landed_files_anew(home: Home) -> None:
+    drop(home, "a.csv", "id,created_at,text\n1,2026-03-01,x\n2,2026-03-01,y\n")
+    columns = {"id": "id", "created_at": "created_at", "text": "text"}
+    before = survey(columns=columns)
+    assert collect(before, home, now=NOW, quiet_seconds=0).records == 2
+    run(home)
+    assert [manifest.records for manifest in deliveries(home, "survey")] == [1]
+    collect(before, home, now=NOW, quiet_seconds=0)
+    assert [manifest.records for manifest in deliveries(home, "survey")] == [2]
+
+
+def test_the_time_a_file_was_written_is_kept(home: Home) -> None:
+    os.utime(drop(home, "a.csv"), (1, 1_772_323_200))
+    run(home)
+    (manifest,) = deliveries(home, "survey")
+    assert manifest.request["modified"] == "2026-03-01T00:00:00+00:00"

@@ -27,6 +27,7 @@ NAMES_OF_OTHERS = (
     (b"%PDF", "a PDF", "Export the answers as CSV"),
     (b"\x89PNG", "a picture", "Export the answers as CSV"),
     (b"PAR1", "a Parquet file", "Export it as CSV"),
+    (b"PK\x03\x04", "an archive", "Unpack it"),
     (b"7z\xbc\xaf", "a 7z archive", "Unpack it"),
     (b"Rar!", "a RAR archive", "Unpack it"),
 )
@@ -44,8 +45,8 @@ def decode_text(content: bytes, declared: str | None = None) -> tuple[str, str]:
     if declared is not None:
         return decode_as(content, declared), declared
     odd, even = content[1:SAMPLE:2].count(0), content[0:SAMPLE:2].count(0)
-    if max(odd, even) > min(len(content), SAMPLE) * 0.3 and min(odd, even) == 0:
-        encoding = "utf-16-le" if odd else "utf-16-be"
+    if max(odd, even) > min(len(content), SAMPLE) * 0.25 and min(odd, even) * 4 < max(odd, even):
+        encoding = "utf-16-le" if odd > even else "utf-16-be"
         return decode_as(content, encoding), encoding
     text = decode_as(content, "utf-8")
     broken = len(UNDECODED.findall(text))
