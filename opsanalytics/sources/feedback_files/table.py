@@ -14,7 +14,7 @@ from opsanalytics.sources.feedback_files.workbook import is_workbook, read_workb
 from opsanalytics.sources.values import UnreadableError
 
 MARKUP = re.compile(r"<[^<>]{1,200}>")
-NUL_SHOWN = "\ufffd"
+UNKNOWN_CHARACTER = "\ufffd"
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Table:
             raise UnreadableError(
                 "wrong_width", f"{where}: the row has {len(fields)} fields, the header {width}"
             )
-        return [field.replace("\0", NUL_SHOWN) for field in fields]
+        return [field.replace("\0", UNKNOWN_CHARACTER) for field in fields]
 
     def raw(self, record: Record) -> bytes:
         return as_line(record.fields, self.delimiter, self.encoding)
@@ -108,13 +108,13 @@ def read_table(
         rows, used, parted = read_text(path, encoding=encoding, delimiter=delimiter)
     if not rows:
         raise InboxError(f"{path}: the file is empty; it must start with a row of column names.")
-    header = [" ".join(name.replace("\ufeff", "").split()) for name in rows[0][1]]
-    if any(UNDECODED.search(name) for name in header):
+    if any(UNDECODED.search(name) for name in rows[0][1]):
         raise InboxError(
             f"{path}: the column names are neither UTF-8, UTF-16 nor Windows-1252"
             + (f", nor {encoding}" if encoding else "")
             + ". Name the encoding of the file in `encoding`, or save it as UTF-8 and drop it again."
         )
+    header = [readable(name) for name in rows[0][1]]
     return Table(header, [Record(line, row) for line, row in rows[1:]], used, parted, workbook)
 
 
@@ -123,6 +123,12 @@ def unique_names(header: Iterable[str]) -> list[str]:
     for position, name in enumerate(header, start=1):
         names.append(f"{name}#{position}" if name in names or not name else name)
     return names
+
+
+def readable(name: str) -> str:
+    """A column name on one line, with a sign for what is no character."""
+    name = UNDECODED.sub(UNKNOWN_CHARACTER, name).replace("\0", UNKNOWN_CHARACTER)
+    return " ".join(name.replace("\ufeff", "").split())
 
 
 def simplified(name: str) -> str:

@@ -6,7 +6,13 @@ from typing import Literal
 
 from opsanalytics.sources.feedback_files.settings import Layout, Names, Question, listed
 from opsanalytics.sources.feedback_files.survey import SurveySettings
-from opsanalytics.sources.feedback_files.table import Table, missing_columns, simplified, unique_names
+from opsanalytics.sources.feedback_files.table import (
+    Table,
+    missing_columns,
+    readable,
+    simplified,
+    unique_names,
+)
 
 ID = "Respondent ID"
 CREATED = ("Date Created", "End Date", "Start Date")
@@ -65,7 +71,7 @@ class SurveyMonkeySettings(SurveySettings):
         first = table.records[0].fields + [""] * len(table.header)
         if first[position].strip():
             return None
-        return [" ".join(name.split()) for name in first[: len(table.header)]]
+        return [readable(name) for name in first[: len(table.header)]]
 
     def _answered(
         self, path: Path, named: Table, questions: list[str], second: list[str] | None

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsanalytics.sources.errors import InboxError
@@ -118,6 +118,7 @@ def test_columns_are_found_by_name(tmp_path: Path, wanted: str, position: int | 
 FIELD = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(FIELD, min_size=2, max_size=2), min_size=1))
 def test_every_row_that_is_written_is_read(rows: list[list[str]]) -> None:
     stream = io.StringIO(newline="")

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsanalytics.sources.feedback_files.times import TimeRules, read_time
@@ -94,6 +94,7 @@ def test_a_time_that_the_clocks_skip_is_an_hour_later() -> None:
     assert read("2026-03-29 02:30", BERLIN) == "2026-03-29 01:30:00"
 
 
+@settings(deadline=None)
 @given(
     st.datetimes(datetime(1972, 1, 1), datetime(2199, 1, 1)),  # noqa: DTZ001
     st.sampled_from(
@@ -105,6 +106,7 @@ def test_what_is_written_is_read(moment: datetime, form: str) -> None:
     assert read_time(moment.strftime(form), TimeRules(UTC_ZONE)) == moment
 
 
+@settings(deadline=None)
 @given(st.integers(26_000 * 86_400, 80_000 * 86_400 - 1))
 def test_excel_days_are_exact_to_the_second(seconds: int) -> None:
     expected = datetime(1899, 12, 30, tzinfo=UTC) + timedelta(seconds=seconds)
