@@ -11,7 +11,7 @@ from opsanalytics.assets.partitions import days_of, of_days
 from opsanalytics.config import Settings
 from opsanalytics.quality.inbox import FILES_USABLE, record_inbox
 from opsanalytics.sources.base import EventSourceSettings, FeedbackSourceSettings
-from opsanalytics.sources.collecting import collect
+from opsanalytics.sources.collecting import CollectReport, collect
 from opsanalytics.sources.fetching import FetchProgress, fetch
 
 RETRY = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
@@ -85,9 +85,7 @@ def feedback_landing(settings: Settings, source: FeedbackSourceSettings) -> dg.A
         group_name=keys.INGESTION,
         kinds={"csv"},
         owners=list(settings.project.owners),
-        check_specs=[
-            dg.AssetCheckSpec(FILES_USABLE, asset=key, description="Every file in the inbox can be used.")
-        ],
+        check_specs=[inbox_check(key)],
         description=(
             f"Feedback files dropped into `{inbox}`, kept exactly as delivered. A file that comes again "
             "under another name is taken in once; one that is still being written waits for the next run, "
@@ -98,9 +96,6 @@ def feedback_landing(settings: Settings, source: FeedbackSourceSettings) -> dg.A
         now = datetime.now(UTC)
         with clear_failures():
             report = collect(source, settings.home, now=now)
-            record_inbox(settings.home, report, checked_at=now)
-        for message in report.refused:
-            context.log.warning(message)
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": report.records,
@@ -111,16 +106,34 @@ def feedback_landing(settings: Settings, source: FeedbackSourceSettings) -> dg.A
                 "opsanalytics/source": source.name,
                 "inbox": dg.MetadataValue.path(inbox),
             },
-            check_results=[
-                dg.AssetCheckResult(
-                    asset_key=key,
-                    check_name=FILES_USABLE,
-                    passed=not report.refused,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    description="\n".join(report.refused) or "Every file in the inbox can be used.",
-                    metadata={"files": len(report.refused)},
-                )
-            ],
+            check_results=[inbox_result(context, settings, key, report, now)],
         )
 
     return landing
+
+
+def inbox_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
+    """Not blocking: a file that cannot be used holds up no other, but somebody must see it."""
+    return dg.AssetCheckSpec(FILES_USABLE, asset=key, description="Every file in the inbox can be used.")
+
+
+def inbox_result(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    key: dg.AssetKey,
+    report: CollectReport,
+    now: datetime,
+) -> dg.AssetCheckResult:
+    """Tell of files that could not be used: in the log, in `quality_results`, and as the check's result."""
+    with clear_failures():
+        record_inbox(settings.home, report, checked_at=now)
+    for message in report.refused:
+        context.log.error(message)
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=FILES_USABLE,
+        passed=not report.refused,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="\n".join(report.refused) or "Every file in the inbox can be used.",
+        metadata={"files": len(report.refused)},
+    )

@@ -25,7 +25,10 @@ WORKSPACE = "workspace.yaml"
 
 @dataclass(frozen=True)
 class StepUpdate:
-    """What happened in a run: a step `started`, spoke (`log`, `warning`), `succeeded` or `failed`."""
+    """What happened in a run: a step `started`, said something (`log`), `succeeded` or `failed`.
+
+    `problem`: what it said needs somebody's attention, although it went on.
+    """
 
     step: str
     kind: str
@@ -80,7 +83,8 @@ def _forward(entry: EventLogEntry, on_update: Callable[[StepUpdate], None]) -> N
     event = entry.dagster_event
     if event is None:
         if step:
-            kind = "warning" if entry.level == logging.WARNING else "log"
+            grave = isinstance(entry.level, int) and entry.level >= logging.ERROR
+            kind = "problem" if grave else "log"
             on_update(StepUpdate(step, kind, entry.user_message))
     elif event.is_step_start:
         on_update(StepUpdate(step, "started", ""))

@@ -30,7 +30,7 @@ LANGUAGE_TAG = re.compile(r"([A-Za-z]{2})(?:[-_].*)?")
 MESSAGES = pl.Schema(
     {column.name: column.dtype for column in FEEDBACK.columns}
     | {"delivery": pl.String, "member": pl.String, "record": pl.Int64}
-    | {"version": pl.Datetime("us", "UTC"), "left_out": pl.String}
+    | {"updated_at": pl.Datetime("us", "UTC"), "left_out": pl.String}
 )
 RESPONSE = pl.coalesce("response_id", "feedback_id")
 """What a message belongs to: each is one record of a file."""
@@ -180,7 +180,7 @@ def message(
         "delivery": manifest.delivery,
         "member": member,
         "record": row.record,
-        "version": row.version,
+        "updated_at": row.updated_at,
         "left_out": row.left_out,
     }
 
@@ -218,7 +218,7 @@ def deduplicated(messages: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     records = (
         messages.with_columns(RESPONSE.alias("response"))
         .unique(place, keep="first", maintain_order=True)
-        .sort("version", nulls_last=False, maintain_order=True)
+        .sort("updated_at", nulls_last=False, maintain_order=True)
         .with_columns(pl.col("response").is_last_distinct().alias("newest"))
     )
     stays = pl.col("newest") & pl.col("left_out").is_null()

@@ -282,11 +282,10 @@ class FeedbackRow:
     """Fields of `raw` that hold an e-mail address and are kept only as a hash."""
     plain_fields: frozenset[str] = frozenset()
     """Fields of `raw` that are ids, times, numbers: no free text, nothing to redact."""
-    version: datetime | None = None
-    """When the source last changed this record, aware UTC. Of equal ids the newest version stays, whatever
-    the order of deliveries; among equal versions, and where there is none, the newest delivery."""
+    updated_at: datetime | None = None
+    """When it was last changed, aware; of two with the same id the later changed one counts."""
     left_out: Literal["deleted", "no_words"] | None = None
-    """Why this version is no message: the source says that it is deleted, or no customer said anything
+    """Why this record is no message: the source says that it is deleted, or no customer said anything
     in it. It supersedes earlier versions all the same."""
     part: str | None = None
     """Tells several messages of one record apart: they share `record` and `id`."""

@@ -53,7 +53,7 @@ def test_a_review_of_google_play(tmp_path: Path, encoding: str) -> None:
     assert (row.id, row.text, row.title) == ("gp:AOqp-1", "Stürzt ab 😡", None)
     assert (row.rating, row.rating_min, row.rating_max) == (2, 1, 5)
     assert (row.language, row.app_version, row.url) == ("de", "1.2", LINK)
-    assert row.ts == row.version == datetime(2026, 3, 2, 10, tzinfo=UTC)
+    assert row.ts == row.updated_at == datetime(2026, 3, 2, 10, tzinfo=UTC)
     assert row.raw["Developer Reply Text"] == "Sorry!"
 
 

@@ -143,7 +143,7 @@ def test_two_rows_of_headings_make_the_columns(tmp_path: Path) -> None:
     first = rows[0]
     assert (first.id, first.rating, first.email) == ("118234567890123456", 10, "ann@x.org")
     assert first.ts == datetime(2026, 3, 4, 15, tzinfo=UTC)
-    assert first.version == datetime(2026, 3, 4, 15, 5, tzinfo=UTC)
+    assert first.updated_at == datetime(2026, 3, 4, 15, 5, tzinfo=UTC)
     assert (first.raw["Which apps? | Web"], first.raw["Rate us | Price"]) == ("Web", "5")
 
 
@@ -227,7 +227,7 @@ def test_a_complete_typeform_response(tmp_path: Path) -> None:
 def test_a_partial_response_counts_from_its_last_known_time(tmp_path: Path, stage: str, minute: int) -> None:
     content = f"{TYPEFORM}ab1,slow,,u9,partial,2026-03-01 10:00:00,{stage},,f0,,\n"
     (row,), _ = read(typeform(), tmp_path, content)
-    assert row.ts == row.version == datetime(2026, 3, 1, 10, minute, tzinfo=UTC)
+    assert row.ts == row.updated_at == datetime(2026, 3, 1, 10, minute, tzinfo=UTC)
 
 
 def test_older_exports_have_fewer_columns(tmp_path: Path) -> None:

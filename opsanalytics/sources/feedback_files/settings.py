@@ -227,7 +227,7 @@ class FeedbackFileSettings(FeedbackSourceSettings):
                 "resolved": self.is_resolved(tags),
                 "private_fields": frozenset({names[email]} if email is not None else ()),
                 "plain_fields": frozenset(names[position] for position in plain - free),
-                "version": self.moment(values["updated_at"]) if "updated_at" in values else None,
+                "updated_at": self.moment(values["updated_at"]) if "updated_at" in values else None,
                 **changes,
             }
         )

@@ -62,7 +62,7 @@ class GooglePlaySettings(FeedbackFileSettings):
         found = {
             "id": unquote(link[1]) if link else digest(*known_by),
             "ts": updated,
-            "version": updated,
+            "updated_at": updated,
             "app_version": values.get("version_name") or values.get("version_code"),
         }
         return super().message(row, layout, table, **{**found, **changes})

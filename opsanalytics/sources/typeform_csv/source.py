@@ -51,4 +51,4 @@ class TypeformCsvSettings(SurveySettings):
     def message(self, row: Row, layout: Layout, table: Table, **changes: Any) -> FeedbackRow:
         times = (row.values.get(field) for field in ("submitted", "staged", "created_at"))
         said_at = self.moment(next((text for text in times if text), None))
-        return super().message(row, layout, table, **{"ts": said_at, "version": said_at, **changes})
+        return super().message(row, layout, table, **{"ts": said_at, "updated_at": said_at, **changes})
