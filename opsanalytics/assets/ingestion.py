@@ -10,15 +10,15 @@ from opsanalytics.assets.failures import clear_failures
 from opsanalytics.assets.launch import AGAIN
 from opsanalytics.assets.partitions import days_of, of_days
 from opsanalytics.config import Settings
+from opsanalytics.quality.inbox import FILES_USABLE, record_inbox
 from opsanalytics.sources.base import EventSourceSettings, FeedbackSourceSettings
-from opsanalytics.sources.collecting import collect
+from opsanalytics.sources.collecting import CollectReport, collect
 from opsanalytics.sources.fetching import FetchProgress
 from opsanalytics.sources.files import EventFileSettings
 from opsanalytics.sources.pulling import pull_events
 
 RETRY = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 """On top of the retries inside a fetch: for a vendor that is down for minutes."""
-FILES_USABLE = "files_usable"
 
 
 def event_landing(settings: Settings, source: EventSourceSettings) -> dg.AssetsDefinition:
@@ -116,29 +116,62 @@ def description_of(settings: Settings, source: EventSourceSettings) -> str:
 def feedback_landing(settings: Settings, source: FeedbackSourceSettings) -> dg.AssetsDefinition:
     """Feedback files of one source, taken in once each by content."""
     inbox = settings.home.inbox(source.name)
+    key = keys.landing(source.name)
 
     @dg.asset(
-        key=keys.landing(source.name),
+        key=key,
         group_name=keys.INGESTION,
         kinds={"csv"},
         owners=list(settings.project.owners),
+        check_specs=[inbox_check(key)],
         description=(
             f"Feedback files dropped into `{inbox}`, kept exactly as delivered. A file that comes again "
-            "under another name is taken in once; one that is still being written waits for the next run."
+            "under another name is taken in once; one that is still being written waits for the next run, "
+            "and one that cannot be used stays where it is and is tried again."
         ),
     )
-    def landing() -> dg.MaterializeResult:
+    def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        now = datetime.now(UTC)
         with clear_failures():
-            report = collect(source, settings.home, now=datetime.now(UTC))
+            report = collect(source, settings.home, now=now)
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": report.records,
                 "new files": dg.MetadataValue.md("\n".join(f"- {name}" for name in report.landed) or "none"),
                 "known already": len(report.known),
                 "still being written": len(report.waiting),
+                "not usable": len(report.refused),
                 "opsanalytics/source": source.name,
                 "inbox": dg.MetadataValue.path(inbox),
-            }
+            },
+            check_results=[inbox_result(context, settings, key, report, now)],
         )
 
     return landing
+
+
+def inbox_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
+    """Not blocking: a file that cannot be used holds up no other, but somebody must see it."""
+    return dg.AssetCheckSpec(FILES_USABLE, asset=key, description="Every file in the inbox can be used.")
+
+
+def inbox_result(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    key: dg.AssetKey,
+    report: CollectReport,
+    now: datetime,
+) -> dg.AssetCheckResult:
+    """Tell of files that could not be used: in the log, in `quality_results`, and as the check's result."""
+    with clear_failures():
+        record_inbox(settings.home, report, checked_at=now)
+    for message in report.refused:
+        context.log.error(message)
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=FILES_USABLE,
+        passed=not report.refused,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="\n".join(report.refused) or "Every file in the inbox can be used.",
+        metadata={"files": len(report.refused)},
+    )

@@ -363,6 +363,13 @@ class FeedbackRow:
     """Fields of `raw` that hold an e-mail address and are kept only as a hash."""
     plain_fields: frozenset[str] = frozenset()
     """Fields of `raw` that are ids, times, numbers: no free text, nothing to redact."""
+    updated_at: datetime | None = None
+    """When it was last changed, aware; of two with the same id the later changed one counts."""
+    left_out: Literal["deleted", "no_words"] | None = None
+    """Why this record is no message: the source says that it is deleted, or no customer said anything
+    in it. It supersedes earlier versions all the same."""
+    part: str | None = None
+    """Tells several messages of one record apart: they share `record` and `id`."""
 
 
 @dataclass(frozen=True)
@@ -390,7 +397,11 @@ class FeedbackSourceSettings(SourceSettings, ABC):
 
     @abstractmethod
     def read(self, path: Path) -> tuple[list[FeedbackRow], list[RejectedRow]]:
-        """Read a landed file; every record is in exactly one of the two lists."""
+        """Read a landed file; every record is in exactly one of the two lists.
+
+        Raises:
+            InboxError: as `count_records`; the file was landed under other settings.
+        """
 
 
 @cache
