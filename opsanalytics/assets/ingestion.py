@@ -12,6 +12,8 @@ from opsanalytics.config import Settings
 from opsanalytics.sources.base import EventSourceSettings, FeedbackSourceSettings
 from opsanalytics.sources.collecting import collect
 from opsanalytics.sources.fetching import FetchProgress, fetch
+from opsanalytics.sources.paging import ApiFeedbackSourceSettings
+from opsanalytics.sources.pulling import pull
 
 RETRY = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 """On top of the retries inside a fetch: for a vendor that is down for minutes."""
@@ -75,7 +77,9 @@ def event_landing(settings: Settings, source: EventSourceSettings) -> dg.AssetsD
 
 
 def feedback_landing(settings: Settings, source: FeedbackSourceSettings) -> dg.AssetsDefinition:
-    """Feedback files of one source, taken in once each by content."""
+    """Feedback of one source: files, taken in once each by content, and what its API has that is new."""
+    if isinstance(source, ApiFeedbackSourceSettings) and source.pulls:
+        return pulled_feedback_landing(settings, source)
     inbox = settings.home.inbox(source.name)
 
     @dg.asset(
@@ -99,6 +103,44 @@ def feedback_landing(settings: Settings, source: FeedbackSourceSettings) -> dg.A
                 "still being written": len(report.waiting),
                 "opsanalytics/source": source.name,
                 "inbox": dg.MetadataValue.path(inbox),
+            }
+        )
+
+    return landing
+
+
+def pulled_feedback_landing(settings: Settings, source: ApiFeedbackSourceSettings) -> dg.AssetsDefinition:
+    """Pages of a vendor's API, each landed once, and dumps of the same records from the inbox."""
+    inbox = settings.home.inbox(source.name)
+
+    @dg.asset(
+        key=keys.landing(source.name),
+        group_name=keys.INGESTION,
+        kinds={source.kind, "json"},
+        owners=list(settings.project.owners),
+        retry_policy=RETRY,
+        description=(
+            f"Feedback of source `{source.name}` exactly as {source.kind} answered, a manifest a page, and "
+            f"dumps from `{inbox}`. A run goes on after the last page that landed."
+        ),
+    )
+    def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        now = datetime.now(UTC)
+        with clear_failures():
+            dropped = collect(source, settings.home, now=now)
+            report = pull(source, settings.home, environ=os.environ, now=now, progress=context.log.info)
+        for doubt in report.doubts:
+            context.log.warning(doubt)
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": dropped.records + report.records,
+                "new pages": dg.MetadataValue.md("\n".join(f"- {name}" for name in report.landed) or "none"),
+                "new files": dg.MetadataValue.md("\n".join(f"- {name}" for name in dropped.landed) or "none"),
+                "pages without anything new": report.unchanged,
+                "requests": report.requests,
+                "doubts": "; ".join(report.doubts) or "none",
+                "opsanalytics/source": source.name,
+                "folder": dg.MetadataValue.path(settings.home.landing / source.name),
             }
         )
 

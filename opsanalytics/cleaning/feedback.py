@@ -23,21 +23,23 @@ from opsanalytics.lake.paths import Home
 from opsanalytics.lake.schemas import DUPLICATES, FEEDBACK, QUARANTINE
 from opsanalytics.sources.base import FeedbackRow, FeedbackSourceSettings, RejectedRow
 
-CLEANER_VERSION = 2
+CLEANER_VERSION = 3
 """Raise it when the same files would be cleaned into other rows."""
 LANGUAGE_TAG = re.compile(r"([A-Za-z]{2})(?:[-_].*)?")
 MESSAGES = pl.Schema(
     {column.name: column.dtype for column in FEEDBACK.columns}
     | {"delivery": pl.String, "member": pl.String, "record": pl.Int64}
+    | {"updated_at": pl.Datetime("us", "UTC"), "left_out": pl.String}
 )
 
 
 def clean_feedback(settings: FeedbackSourceSettings, home: Home) -> CleanReport:
     """Read all landed files of a source into `home.feedback_file`, if any file or rule is new.
 
-    A message that comes again, by its id, is kept as the newest delivery has it; earlier ones go to
-    `home.feedback_duplicates_file`. Text, title and all fields the configuration does not name are
-    redacted, also in `raw`; an e-mail column is kept as a hash only. Landed files stay as received.
+    A message that comes again, by its id, is kept as it was changed last, or else as the newest delivery
+    has it; the others go to `home.feedback_duplicates_file`, and so does what the source deleted. Text,
+    title and all fields the configuration does not name are redacted, also in `raw`; an e-mail column is
+    kept as a hash only. Landed files stay as received.
 
     Raises:
         InboxError: a landed file cannot be read with the present settings.
@@ -155,6 +157,8 @@ def message(
         "delivery": manifest.delivery,
         "member": member,
         "record": row.record,
+        "updated_at": row.updated_at,
+        "left_out": row.left_out,
     }
 
 
@@ -182,10 +186,16 @@ def quarantined(source: str, delivery: str, member: str, row: RejectedRow) -> tu
 
 
 def deduplicated(messages: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Messages to keep, the newest of each id, and the others (columns of `DUPLICATES`)."""
-    newest = pl.col("feedback_id").is_last_distinct()
-    kept = messages.filter(newest).select(FEEDBACK.names)
-    duplicates = messages.filter(~newest).select(
+    """Messages to keep, the newest of each id, and the others (columns of `DUPLICATES`).
+
+    What the source deleted is among the others, with all its earlier versions.
+    """
+    messages = messages.sort("updated_at", nulls_last=False, maintain_order=True).with_columns(
+        pl.col("feedback_id").is_last_distinct().alias("newest")
+    )
+    stays = pl.col("newest") & pl.col("left_out").is_null()
+    kept = messages.filter(stays).select(FEEDBACK.names)
+    duplicates = messages.filter(~stays).select(
         pl.col("feedback_id").alias("event_id"),
         "source",
         pl.col("ts").dt.date().alias("day"),
@@ -193,7 +203,7 @@ def deduplicated(messages: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         "member",
         "record",
         "ingest_run",
-        pl.lit(SAME_KEY).alias("reason"),
+        pl.when("newest").then("left_out").otherwise(pl.lit(SAME_KEY)).alias("reason"),
     )
     return FEEDBACK.conform(kept), DUPLICATES.conform(duplicates)
 

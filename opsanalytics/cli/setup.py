@@ -33,6 +33,8 @@ def check(config: Path | None, offline: bool) -> None:
     """Validate the configuration, the environment and the credentials (one smallest live request each)."""
     from opsanalytics.sources.errors import SourceError
     from opsanalytics.sources.fetching import probe
+    from opsanalytics.sources.paging import ApiFeedbackSourceSettings
+    from opsanalytics.sources.pulling import probe_pages
 
     console = Console(soft_wrap=True, highlight=False)
     path = (config or find_config()).resolve()
@@ -63,6 +65,16 @@ def check(config: Path | None, offline: bool) -> None:
         inbox = settings.home.inbox(feedback.name)
         count = sum(1 for file in inbox.glob("*") if file.is_file()) if inbox.is_dir() else 0
         say(True, f"source {feedback.name}: {count} file(s) in {inbox}")
+        if not isinstance(feedback, ApiFeedbackSourceSettings) or not feedback.pulls:
+            continue
+        try:
+            feedback.credentials(os.environ, datetime.now(UTC))
+            answer = "credentials are set (not tried)"
+            if not offline:
+                answer = probe_pages(feedback, settings.home, environ=os.environ, now=datetime.now(UTC))
+            say(True, f"source {feedback.name}: {answer}")
+        except SourceError as error:
+            say(False, str(error))
     if not settings.funnels:
         say(False, f"{path}: no [[funnels]]: there is nothing to report")
     if settings.notify.webhook_env and not os.environ.get(settings.notify.webhook_env):

@@ -100,7 +100,8 @@ DUPLICATES = Table(
         Column(
             "reason",
             pl.String,
-            "same_key, or redelivered when a newer delivery covers the day.",
+            "same_key; redelivered when a newer delivery covers the day; of feedback also deleted (at the "
+            "source) or no_words (of a customer).",
             True,
         ),
     ),

@@ -282,6 +282,11 @@ class FeedbackRow:
     """Fields of `raw` that hold an e-mail address and are kept only as a hash."""
     plain_fields: frozenset[str] = frozenset()
     """Fields of `raw` that are ids, times, numbers: no free text, nothing to redact."""
+    updated_at: datetime | None = None
+    """When it was last changed, aware; of two with the same id the later changed one counts."""
+    left_out: Literal["deleted", "no_words"] | None = None
+    """Why this record is no message: the source says that it is deleted, or no customer said anything
+    in it. It supersedes earlier versions all the same."""
 
 
 @dataclass(frozen=True)

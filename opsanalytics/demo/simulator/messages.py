@@ -30,6 +30,7 @@ class Request:
     """`mixpanel`, `amplitude`, or empty for an unknown path."""
     number: int
     now: datetime
+    body: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,10 @@ class Reply:
 
 
 class Vendor(Protocol):
-    """One vendor's export endpoint."""
+    """One vendor's export endpoint, or, if `path` ends in a slash, all its endpoints below that.
+
+    Only GET is answered, unless it has `methods`, a set of the methods that are.
+    """
 
     name: str
     path: str

@@ -114,21 +114,29 @@ class VendorSimulator:
     ) -> None:
         self.stop()
 
-    def respond(self, method: str, target: str, headers: dict[str, str]) -> tuple[Request, Reply]:
+    def respond(
+        self, method: str, target: str, headers: dict[str, str], body: bytes = b""
+    ) -> tuple[Request, Reply]:
         """Decide the reply to a request (header names in lower case) and log it; sends nothing."""
         parts = urlsplit(target)
-        vendor = self.vendors.get(parts.path)
+        vendor = self._vendor(parts.path)
         name = vendor.name if vendor else ""
         with self._lock:
             self._counts[name] += 1
             number = self._counts[name]
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        request = Request(method, parts.path, target, query, headers, name, number, self._clock())
+        request = Request(method, parts.path, target, query, headers, name, number, self._clock(), body)
         reply = self._decide(vendor, request)
         entry = LoggedRequest(name, method, parts.path, query, reply.status, _utc_now())
         with self._lock:
             self._log.append(entry)
         return request, reply
+
+    def _vendor(self, path: str) -> Vendor | None:
+        below = (
+            vendor for start, vendor in self.vendors.items() if start.endswith("/") and path.startswith(start)
+        )
+        return self.vendors.get(path) or next(below, None)
 
     def _decide(self, vendor: Vendor | None, request: Request) -> Reply:
         if vendor is None:
@@ -139,8 +147,10 @@ class VendorSimulator:
 
 
 def _faithful(vendor: Vendor, request: Request) -> Reply:
-    if request.method != "GET":
-        return json_reply(405, {"error": "use GET"}, Allow="GET")
+    methods = getattr(vendor, "methods", frozenset({"GET"}))
+    if request.method not in methods:
+        allowed = ", ".join(sorted(methods))
+        return json_reply(405, {"error": f"use {allowed}"}, Allow=allowed)
     refusal = vendor.refuse(request)
     if refusal is not None:
         return refusal
@@ -181,8 +191,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _respond(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request, reply = self.server.simulator.respond(self.command, self.path, headers)
-        if self.command != "GET":
+        length = headers.get("content-length", "")
+        body = self.rfile.read(int(length)) if length.isdigit() else b""
+        request, reply = self.server.simulator.respond(self.command, self.path, headers, body)
+        if self.command != "GET" and not length.isdigit():
             self.close_connection = True  # a body that nobody reads would be taken for the next request
         try:
             self._send(request, reply)
