@@ -121,9 +121,9 @@ class TypeformApiSettings(ApiFeedbackSourceSettings):
             for response in responses
             if isinstance(response, dict) and (token := token_of(response)) is not None
         ]
-        # `page_count` is of what is left; a short page alone proves nothing
-        left = page.get("page_count")
-        ended = not items or (len(responses) < self.page_size and (not isinstance(left, int) or left <= 1))
+        # `page_count` counts what is left or what there is in all: either way one page means the last
+        count = page.get("page_count")
+        ended = not items or (count <= 1 if isinstance(count, int) else len(responses) < self.page_size)
         following = None if ended else {**position, "before": items[-1].id}
         return Outline(tuple(items), len(responses), following, ended)
 
