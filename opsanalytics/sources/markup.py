@@ -12,7 +12,9 @@ KNOWN = (
     " strike sub sup tbody td tfoot th thead u video"
 )
 NAMES = "|".join(sorted([*KNOWN.split(), *LINE_ENDS, *SILENT], key=len, reverse=True))
-MARKUP = re.compile(rf"</?(?:{NAMES})(?:\s[^<>]*)?/?>|&(?:#\d+|#x[0-9A-Fa-f]+|[A-Za-z]+\d*);", re.IGNORECASE)
+MARKUP = re.compile(
+    rf"</?(?:{NAMES})(?:\s+[\w:-]+\s*=[^<>]*)?\s*/?>|&(?:#\d+|#x[0-9A-Fa-f]+|[A-Za-z]+\d*);", re.IGNORECASE
+)
 """What nobody writes who writes plain text: `a<b and c>d` is no tag."""
 
 

@@ -24,7 +24,7 @@ from opsanalytics.sources.base import (
     RejectedRow,
     RetrySettings,
 )
-from opsanalytics.sources.errors import InboxError
+from opsanalytics.sources.errors import CredentialError, InboxError
 from opsanalytics.sources.json_records import JsonRecord, json_records, load_content
 from opsanalytics.sources.limiter import Limit
 from opsanalytics.sources.values import UnreadableError
@@ -102,8 +102,8 @@ class ApiFeedbackSourceSettings(FeedbackSourceSettings):
     """Members of the vendor's page, and of a dump in that shape, that hold the list of records."""
     overlapping: ClassVar[bool] = True
     """Pages come again in later walks. Those that bring nothing new are then not landed again."""
-    ascending: ClassVar[bool] = True
-    """A walk goes from old to new, so that what comes before its newest record is complete."""
+    ascending: ClassVar[bool] = False
+    """A walk surely goes from old to new: when its cursor expires, it need not begin where it began."""
 
     read_timeout_seconds: float = Field(default=120.0, gt=0)
     retry: RetrySettings = RetrySettings()
@@ -173,7 +173,11 @@ class ApiFeedbackSourceSettings(FeedbackSourceSettings):
         raise NotImplementedError(f"{self.kind} has no supplements, so nobody may ask for {supplement.name}")
 
     def credentials(self, environ: Mapping[str, str], now: datetime) -> None:
-        """Raises `CredentialError` if a credential is missing or cannot be one."""
+        """Raises `CredentialError` if credentials are missing or cannot be ones."""
+        named = [str(getattr(self, name)) for name in type(self).model_fields if name.endswith("_env")]
+        missing = [variable for variable in named if not environ.get(variable, "").strip()]
+        if missing:
+            raise CredentialError(f"source {self.name}: set the environment variable(s) {', '.join(missing)}")
         for stream in self.streams:
             self.page_request(stream, self.walk_start(stream, None, now), environ, smallest=True)
 

@@ -45,7 +45,6 @@ class AppStoreConnectSettings(ApiFeedbackSourceSettings):
 
     kind: Literal["app_store_connect"] = "app_store_connect"
     record_keys: ClassVar[tuple[str, ...]] = ("data",)
-    ascending: ClassVar[bool] = False
 
     apps: tuple[AppId, ...] = ()
     """Apple ids of the apps (digits); without any, only dumps in the inbox are read."""

@@ -104,9 +104,9 @@ class ResponseReader:
 
 
 def questions_of(beside: Beside, form: str) -> dict[str, Mapping[str, Any]]:
-    """The questions of the form by id and ref, each in its newest wording."""
+    """The questions by id and ref, each in its newest wording; of all forms where the form is not known."""
     found: dict[str, Mapping[str, Any]] = {}
-    for definition in beside.supplements(f"{DEFINITION}{form}-"):
+    for definition in beside.supplements(f"{DEFINITION}{form}-" if form else DEFINITION):
         for question in questions_in(definition):
             for name in ("id", "ref"):
                 if isinstance(question.get(name), str):

@@ -34,7 +34,7 @@ from opsanalytics.sources.typeform_api.rows import DEFINITION, ResponseReader, s
 HOSTS = {"us": "https://api.typeform.com", "eu": "https://api.eu.typeform.com"}
 LARGEST_PAGE = 1_000
 
-FormId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
+FormId = Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,40}$")]
 
 
 class TypeformApiSettings(ApiFeedbackSourceSettings):
@@ -42,7 +42,6 @@ class TypeformApiSettings(ApiFeedbackSourceSettings):
 
     kind: Literal["typeform_api"] = "typeform_api"
     record_keys: ClassVar[tuple[str, ...]] = ("items",)
-    ascending: ClassVar[bool] = False
 
     forms: tuple[FormId, ...] = ()
     """Ids of the forms, as in their addresses; without any, only dumps in the inbox are read."""

@@ -49,6 +49,7 @@ class ZendeskSettings(ApiFeedbackSourceSettings):
     kind: Literal["zendesk"] = "zendesk"
     record_keys: ClassVar[tuple[str, ...]] = ("tickets",)
     overlapping: ClassVar[bool] = False
+    ascending: ClassVar[bool] = True
 
     subdomain: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]*$")
     """`acme` of acme.zendesk.com; without it, only dumps in the inbox are read."""
@@ -136,7 +137,7 @@ class ZendeskSettings(ApiFeedbackSourceSettings):
             if isinstance(ticket, dict) and (identifier := id_of(ticket.get("id"))) is not None
         ]
         # the cursor stays: what changes later comes after it
-        following = {"cursor": cursor} if isinstance(cursor, str) else position
+        following = {"cursor": cursor} if isinstance(cursor, str) else None
         return Outline(tuple(items), len(tickets), following, ended)
 
     def verdict(self, answer: Answer, position: Position) -> PageVerdict:
