@@ -3,9 +3,12 @@
 import gzip
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from opsanalytics.demo.simulator import Reply, Request
 from opsanalytics.demo.simulator.limits import Limit
@@ -350,3 +353,40 @@ def test_no_secret_is_written_or_said_even_if_the_vendor_echoes_it(home: Home, k
     for secret in own:
         assert secret not in "\n".join(said)
         assert secret.encode() not in written
+
+
+HAZARDS = {
+    "limited": too_many_requests(0),
+    "down": server_error(502),
+    "cut": cut(0.7),
+    "cut without a trace": cut(0.6, with_length=False),
+    "other answer": lambda request, answer: json_reply(200, []),
+}
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from(KINDS),
+    hazards=st.dictionaries(st.integers(1, 12), st.sampled_from(sorted(HAZARDS)), max_size=6),
+    changes=st.lists(st.tuples(st.integers(1, 12), st.integers(0, 24)), max_size=5),
+    page_size=st.integers(3, 12),
+)
+def test_any_mixture_of_faults_and_changes_ends_in_the_truth(
+    tmp_path_factory: pytest.TempPathFactory,
+    kind: Kind,
+    hazards: dict[int, str],
+    changes: list[tuple[int, int]],
+    page_size: int,
+) -> None:
+    home = Home(tmp_path_factory.mktemp("home"))
+    with Served(kind, 25) as served:
+        for at, (number, record) in enumerate(changes, start=300):
+            change = partial(kind.change, served.desk, record, at)
+            served.faults.on(kind.vendor, number, doing(change))
+        for number, hazard in hazards.items():
+            served.faults.on(kind.vendor, number, HAZARDS[hazard])
+        source = served.settings(page_size=page_size, retry=RetrySettings(attempts=9, backoff_seconds=0))
+        run_pull(source, home)
+        served.faults.planned.clear()  # what changes behind the last pull, only a later one can see
+        run_pull(source, home, now=TOMORROW)
+        assert arrived(source, home) == served.desk.truth()
