@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,10 +11,12 @@ from typing import Any
 
 from opsanalytics.sources.base import RejectedRow
 from opsanalytics.sources.errors import InboxError
-from opsanalytics.sources.values import DECODER
+from opsanalytics.sources.values import DECODER, SURROGATE
 
 GZIP_MAGIC = b"\x1f\x8b"
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 NOT_JSON = "not_json"
+SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,12 @@ def json_records(path: Path, keys: Iterable[str]) -> tuple[list[JsonRecord], lis
     `keys` are the members of a page that hold its list of records. Integers keep every digit.
 
     Raises:
-        InboxError: the file is neither UTF-8 nor UTF-16, or damaged.
+        InboxError: the file is compressed and damaged.
     """
     content = load_content(path)
     records: list[JsonRecord] = []
     rejected: list[RejectedRow] = []
-    for value, page, raw in values(path, content, tuple(keys)):
+    for value, page, raw in values(content, tuple(keys)):
         number = len(records) + len(rejected) + 1
         if isinstance(value, dict):
             records.append(JsonRecord(number, value, page))
@@ -65,37 +68,44 @@ def json_records(path: Path, keys: Iterable[str]) -> tuple[list[JsonRecord], lis
     return records, rejected
 
 
-def values(
-    path: Path, content: bytes, keys: tuple[str, ...]
-) -> Iterator[tuple[Any, Mapping[str, Any], bytes]]:
+def values(content: bytes, keys: tuple[str, ...]) -> Iterator[tuple[Any, Mapping[str, Any], bytes]]:
     """(record or what stands in its place, its page, its bytes); a `ValueError` for a broken line."""
+    if content.startswith(UTF_16_MARKS):
+        content = content.decode("utf-16", errors="replace").encode("utf-8", "replace")
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    escapes = SURROGATE_ESCAPE.search(content) is not None
     try:
-        whole = DECODER.decode(decoded(content).strip())
-    except UnicodeDecodeError as error:
-        raise InboxError(
-            f"{path}: neither UTF-8 nor UTF-16 ({error}). Save it as UTF-8 and drop it again."
-        ) from error
+        whole = parsed(content)
     except (ValueError, RecursionError):
-        for line in decoded(content).split("\n"):
-            raw = line.encode("utf-8", "surrogatepass")
+        for line in content.split(b"\n"):
             if not line.strip():
                 continue
             try:
-                found = list(flattened(DECODER.decode(line.strip()), keys))
+                value = parsed(line)
             except (ValueError, RecursionError) as error:
-                yield ValueError(str(error)), {}, raw
+                yield ValueError(str(error)), {}, line
                 continue
-            for value, page in found:
-                yield value, page, raw
+            for each, page in flattened(without_surrogates(value) if escapes else value, keys):
+                yield each, page, line
     else:
-        for value, page in flattened(whole, keys):
-            yield value, page, b""
+        for each, page in flattened(without_surrogates(whole) if escapes else whole, keys):
+            yield each, page, b""
 
 
-def decoded(content: bytes) -> str:
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16")
-    return content.decode("utf-8-sig")
+def parsed(content: bytes) -> Any:
+    """JSON, strictly UTF-8 and without NaN. Raises `ValueError`."""
+    return DECODER.decode(content.decode("utf-8").strip())
+
+
+def without_surrogates(value: Any) -> Any:
+    """The same with U+FFFD for lone surrogates, which JSON can escape and no Unicode text can hold."""
+    if isinstance(value, str):
+        return SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [without_surrogates(each) for each in value]
+    if isinstance(value, dict):
+        return {without_surrogates(name): without_surrogates(each) for name, each in value.items()}
+    return value
 
 
 def flattened(value: Any, keys: tuple[str, ...]) -> Iterator[tuple[Any, Mapping[str, Any]]]:

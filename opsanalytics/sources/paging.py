@@ -8,7 +8,7 @@ The same source reads dumps of the same records that somebody drops into its inb
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,8 @@ from opsanalytics.sources.json_records import JsonRecord, json_records, load_con
 from opsanalytics.sources.limiter import Limit
 from opsanalytics.sources.values import UnreadableError
 
+UNNAMED = "?"
+"""Before the digest of a record without an id."""
 Made = TypeVar("Made")
 Position = Mapping[str, str]
 """What to ask for, in the vendor's own parameters. Public: it stands in manifests and messages."""
@@ -72,9 +74,7 @@ class Outline:
     """A page as far as the walk must know it."""
 
     items: tuple[Item, ...]
-    """Records with an id."""
-    records: int
-    """All entries in the page's list."""
+    """One for each entry of the page's list."""
     next: Position | None
     """Where to go on; also at the end, if the vendor's cursor stays valid for the next pull."""
     ended: bool
@@ -270,6 +270,21 @@ def page_object(content: bytes, *members: str) -> dict[str, Any]:
     if missing:
         raise ValueError(f"the page has no {missing[0]!r}; it has {sorted(page)[:10]}")
     return page
+
+
+def items_of(
+    records: Sequence[Any],
+    identify: Callable[[Mapping[str, Any]], str | None],
+    moment: Callable[[Mapping[str, Any]], datetime | None],
+    digest: Callable[[Any], str] = digest_of,
+) -> tuple[Item, ...]:
+    """The records of a page; one without an id, or that is no object, is known by its content."""
+    items = []
+    for record in records:
+        fields = record if isinstance(record, dict) else {}
+        content = digest(record)
+        items.append(Item(identify(fields) or f"{UNNAMED}{content}", moment(fields), content))
+    return tuple(items)
 
 
 def list_of(page: Mapping[str, Any], member: str) -> list[Any]:

@@ -173,7 +173,7 @@ class _Pull:
 
         with temporary_file(self.home, settings.name) as (file, path):
             page = download.run(stream, make_request, position, accept, file, path)
-        return settings.outline(stream, position, page.content).records
+        return len(settings.outline(stream, position, page.content).items)
 
     def _manifests(self, stream: str) -> list[Manifest]:
         """Of the landed pages of a stream, in order of landing."""
@@ -291,7 +291,7 @@ class _Pull:
             outline = found[-1]
             fresh = any(standing.known.get(item.id) != item.digest for item in outline.items)
             if not settings.overlapping:
-                fresh = outline.records > 0
+                fresh = bool(outline.items)
             standing.seen += len({item.id for item in outline.items} - standing.walk_ids)
             if missed(standing, outline) and not last_try:
                 return outline
@@ -306,9 +306,9 @@ class _Pull:
                     "seen": str(standing.seen),
                     "first": _key(standing.first),
                 }
-                self._commit(f"{stream}-page-{standing.pages:08}", request, page, outline.records)
+                self._commit(f"{stream}-page-{standing.pages:08}", request, page, len(outline.items))
                 standing.in_progress = not outline.ended
-                self._tell(f"{what}: {outline.records} records landed")
+                self._tell(f"{what}: {len(outline.items)} records landed")
             else:
                 self._unchanged += 1
         return outline

@@ -129,6 +129,25 @@ def test_a_file_without_a_record_is_refused_with_the_reason(tmp_path: Path, cont
         assert INBOX_ONLY[0].count_records(path) == 0
 
 
+def test_lone_surrogates_and_other_encodings_do_not_stop_the_others(home: Home) -> None:
+    good = {"id": 1, "created_at": "2026-03-01T00:00:00Z", "description": "half \ud800", "tags": ["\udfff"]}
+    custom = {**good, "id": 2, "custom_fields": [{"id": "\ud801", "value": "\ud802"}]}
+    lines = [
+        json.dumps(good).encode(),
+        '{"id": 3, "subject": "Käse"}'.encode("latin-1"),
+        json.dumps(custom).encode(),
+    ]
+    drop(home, "dump.jsonl", b"\n".join(lines))
+    assert collect(INBOX_ONLY[0], home, now=NOW, quiet_seconds=0).records == 3
+    found = arrived(INBOX_ONLY[0], home)
+    assert {identifier: said.text for identifier, said in found.items()} == {
+        "1": "half \ufffd",
+        "2": "half \ufffd",
+    }
+    set_aside = pl.concat(pl.read_parquet(path) for path in home.quarantine("desk").glob("*.parquet"))
+    assert set_aside["raw"].to_list() == [lines[1]]
+
+
 def test_ids_keep_every_digit(home: Home) -> None:
     member, dumped, _ = records(INBOX_ONLY[0])
     drop(home, "dump.json", as_page(member, dumped))

@@ -355,6 +355,23 @@ def test_no_secret_is_written_or_said_even_if_the_vendor_echoes_it(home: Home, k
         assert secret.encode() not in written
 
 
+@every_kind
+def test_a_record_without_an_id_is_set_aside_once(home: Home, kind: Kind) -> None:
+    def adding(request: Request, answer: Callable[[], Reply]) -> Reply:
+        page = json.loads(answer().body)
+        for member in ("tickets", "conversations", "items", "data"):
+            page[member] = [*page[member], {"odd": True}, 7] if member in page else []
+        return json_reply(200, page)
+
+    with Served(kind, 0) as served:
+        served.faults.always(kind.vendor, adding)
+        run_pull(served.settings(), home)
+        if kind is not ZENDESK:  # its cursor would have brought the page once
+            run_pull(served.settings(), home)
+        report = clean(served.settings(), home)
+    assert (report.records, report.quarantined) == (2, 2)
+
+
 HAZARDS = {
     "limited": too_many_requests(0),
     "down": server_error(502),

@@ -21,12 +21,12 @@ from opsanalytics.sources.limiter import Limit
 from opsanalytics.sources.paging import (
     ApiFeedbackSourceSettings,
     Beside,
-    Item,
     Outline,
     PageRequest,
     PageVerdict,
     Position,
     digest_of,
+    items_of,
     list_of,
     page_object,
 )
@@ -149,11 +149,12 @@ class AppStoreConnectSettings(ApiFeedbackSourceSettings):
             for entry in page.get("included") or ()
             if isinstance(entry, dict) and entry.get("type") == "customerReviewResponses"
         }
-        items = [
-            Item(identifier, created_at(review), digest_of([review, response_of(review, responses)]))
-            for review in reviews
-            if isinstance(review, dict) and (identifier := id_of(review.get("id"))) is not None
-        ]
+        items = items_of(
+            reviews,
+            lambda review: id_of(review.get("id")),
+            created_at,
+            lambda review: digest_of([review, response_of(review, responses)]),
+        )
         links, meta = page["links"], page.get("meta")
         following = links.get("next") if isinstance(links, dict) else None
         # only the cursor is taken from the link: the key's token goes to the configured host
@@ -167,8 +168,7 @@ class AppStoreConnectSettings(ApiFeedbackSourceSettings):
         paging = meta.get("paging") if isinstance(meta, dict) else None
         total = paging.get("total") if isinstance(paging, dict) and since is None else None
         return Outline(
-            tuple(items),
-            len(reviews),
+            items,
             None if ended or not cursors else {**position, "cursor": cursors[0]},
             ended,
             total if isinstance(total, int) else None,
@@ -200,9 +200,9 @@ class AppStoreConnectSettings(ApiFeedbackSourceSettings):
         return review_message(record, beside.request.get("stream"))
 
 
-def response_of(review: Mapping[str, Any], responses: Mapping[Any, Any]) -> Any:
+def response_of(review: Any, responses: Mapping[Any, Any]) -> Any:
     """The developer's response to a review, so that a new one makes it another version."""
-    relations = review.get("relationships")
+    relations = review.get("relationships") if isinstance(review, dict) else None
     response = relations.get("response") if isinstance(relations, dict) else None
     data = response.get("data") if isinstance(response, dict) else None
     return responses.get(data.get("id")) if isinstance(data, dict) else None

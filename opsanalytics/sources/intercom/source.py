@@ -20,13 +20,12 @@ from opsanalytics.sources.paging import (
     SUPPLEMENT,
     ApiFeedbackSourceSettings,
     Beside,
-    Item,
     Outline,
     PageRequest,
     PageVerdict,
     Position,
     Supplement,
-    digest_of,
+    items_of,
     list_of,
     page_object,
 )
@@ -128,18 +127,13 @@ class IntercomSettings(ApiFeedbackSourceSettings):
     def outline(self, stream: str, position: Position, content: bytes) -> Outline:
         page = page_object(content, stream)
         conversations = list_of(page, stream)
-        items = [
-            Item(identifier, changed_at(conversation), digest_of(conversation))
-            for conversation in conversations
-            if isinstance(conversation, dict) and (identifier := id_of(conversation.get("id"))) is not None
-        ]
+        items = items_of(conversations, lambda each: id_of(each.get("id")), changed_at)
         pages = page.get("pages")
         following = pages.get("next") if isinstance(pages, dict) else None
         cursor = following.get("starting_after") if isinstance(following, dict) else None
         total = page.get("total_count")
         return Outline(
-            tuple(items),
-            len(conversations),
+            items,
             {"updated_after": position["updated_after"], "starting_after": cursor} if cursor else None,
             ended=not cursor,
             total=total if isinstance(total, int) else None,
@@ -174,10 +168,11 @@ class IntercomSettings(ApiFeedbackSourceSettings):
 
     def supplements(self, stream: str, content: bytes, now: datetime) -> tuple[Supplement, ...]:  # noqa: ARG002
         return tuple(
-            Supplement(f"{CONVERSATION}{conversation['id']}", str(conversation.get("updated_at")))
+            Supplement(f"{CONVERSATION}{identifier}", str(conversation.get("updated_at")))
             for conversation in list_of(page_object(content, stream), stream)
             if isinstance(conversation, dict)
-            and str(conversation.get("id")).isalnum()
+            and (identifier := id_of(conversation.get("id"))) is not None
+            and identifier.isalnum()
             and (self.parts == "always" or needs_parts(conversation))
         )
 

@@ -17,15 +17,15 @@ from opsanalytics.sources.json_records import JsonRecord
 from opsanalytics.sources.limiter import Limit
 from opsanalytics.sources.paging import (
     SUPPLEMENT,
+    UNNAMED,
     ApiFeedbackSourceSettings,
     Beside,
-    Item,
     Outline,
     PageRequest,
     PageVerdict,
     Position,
     Supplement,
-    digest_of,
+    items_of,
     list_of,
     page_object,
 )
@@ -115,16 +115,13 @@ class TypeformApiSettings(ApiFeedbackSourceSettings):
     def outline(self, stream: str, position: Position, content: bytes) -> Outline:  # noqa: ARG002
         page = page_object(content, "items")
         responses = list_of(page, "items")
-        items = [
-            Item(token, submitted_at(response), digest_of(response))
-            for response in responses
-            if isinstance(response, dict) and (token := token_of(response)) is not None
-        ]
+        items = items_of(responses, token_of, submitted_at)
+        tokens = [item.id for item in items if not item.id.startswith(UNNAMED)]
         # `page_count` counts what is left or what there is in all: either way one page means the last
         count = page.get("page_count")
-        ended = not items or (count <= 1 if isinstance(count, int) else len(responses) < self.page_size)
-        following = None if ended else {**position, "before": items[-1].id}
-        return Outline(tuple(items), len(responses), following, ended)
+        ended = not tokens or (count <= 1 if isinstance(count, int) else len(responses) < self.page_size)
+        following = None if ended else {**position, "before": tokens[-1]}
+        return Outline(items, following, ended)
 
     def verdict(self, answer: Answer, position: Position) -> PageVerdict:
         if answer.status == 429:

@@ -20,13 +20,12 @@ from opsanalytics.sources.paging import (
     SUPPLEMENT,
     ApiFeedbackSourceSettings,
     Beside,
-    Item,
     Outline,
     PageRequest,
     PageVerdict,
     Position,
     Supplement,
-    digest_of,
+    items_of,
     list_of,
     page_object,
 )
@@ -131,14 +130,10 @@ class ZendeskSettings(ApiFeedbackSourceSettings):
         ended = page["end_of_stream"] is True
         if not isinstance(cursor, str) and not ended:
             raise ValueError("the page has no after_cursor, although the stream has not ended")
-        items = [
-            Item(identifier, changed_at(ticket), digest_of(ticket))
-            for ticket in tickets
-            if isinstance(ticket, dict) and (identifier := id_of(ticket.get("id"))) is not None
-        ]
+        items = items_of(tickets, lambda ticket: id_of(ticket.get("id")), changed_at)
         # the cursor stays: what changes later comes after it
         following = {"cursor": cursor} if isinstance(cursor, str) else None
-        return Outline(tuple(items), len(tickets), following, ended)
+        return Outline(items, following, ended)
 
     def verdict(self, answer: Answer, position: Position) -> PageVerdict:
         if answer.status == 429:
