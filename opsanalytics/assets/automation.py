@@ -1,8 +1,10 @@
 """Jobs, schedules and sensors: when what runs."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from opsanalytics.config import Settings
 from opsanalytics.config.settings import Report
 from opsanalytics.lake.events import event_days
 from opsanalytics.operations.notifications import Notification, NotificationError, post, record
+from opsanalytics.sources.inbox import UNFINISHED, everything
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -154,11 +157,18 @@ def inbox_sensor(settings: Settings) -> dg.SensorDefinition:
 
 
 def _inbox_files(settings: Settings) -> Iterator[str]:
+    """Each file that a run would look at, its state, and the rules it would be read by."""
     for source in settings.feedback_sources:
         inbox = settings.home.inbox(source.name)
-        for file in sorted(inbox.glob("*")) if inbox.is_dir() else []:
-            stat = file.stat()
-            yield f"{source.name}/{file.name}:{stat.st_size}:{stat.st_mtime_ns}"
+        rules = json.dumps(source.cleaning_fingerprint(), sort_keys=True, default=str)
+        for file in everything(inbox):
+            if file.suffix.lower() in UNFINISHED or (file.is_dir() and not file.is_symlink()):
+                continue
+            with suppress(
+                FileNotFoundError
+            ):  # gone since it was listed: the next tick sees what became of it
+                state = file.lstat()
+                yield f"{file}:{state.st_size}:{state.st_mtime_ns}:{state.st_mode}:{rules}"
 
 
 def failure_sensor(settings: Settings) -> dg.SensorDefinition:

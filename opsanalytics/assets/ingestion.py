@@ -9,8 +9,9 @@ from opsanalytics.assets import keys
 from opsanalytics.assets.failures import clear_failures
 from opsanalytics.assets.partitions import days_of, of_days
 from opsanalytics.config import Settings
+from opsanalytics.quality.inbox import FILES_USABLE, record_inbox
 from opsanalytics.sources.base import EventSourceSettings, FeedbackSourceSettings
-from opsanalytics.sources.collecting import collect
+from opsanalytics.sources.collecting import CollectReport, collect
 from opsanalytics.sources.fetching import FetchProgress, fetch
 from opsanalytics.sources.paging import ApiFeedbackSourceSettings
 from opsanalytics.sources.pulling import pull
@@ -81,29 +82,35 @@ def feedback_landing(settings: Settings, source: FeedbackSourceSettings) -> dg.A
     if isinstance(source, ApiFeedbackSourceSettings) and source.pulls:
         return pulled_feedback_landing(settings, source)
     inbox = settings.home.inbox(source.name)
+    key = keys.landing(source.name)
 
     @dg.asset(
-        key=keys.landing(source.name),
+        key=key,
         group_name=keys.INGESTION,
         kinds={"csv"},
         owners=list(settings.project.owners),
+        check_specs=[inbox_check(key)],
         description=(
             f"Feedback files dropped into `{inbox}`, kept exactly as delivered. A file that comes again "
-            "under another name is taken in once; one that is still being written waits for the next run."
+            "under another name is taken in once; one that is still being written waits for the next run, "
+            "and one that cannot be used stays where it is and is tried again."
         ),
     )
-    def landing() -> dg.MaterializeResult:
+    def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        now = datetime.now(UTC)
         with clear_failures():
-            report = collect(source, settings.home, now=datetime.now(UTC))
+            report = collect(source, settings.home, now=now)
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": report.records,
                 "new files": dg.MetadataValue.md("\n".join(f"- {name}" for name in report.landed) or "none"),
                 "known already": len(report.known),
                 "still being written": len(report.waiting),
+                "not usable": len(report.refused),
                 "opsanalytics/source": source.name,
                 "inbox": dg.MetadataValue.path(inbox),
-            }
+            },
+            check_results=[inbox_result(context, settings, key, report, now)],
         )
 
     return landing
@@ -112,13 +119,15 @@ def feedback_landing(settings: Settings, source: FeedbackSourceSettings) -> dg.A
 def pulled_feedback_landing(settings: Settings, source: ApiFeedbackSourceSettings) -> dg.AssetsDefinition:
     """Pages of a vendor's API, each landed once, and dumps of the same records from the inbox."""
     inbox = settings.home.inbox(source.name)
+    key = keys.landing(source.name)
 
     @dg.asset(
-        key=keys.landing(source.name),
+        key=key,
         group_name=keys.INGESTION,
         kinds={source.kind, "json"},
         owners=list(settings.project.owners),
         retry_policy=RETRY,
+        check_specs=[inbox_check(key)],
         description=(
             f"Feedback of source `{source.name}` exactly as {source.kind} answered, a manifest a page, and "
             f"dumps from `{inbox}`. A run goes on after the last page that landed."
@@ -141,7 +150,35 @@ def pulled_feedback_landing(settings: Settings, source: ApiFeedbackSourceSetting
                 "doubts": "; ".join(report.doubts) or "none",
                 "opsanalytics/source": source.name,
                 "folder": dg.MetadataValue.path(settings.home.landing / source.name),
-            }
+            },
+            check_results=[inbox_result(context, settings, key, dropped, now)],
         )
 
     return landing
+
+
+def inbox_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
+    """Not blocking: a file that cannot be used holds up no other, but somebody must see it."""
+    return dg.AssetCheckSpec(FILES_USABLE, asset=key, description="Every file in the inbox can be used.")
+
+
+def inbox_result(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    key: dg.AssetKey,
+    report: CollectReport,
+    now: datetime,
+) -> dg.AssetCheckResult:
+    """Tell of files that could not be used: in the log, in `quality_results`, and as the check's result."""
+    with clear_failures():
+        record_inbox(settings.home, report, checked_at=now)
+    for message in report.refused:
+        context.log.error(message)
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=FILES_USABLE,
+        passed=not report.refused,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="\n".join(report.refused) or "Every file in the inbox can be used.",
+        metadata={"files": len(report.refused)},
+    )

@@ -1,5 +1,6 @@
 """Running a job from the command line, in this process, recorded where the Dagster UI finds it."""
 
+import logging
 import socket
 import uuid
 from collections.abc import Callable, Sequence
@@ -24,7 +25,10 @@ WORKSPACE = "workspace.yaml"
 
 @dataclass(frozen=True)
 class StepUpdate:
-    """What happened in a run: a step `started`, said something (`log`), `succeeded` or `failed`."""
+    """What happened in a run: a step `started`, said something (`log`), `succeeded` or `failed`.
+
+    `problem`: what it said needs somebody's attention, although it went on.
+    """
 
     step: str
     kind: str
@@ -79,7 +83,9 @@ def _forward(entry: EventLogEntry, on_update: Callable[[StepUpdate], None]) -> N
     event = entry.dagster_event
     if event is None:
         if step:
-            on_update(StepUpdate(step, "log", entry.user_message))
+            grave = isinstance(entry.level, int) and entry.level >= logging.ERROR
+            kind = "problem" if grave else "log"
+            on_update(StepUpdate(step, kind, entry.user_message))
     elif event.is_step_start:
         on_update(StepUpdate(step, "started", ""))
     elif event.is_step_success:

@@ -42,6 +42,8 @@ def run_with_progress(settings: Settings, first: date, last: date, console: Cons
                     progress.update(task, description=name)
                 elif update.kind == "log":
                     progress.update(task, description=f"{name}: {escape(update.message)[:100]}")
+                elif update.kind == "problem":
+                    console.print(f"[red]problem[/] {name}: {escape(update.message)}", soft_wrap=True)
                 else:
                     seconds = time.monotonic() - began.get(update.step, time.monotonic())
                     mark = "[green]done[/]  " if update.kind == "succeeded" else "[red]failed[/]"

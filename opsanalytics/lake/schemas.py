@@ -48,6 +48,11 @@ FEEDBACK = Table(
     columns=(
         Column("feedback_id", pl.String, "<source>:<id at the source>.", True),
         Column("source", pl.String, "Name of the configured source.", True),
+        Column(
+            "response_id",
+            pl.String,
+            "Shared by the answers of one survey response; null: the message is the whole response.",
+        ),
         Column("ts", UTC_TIME, "When it was said, UTC.", True),
         Column("user_id", pl.String, "Id of the user who said it, where the source gives one."),
         Column("email_hash", pl.String, "SHA-256 of the lower-case e-mail address, if there was one."),
@@ -55,8 +60,8 @@ FEEDBACK = Table(
         Column("rating_min", pl.Float64, "Lowest rating of the scale."),
         Column("rating_max", pl.Float64, "Highest rating of the scale."),
         Column("satisfaction", pl.Float64, "Rating on a scale from 0 (worst) to 1 (best)."),
-        Column("title", pl.String, "Title alone, where the source has one, personal data redacted."),
-        Column("text", pl.String, "What was said: title and text, personal data redacted."),
+        Column("title", pl.String, "Title alone, or the question of an answer, personal data redacted."),
+        Column("text", pl.String, "What was said: title and text, or the answer, personal data redacted."),
         Column("kind", pl.String, "bug, complaint, request, question, praise or other; null: unknown."),
         Column("tags", pl.List(pl.String), "Tags as the source gives them; null if it gives none."),
         Column("votes", pl.Int64, "Votes when delivered, negative if more are against; null: unknown."),

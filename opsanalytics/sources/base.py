@@ -287,6 +287,8 @@ class FeedbackRow:
     left_out: Literal["deleted", "no_words"] | None = None
     """Why this record is no message: the source says that it is deleted, or no customer said anything
     in it. It supersedes earlier versions all the same."""
+    part: str | None = None
+    """Tells several messages of one record apart: they share `record` and `id`."""
 
 
 @dataclass(frozen=True)
@@ -314,7 +316,11 @@ class FeedbackSourceSettings(SourceSettings, ABC):
 
     @abstractmethod
     def read(self, path: Path) -> tuple[list[FeedbackRow], list[RejectedRow]]:
-        """Read a landed file; every record is in exactly one of the two lists."""
+        """Read a landed file; every record is in exactly one of the two lists.
+
+        Raises:
+            InboxError: as `count_records`; the file was landed under other settings.
+        """
 
 
 @cache
