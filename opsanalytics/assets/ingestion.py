@@ -15,6 +15,8 @@ from opsanalytics.sources.base import EventSourceSettings, FeedbackSourceSetting
 from opsanalytics.sources.collecting import CollectReport, collect
 from opsanalytics.sources.fetching import FetchProgress
 from opsanalytics.sources.files import EventFileSettings
+from opsanalytics.sources.page_fetching import pull
+from opsanalytics.sources.paging import ApiFeedbackSourceSettings
 from opsanalytics.sources.pulling import pull_events
 
 RETRY = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
@@ -114,7 +116,9 @@ def description_of(settings: Settings, source: EventSourceSettings) -> str:
 
 
 def feedback_landing(settings: Settings, source: FeedbackSourceSettings) -> dg.AssetsDefinition:
-    """Feedback files of one source, taken in once each by content."""
+    """Feedback of one source: files, taken in once each by content, and what its API has that is new."""
+    if isinstance(source, ApiFeedbackSourceSettings) and source.pulls:
+        return pulled_feedback_landing(settings, source)
     inbox = settings.home.inbox(source.name)
     key = keys.landing(source.name)
 
@@ -145,6 +149,47 @@ def feedback_landing(settings: Settings, source: FeedbackSourceSettings) -> dg.A
                 "inbox": dg.MetadataValue.path(inbox),
             },
             check_results=[inbox_result(context, settings, key, report, now)],
+        )
+
+    return landing
+
+
+def pulled_feedback_landing(settings: Settings, source: ApiFeedbackSourceSettings) -> dg.AssetsDefinition:
+    """Pages of a vendor's API, each landed once, and dumps of the same records from the inbox."""
+    inbox = settings.home.inbox(source.name)
+    key = keys.landing(source.name)
+
+    @dg.asset(
+        key=key,
+        group_name=keys.INGESTION,
+        kinds={source.kind, "json"},
+        owners=list(settings.project.owners),
+        retry_policy=RETRY,
+        check_specs=[inbox_check(key)],
+        description=(
+            f"Feedback of source `{source.name}` exactly as {source.kind} answered, a manifest a page, and "
+            f"dumps from `{inbox}`. A run goes on after the last page that landed."
+        ),
+    )
+    def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        now = datetime.now(UTC)
+        with clear_failures():
+            dropped = collect(source, settings.home, now=now)
+            report = pull(source, settings.home, environ=os.environ, now=now, progress=context.log.info)
+        for doubt in report.doubts:
+            context.log.warning(doubt)
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": dropped.records + report.records,
+                "new pages": dg.MetadataValue.md("\n".join(f"- {name}" for name in report.landed) or "none"),
+                "new files": dg.MetadataValue.md("\n".join(f"- {name}" for name in dropped.landed) or "none"),
+                "pages without anything new": report.unchanged,
+                "requests": report.requests,
+                "doubts": "; ".join(report.doubts) or "none",
+                "opsanalytics/source": source.name,
+                "folder": dg.MetadataValue.path(settings.home.landing / source.name),
+            },
+            check_results=[inbox_result(context, settings, key, dropped, now)],
         )
 
     return landing

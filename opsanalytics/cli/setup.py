@@ -32,6 +32,8 @@ def init(folder: Path) -> None:
 def check(config: Path | None, offline: bool) -> None:
     """Validate the configuration, the environment and the credentials (one smallest live request each)."""
     from opsanalytics.sources.errors import SourceError
+    from opsanalytics.sources.page_fetching import probe_pages
+    from opsanalytics.sources.paging import ApiFeedbackSourceSettings
     from opsanalytics.sources.pulling import probe_events
 
     console = Console(soft_wrap=True, highlight=False)
@@ -65,6 +67,16 @@ def check(config: Path | None, offline: bool) -> None:
         inbox = settings.home.inbox(feedback.name)
         count = sum(1 for file in inbox.glob("*") if file.is_file()) if inbox.is_dir() else 0
         say(True, f"source {feedback.name}: {count} file(s) in {inbox}")
+        if not isinstance(feedback, ApiFeedbackSourceSettings) or not feedback.pulls:
+            continue
+        try:
+            feedback.credentials(os.environ, datetime.now(UTC))
+            answer = "credentials are set (not tried)"
+            if not offline:
+                answer = probe_pages(feedback, settings.home, environ=os.environ, now=datetime.now(UTC))
+            say(True, f"source {feedback.name}: {answer}")
+        except SourceError as error:
+            say(False, str(error))
     if not settings.funnels:
         say(False, f"{path}: no [[funnels]]: there is nothing to report")
     if settings.notify.webhook_env and not os.environ.get(settings.notify.webhook_env):

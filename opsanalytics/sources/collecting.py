@@ -167,8 +167,8 @@ def recount(settings: FeedbackSourceSettings, home: Home, manifests: Iterable[Ma
     """
     rules = rules_of(settings)
     for manifest in manifests:
-        if manifest.request.get("counted_with") == rules:
-            continue
+        if "file" not in manifest.request or manifest.request.get("counted_with") == rules:
+            continue  # pulled pages hold as many records under any settings
         files = []
         for file in manifest.files:
             try:

@@ -15,10 +15,11 @@ from pathlib import Path
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.manifests import LandedFile, Manifest, write_manifest
 from opsanalytics.lake.paths import Home
-from opsanalytics.sources.collecting import QUIET_SECONDS, safe_stem, still, unfinished
+from opsanalytics.sources.collecting import QUIET_SECONDS, safe_stem
 from opsanalytics.sources.errors import SourceError
 from opsanalytics.sources.fetching import FetchProgress, FetchReport, landed_windows
 from opsanalytics.sources.files import EventFileSettings, FileSet, Folder, SourceFile
+from opsanalytics.sources.inbox import still, unfinished
 from opsanalytics.sources.landing import current, intact, remove_unnamed, sweep, temporary_file
 from opsanalytics.sources.record_files import (
     RecordFile,
@@ -79,7 +80,7 @@ def probe_files(settings: EventFileSettings, home: Home, *, now: datetime) -> st
     """
     folder = Folder(settings)
     sets = settings.file_sets(
-        [file for file in folder.files(home.root.resolve()) if not unfinished(Path(file.name))]
+        [file for file in folder.files(home.root.resolve()) if not unfinished(Path(file.name).name)]
     )
     files = sum(len(each.files) for each in sets)
     if not sets:
@@ -111,7 +112,7 @@ class Taken:
     def name(self) -> str:
         """What it is called in the landing area: tells its origin, differs for other contents."""
         origin = digest(self.source.name)[:6]
-        stem = safe_stem(Path(self.source.name))
+        stem = safe_stem(self.source.name)
         return f"{stem}-{origin}-{self.content_sha256[:12]}{self.suffix}"
 
 
@@ -137,7 +138,7 @@ class _FileFetch:
     def run(self, first: date, last: date, *, force: bool) -> FetchReport:
         asked = self.settings.vendor_window(first, last)
         listed = self.folder.files(self.home.root.resolve())
-        sets = self.settings.file_sets([file for file in listed if not unfinished(Path(file.name))])
+        sets = self.settings.file_sets([file for file in listed if not unfinished(Path(file.name).name)])
         stale = [each for each in sets if self._wanted(each, asked, force)]
         quiet = self._quiet(stale)
         landed: list[Manifest] = []

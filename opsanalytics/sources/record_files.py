@@ -20,7 +20,7 @@ from typing import Any, Literal
 import polars as pl
 
 from opsanalytics.sources.errors import SourceError
-from opsanalytics.sources.feedback_csv.table import BYTE_ORDER_MARKS, LONGEST_FIELD, guess_delimiter
+from opsanalytics.sources.feedback_files.text import BYTE_ORDER_MARKS, LONGEST_FIELD, guess_delimiter
 from opsanalytics.sources.landing import READ_BYTES, LineCounter
 
 Format = Literal["jsonl", "csv", "parquet"]

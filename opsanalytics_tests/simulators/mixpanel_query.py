@@ -39,7 +39,7 @@ class EventNames(QueryEndpoint):
 
     name = "mixpanel_names"
     path = "/api/query/events/names"
-    method = "GET"
+    methods = frozenset({"GET"})
 
     def __init__(self, names: Sequence[str], **changes: Any) -> None:
         super().__init__(**changes)
@@ -56,7 +56,7 @@ class Profiles(QueryEndpoint):
 
     name = "mixpanel_engage"
     path = "/api/query/engage"
-    method = "POST"
+    methods = frozenset({"POST"})
 
     def __init__(self, profiles: Mapping[str, Mapping[str, Any]], *, page_size: int = 1_000, **changes: Any):
         super().__init__(**changes)

@@ -45,7 +45,7 @@ class AmplitudeProject:
 
     name = "amplitude"
     path = "/api/2/export"
-    method = "GET"
+    methods = frozenset({"GET"})
     concurrent: int | None = None
 
     def __init__(

@@ -54,11 +54,12 @@ class Reply:
 
 
 class Vendor(Protocol):
-    """One vendor's export endpoint."""
+    """One vendor's export endpoint, or, if `path` ends in a slash, all its endpoints below that."""
 
     name: str
     path: str
-    method: str
+    methods: frozenset[str]
+    """Those that are answered."""
     concurrent: int | None
     """So many requests may be open at once; None: any number."""
     windows: RollingWindows

@@ -48,7 +48,7 @@ class MixpanelProject:
 
     name = "mixpanel"
     path = "/api/2.0/export"
-    method = "GET"
+    methods = frozenset({"GET"})
     concurrent: int | None = 100
 
     def __init__(

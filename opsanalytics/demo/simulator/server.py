@@ -137,7 +137,7 @@ class VendorSimulator:
     ) -> tuple[Request, Reply]:
         """Decide the reply to a request (header names in lower case) and log it; sends nothing."""
         parts = urlsplit(target)
-        vendor = self.vendors.get(parts.path)
+        vendor = self._vendor(parts.path)
         name = vendor.name if vendor else ""
         with self._lock:
             self._counts[name] += 1
@@ -150,6 +150,12 @@ class VendorSimulator:
             self._log.append(entry)
         return request, reply
 
+    def _vendor(self, path: str) -> Vendor | None:
+        below = (
+            vendor for start, vendor in self.vendors.items() if start.endswith("/") and path.startswith(start)
+        )
+        return self.vendors.get(path) or next(below, None)
+
     def _decide(self, vendor: Vendor | None, request: Request) -> Reply:
         if vendor is None:
             return json_reply(404, {"error": f"no such endpoint; there are {sorted(self.vendors)}"})
@@ -159,8 +165,9 @@ class VendorSimulator:
 
 
 def _faithful(vendor: Vendor, request: Request) -> Reply:
-    if request.method != vendor.method:
-        return json_reply(405, {"error": f"use {vendor.method}"}, Allow=vendor.method)
+    if request.method not in vendor.methods:
+        allowed = ", ".join(sorted(vendor.methods))
+        return json_reply(405, {"error": f"use {allowed}"}, Allow=allowed)
     refusal = vendor.refuse(request)
     if refusal is not None:
         return refusal
@@ -189,6 +196,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body leave in two writes; else the second waits for an answer
     server: _Server
 
     def setup(self) -> None:
@@ -201,10 +209,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _respond(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        length = headers.get("content-length", "0")
+        length = headers.get("content-length", "")
         body = self.rfile.read(int(length)) if length.isdigit() else b""
-        if self.command != "GET":
-            self.close_connection = True  # what is left of a body would be taken for the next request
+        if self.command != "GET" and not length.isdigit():
+            self.close_connection = True  # a body that nobody reads would be taken for the next request
         simulator = self.server.simulator
         with simulator.opened(urlsplit(self.path).path):
             request, reply = simulator.respond(self.command, self.path, headers, body)

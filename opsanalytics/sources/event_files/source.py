@@ -4,7 +4,6 @@ import fnmatch
 import re
 from collections.abc import Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -76,7 +75,7 @@ class EventFilesSettings(EventFileSettings):
     def file_sets(self, files: Sequence[SourceFile]) -> list[FileSet]:
         """Each file is a delivery of its own, by its name: new content replaces the old."""
         return [
-            FileSet(f"{safe_stem(Path(file.name))}-{digest(file.name)[:8]}", (file,), self.day_of(file.name))
+            FileSet(f"{safe_stem(file.name)}-{digest(file.name)[:8]}", (file,), self.day_of(file.name))
             for file in files
             if self.takes(file.name)
         ]
