@@ -14,6 +14,8 @@ import polars as pl
 
 from opsanalytics.cleaning.assembly import SAME_KEY
 from opsanalytics.cleaning.parsing import UNKNOWN_DAY, DeliveryFiles, ParsedDelivery, read_summary
+from opsanalytics.cleaning.privacy import PrivacyRules
+from opsanalytics.cleaning.private_feedback import private_reject, private_row
 from opsanalytics.cleaning.redaction import email_hash, redact
 from opsanalytics.cleaning.report import CleanReport
 from opsanalytics.lake.files import remove_leftovers, write_bytes, write_parquet, write_text
@@ -32,12 +34,17 @@ MESSAGES = pl.Schema(
 )
 
 
-def clean_feedback(settings: FeedbackSourceSettings, home: Home) -> CleanReport:
+def clean_feedback(
+    settings: FeedbackSourceSettings, home: Home, *, privacy: PrivacyRules | None = None
+) -> CleanReport:
     """Read all landed files of a source into `home.feedback_file`, if any file or rule is new.
 
     A message that comes again, by its id, is kept as the newest delivery has it; earlier ones go to
     `home.feedback_duplicates_file`. Text, title and all fields the configuration does not name are
     redacted, also in `raw`; an e-mail column is kept as a hash only. Landed files stay as received.
+
+    Args:
+        privacy: what else must not be kept; other rules read all files anew.
 
     Raises:
         InboxError: a landed file cannot be read with the present settings.
@@ -51,7 +58,7 @@ def clean_feedback(settings: FeedbackSourceSettings, home: Home) -> CleanReport:
         )
         remove_vanished(settings.name, home, {manifest.delivery for manifest in manifests})
         state_path = home.cleaned(settings.name) / "_state.json"
-        state = fingerprint(settings, manifests)
+        state = fingerprint(settings, manifests, privacy)
         summaries = [read_summary(home, settings.name, manifest.delivery) for manifest in manifests]
         present = home.feedback_file(settings.name).exists() or not manifests
         known = state_path.exists() and json.loads(state_path.read_bytes()) == state
@@ -59,7 +66,7 @@ def clean_feedback(settings: FeedbackSourceSettings, home: Home) -> CleanReport:
             return report(settings, home, [summary for summary in summaries if summary], (), {})
         before = per_day(home.feedback_file(settings.name))
         state_path.unlink(missing_ok=True)
-        summaries, messages = read_all(settings, home, manifests)
+        summaries, messages = read_all(settings, home, manifests, privacy)
         kept, duplicates = deduplicated(messages)
         replace(home.feedback_file(settings.name), kept if manifests else None)
         replace(home.feedback_duplicates_file(settings.name), duplicates if duplicates.height else None)
@@ -74,8 +81,11 @@ def clean_feedback(settings: FeedbackSourceSettings, home: Home) -> CleanReport:
     return report(settings, home, [summary for summary in summaries if summary], parsed, changed)
 
 
-def fingerprint(settings: FeedbackSourceSettings, manifests: Iterable[Manifest]) -> str:
-    parts = [CLEANER_VERSION, settings.name, settings.cleaning_fingerprint()]
+def fingerprint(
+    settings: FeedbackSourceSettings, manifests: Iterable[Manifest], privacy: PrivacyRules | None
+) -> str:
+    parts: list[Any] = [CLEANER_VERSION, settings.name, settings.cleaning_fingerprint()]
+    parts += [privacy.fingerprint()] if privacy else []
     parts += [(manifest.ingest_run, manifest.sha256) for manifest in manifests]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
@@ -88,7 +98,7 @@ def remove_vanished(source: str, home: Home, names: set[str]) -> None:
 
 
 def read_all(
-    settings: FeedbackSourceSettings, home: Home, manifests: list[Manifest]
+    settings: FeedbackSourceSettings, home: Home, manifests: list[Manifest], privacy: PrivacyRules | None
 ) -> tuple[list[ParsedDelivery | None], pl.DataFrame]:
     """Read every delivery; write its quarantine and summary. Messages in order of delivery and record."""
     summaries: list[ParsedDelivery | None] = []
@@ -100,6 +110,9 @@ def read_all(
         for landed in manifest.files:
             path = home.delivery(settings.name, manifest.delivery) / landed.name
             rows, refused = settings.read(path)
+            if privacy is not None:
+                rows = [private_row(privacy, row) for row in rows]
+                refused = [private_reject(row) for row in refused]
             messages += [message(settings, manifest, landed.name, row) for row in rows]
             rows_by_day.update(row.ts.date() for row in rows)
             rejected += [quarantined(settings.name, manifest.delivery, landed.name, row) for row in refused]
@@ -112,7 +125,7 @@ def read_all(
         summary = ParsedDelivery(
             delivery=manifest.delivery,
             ingest_run=manifest.ingest_run,
-            fingerprint=fingerprint(settings, [manifest]),
+            fingerprint=fingerprint(settings, [manifest], privacy),
             rows={},
             records=records | ({UNKNOWN_DAY: len(rejected)} if rejected else {}),
             rejected=len(rejected),
@@ -136,7 +149,7 @@ def message(
         "source": settings.name,
         "ts": row.ts,
         "user_id": row.user_id,
-        "email_hash": email_hash(row.email) if row.email else None,
+        "email_hash": row.email_hash or (email_hash(row.email) if row.email else None),
         "rating": row.rating,
         "rating_min": row.rating_min,
         "rating_max": row.rating_max,

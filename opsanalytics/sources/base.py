@@ -170,6 +170,12 @@ class EventSourceSettings(SourceSettings, ABC):
     """Shape of a complete answer, which decides how its completeness is proven."""
     identity_verbs: ClassVar[frozenset[str]] = frozenset()
     """Event names that state an identity and are no behaviour."""
+    property_folders: ClassVar[tuple[str, ...]] = ("properties", "event_properties", "event_params")
+    """Members of a record that hold properties: `[privacy]` names these without the folder."""
+    properties_rest: ClassVar[str | None] = None
+    """Member of the column `properties` that holds the rest of the record, if it does."""
+    id_prefixes: ClassVar[tuple[str, ...]] = ()
+    """Starts of ids that tell their kind; they stay readable where an id is hashed."""
 
     start: date | None = None
     """First day to fetch when a backfill asks for everything."""
@@ -282,6 +288,8 @@ class FeedbackRow:
     """Fields of `raw` that hold an e-mail address and are kept only as a hash."""
     plain_fields: frozenset[str] = frozenset()
     """Fields of `raw` that are ids, times, numbers: no free text, nothing to redact."""
+    email_hash: str | None = None
+    """What stands for the e-mail address instead of its plain hash, if the configuration wants that."""
 
 
 @dataclass(frozen=True)

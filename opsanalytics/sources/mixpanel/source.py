@@ -23,7 +23,7 @@ from opsanalytics.sources.base import (
 )
 from opsanalytics.sources.limiter import Limit
 from opsanalytics.sources.mixpanel.fast import parse_records
-from opsanalytics.sources.mixpanel.rows import IDENTITY_VERBS, parse_lines
+from opsanalytics.sources.mixpanel.rows import DEVICE_PREFIX, IDENTITY_VERBS, parse_lines
 from opsanalytics.sources.windows import DAY, Window, midnight
 
 HOSTS = {
@@ -43,6 +43,7 @@ class MixpanelSettings(EventSourceSettings):
     body: ClassVar[Literal["jsonl", "zip"]] = "jsonl"
     deduplication: ClassVar[Deduplication] = Deduplication(newest_delivery_wins=True)
     identity_verbs: ClassVar[frozenset[str]] = IDENTITY_VERBS
+    id_prefixes: ClassVar[tuple[str, ...]] = (DEVICE_PREFIX,)
 
     project_id: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
     username_env: str = "MIXPANEL_USERNAME"
