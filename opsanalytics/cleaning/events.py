@@ -16,6 +16,7 @@ from opsanalytics.cleaning.assembly import Part, assemble, ranked
 from opsanalytics.cleaning.batches import Batch, batches
 from opsanalytics.cleaning.beside import side_by_side
 from opsanalytics.cleaning.day_files import WrittenDay, by_day, stored_rows, write_day
+from opsanalytics.cleaning.erasing import scrub
 from opsanalytics.cleaning.large_days import write_large_day
 from opsanalytics.cleaning.parsing import (
     DeliveryFiles,
@@ -26,6 +27,7 @@ from opsanalytics.cleaning.parsing import (
 )
 from opsanalytics.cleaning.privacy import PrivacyRules
 from opsanalytics.cleaning.report import CleanReport
+from opsanalytics.lake.erasures import read_tombstones
 from opsanalytics.lake.files import remove_leftovers, write_text
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.manifests import MANIFEST, Manifest, deliveries, read_manifest
@@ -119,8 +121,11 @@ def parse_all(
             stale.append(manifest)
         else:
             summaries[manifest.delivery] = manifest, summary
-    for number, manifest in enumerate(stale, start=len(summaries)):
+    stones = read_tombstones(home)
+    for number, landed in enumerate(stale, start=len(summaries)):
         tell("parse", number, len(manifests))
+        # What is fetched again may bring back who was forgotten.
+        manifest = scrub(settings, home, landed, stones) if stones else landed
         summaries[manifest.delivery] = parse_current(settings, home, manifest, privacy)
     tell("parse", len(manifests), len(manifests))
     return (

@@ -13,11 +13,13 @@ from typing import Any
 import polars as pl
 
 from opsanalytics.cleaning.assembly import SAME_KEY
+from opsanalytics.cleaning.erasing import scrub_source
 from opsanalytics.cleaning.parsing import UNKNOWN_DAY, DeliveryFiles, ParsedDelivery, read_summary
 from opsanalytics.cleaning.privacy import PrivacyRules
 from opsanalytics.cleaning.private_feedback import private_reject, private_row
 from opsanalytics.cleaning.redaction import email_hash, redact
 from opsanalytics.cleaning.report import CleanReport
+from opsanalytics.lake.erasures import read_tombstones
 from opsanalytics.lake.files import remove_leftovers, write_bytes, write_parquet, write_text
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.manifests import Manifest, deliveries
@@ -53,9 +55,7 @@ def clean_feedback(
     with exclusive(home, f"clean-{settings.name}"):
         for folder in (home.cleaned(settings.name), home.quarantine(settings.name)):
             remove_leftovers(folder)
-        manifests = sorted(
-            deliveries(home, settings.name), key=lambda manifest: (manifest.fetched_at, manifest.delivery)
-        )
+        manifests = in_order(deliveries(home, settings.name))
         remove_vanished(settings.name, home, {manifest.delivery for manifest in manifests})
         state_path = home.cleaned(settings.name) / "_state.json"
         state = fingerprint(settings, manifests, privacy)
@@ -64,6 +64,11 @@ def clean_feedback(
         known = state_path.exists() and json.loads(state_path.read_bytes()) == state
         if known and present and all(summaries):
             return report(settings, home, [summary for summary in summaries if summary], (), {})
+        if read_tombstones(home) is not None:
+            # What is delivered again may bring back who was forgotten.
+            scrub_source(settings, home)
+            manifests = in_order(deliveries(home, settings.name))
+            state = fingerprint(settings, manifests, privacy)
         before = per_day(home.feedback_file(settings.name))
         state_path.unlink(missing_ok=True)
         summaries, messages = read_all(settings, home, manifests, privacy)
@@ -88,6 +93,11 @@ def fingerprint(
     parts += [privacy.fingerprint()] if privacy else []
     parts += [(manifest.ingest_run, manifest.sha256) for manifest in manifests]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
+
+
+def in_order(manifests: Iterable[Manifest]) -> list[Manifest]:
+    """As they were delivered."""
+    return sorted(manifests, key=lambda manifest: (manifest.fetched_at, manifest.delivery))
 
 
 def remove_vanished(source: str, home: Home, names: set[str]) -> None:

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+from opsanalytics.cleaning.privacy import Action, PrivacyRules, without_query
 from opsanalytics.cleaning.private_records import WITHHELD
-from opsanalytics.cleaning.privacy import PrivacyRules, without_query
 from opsanalytics.cleaning.redaction import normal_email
 from opsanalytics.sources.base import FeedbackRow, RejectedRow
 from opsanalytics.sources.values import digest
@@ -20,8 +20,8 @@ def private_row(rules: PrivacyRules, row: FeedbackRow) -> FeedbackRow:
     """
     raw: dict[str, str] = {}
     # Value -> what becomes of it, as rules say of fields of the file, and of ours.
-    actions: dict[str, str] = {}
-    own: dict[str, str] = {}
+    actions: dict[str, Action] = {}
+    own: dict[str, Action] = {}
     for name, value in row.raw.items():
         action = rules.action(name)
         if value.strip() and action is not None:
@@ -60,7 +60,7 @@ def private_row(rules: PrivacyRules, row: FeedbackRow) -> FeedbackRow:
 
 
 def private_tags(
-    rules: PrivacyRules, tags: tuple[str, ...], actions: dict[str, str]
+    rules: PrivacyRules, tags: tuple[str, ...], actions: dict[str, Action]
 ) -> tuple[str, ...] | None:
     """Tags under the rules: none of a field that is dropped, hashes of one that is hashed."""
     action = rules.action("tags")

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 import polars as pl
@@ -231,7 +230,9 @@ def detail_of(
     if reason in SAFE_REASONS or (position not in failed and position not in changed):
         return detail
     other = details.get(position)
-    return other[1] if other is not None and other[0] == reason else f"{reason}; the landed file has the record"
+    return (
+        other[1] if other is not None and other[0] == reason else f"{reason}; the landed file has the record"
+    )
 
 
 def keyed_ids(rules: PrivacyRules, rows: pl.DataFrame) -> pl.DataFrame:
@@ -245,4 +246,3 @@ def keyed_ids(rules: PrivacyRules, rows: pl.DataFrame) -> pl.DataFrame:
         )
         for name in ("event_id", "second_key")
     )
-
