@@ -77,9 +77,9 @@ class PrivacySettings(BaseModel):
         key = environ.get(self.key_env, "") if self.key_env else ""
         if self.key_env and not key.strip():
             raise CredentialError(
-                f"[privacy]: the environment variable {self.key_env} (key_env) is not set, so source {source} "
-                f"cannot be cleaned. Set it, for example `export {self.key_env}=...`: a long random text, the "
-                "same at every run."
+                f"[privacy]: the environment variable {self.key_env} (key_env) is not set, so source "
+                f"{source} cannot be cleaned. Set it, for example `export {self.key_env}=...`: a long random "
+                "text, the same at every run."
             )
         return PrivacyRules(tuple(sorted(set(drop))), tuple(sorted(set(hashed))), strip, key.encode() or None)
 

@@ -63,14 +63,14 @@ def private_tags(
     rules: PrivacyRules, tags: tuple[str, ...], actions: dict[str, Action]
 ) -> tuple[str, ...] | None:
     """Tags under the rules: none of a field that is dropped, hashes of one that is hashed."""
-    action = rules.action("tags")
-    if action == "drop":
+    whole = rules.action("tags")
+    if whole == "drop":
         return None
     kept = []
     for tag in tags:
-        of_field = action or next((what for value, what in actions.items() if tag in value), None)
-        if of_field != "drop":
-            kept.append(rules.hashed(tag) if of_field == "hash" else tag)
+        action = whole or next((what for value, what in actions.items() if tag in value), None)
+        if action != "drop":
+            kept.append(rules.hashed(tag) if action == "hash" else tag)
     return tuple(kept)
 
 

@@ -1,14 +1,14 @@
 """Privacy rules applied to landed JSON records, and records parsed under them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import polars as pl
 
 from opsanalytics.cleaning.privacy import REMEMBERED, Action, PrivacyRules, without_query
 from opsanalytics.sources.base import ROWS, EventSourceSettings, ParsedLines
-from opsanalytics.sources.values import UnreadableError, read_members, read_object
+from opsanalytics.sources.values import DECODER, UnreadableError, after_space, read_members
 
 WITHHELD = b"[withheld by [privacy]; the landed file has it]"
 NOT_REDACTABLE = "not_redactable"
@@ -50,17 +50,11 @@ class RecordRedactor:
         """
         try:
             return self._object(record, "", top=True)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            pass  # Python reads more: lone surrogates in names
-        try:
-            found = read_object(record.decode())
-            plain = json.dumps(found, separators=(",", ":")).encode()
-            return self._object(plain, "", top=True)
         except (msgspec.DecodeError, UnreadableError, UnicodeError, RecursionError, ValueError) as error:
             raise NotRedactableError(str(error)) from error
 
     def _object(self, text: bytes, path: str, *, top: bool = False) -> bytes:
-        members = read_members(text)
+        members = members_of(text)
         plan = self._plans.setdefault(path, {})
         if len(plan) > REMEMBERED:
             plan.clear()
@@ -89,7 +83,7 @@ class RecordRedactor:
                 del members[name]
             else:
                 members[name] = msgspec.Raw(change)
-        return write(members)
+        return written(members)
 
     def _step(self, path: str, name: str, *, top: bool) -> tuple[Action | None, str]:
         """What becomes of a member, and the start of the names of its own members."""
@@ -109,7 +103,7 @@ class RecordRedactor:
     def _list(self, raw: bytes, path: str) -> bytes:
         kept: list[msgspec.Raw] = []
         changed = False
-        for item in read_list(raw):
+        for item in items_of(raw):
             value = bytes(item)
             key = key_of(value)
             action, inside = self._step(path, key, top=False) if key is not None else (None, path)
@@ -140,6 +134,49 @@ class RecordRedactor:
         return raw if stripped == text else json.dumps(stripped).encode()
 
 
+def members_of(text: bytes) -> dict[str, msgspec.Raw]:
+    """The members of a JSON object as they are written."""
+    try:
+        return read_members(text)
+    except (msgspec.DecodeError, UnicodeError):
+        return dict(spans(text.decode()))  # Python reads more: lone surrogates
+
+
+def items_of(text: bytes) -> list[msgspec.Raw]:
+    """The items of a JSON list as they are written."""
+    try:
+        return read_list(text)
+    except (msgspec.DecodeError, UnicodeError):
+        return [item for _, item in spans(text.decode())]
+
+
+def spans(text: str) -> Iterator[tuple[str, msgspec.Raw]]:
+    """Members or items of the JSON object or list `text`, one after the other; items have no name."""
+    if not isinstance(DECODER.decode(text), dict | list):
+        raise UnreadableError("not_an_object", "neither an object nor a list")
+    position = after_space(text, text.index("{" if text.lstrip()[0] == "{" else "[") + 1)
+    named = text.lstrip()[0] == "{"
+    name = ""
+    while text[position] not in "}]":
+        if named:
+            name, position = DECODER.raw_decode(text, position)
+            position = after_space(text, after_space(text, position) + 1)
+        start = position
+        _, position = DECODER.raw_decode(text, position)
+        yield name, msgspec.Raw(text[start:position].encode())
+        position = after_space(text, position)
+        if text[position] == ",":
+            position = after_space(text, position + 1)
+
+
+def written(members: dict[str, msgspec.Raw]) -> bytes:
+    try:
+        return write(members)
+    except UnicodeError:
+        parts = (json.dumps(name).encode() + b":" + bytes(value) for name, value in members.items())
+        return b"{" + b",".join(parts) + b"}"
+
+
 def read_text(raw: bytes) -> str:
     """A JSON string as text, lone surrogates kept."""
     try:
@@ -153,7 +190,7 @@ def key_of(raw: bytes) -> str | None:
     """The name of a `{"key": NAME, "value": ...}` item, as BigQuery writes parameters."""
     if raw[:1] != b"{" or b'"key"' not in raw or b'"value"' not in raw:
         return None
-    members = read_members(raw)
+    members = members_of(raw)
     key = members.get("key")
     if key is None or "value" not in members or bytes(key)[:1] != b'"':
         return None

@@ -242,8 +242,8 @@ def conflicts(home: Home, person: str, known: pl.DataFrame, shared: Iterable[Sha
     for device in shared:
         if device.tie:
             yield (
-                f"device {device.device} of {device.source}: {device.users[0][0]} and {device.users[1][0]} were "
-                "first seen there at the same moment; the smaller id counts as first"
+                f"device {device.device} of {device.source}: {device.users[0][0]} and {device.users[1][0]} "
+                "were first seen there at the same moment; the smaller id counts as first"
             )
     others = read_persons(home).filter(
         pl.col("id").is_in(known["id"].unique().implode()) & (pl.col("person") != person)

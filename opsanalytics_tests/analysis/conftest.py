@@ -1,8 +1,7 @@
 """Two vendors and a survey that know some of the same people, landed and cleaned."""
 
-import json
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ from opsanalytics.cleaning.events import clean_events
 from opsanalytics.cleaning.feedback import clean_feedback
 from opsanalytics.config import Settings
 from opsanalytics.identity.persons import rebuild
+from opsanalytics.lake.manifests import deliveries
 from opsanalytics.lake.paths import Home
 from opsanalytics.lake.publish import publish
 from opsanalytics.quality.reconciliation import build_ledger, unreconciled
-from opsanalytics.lake.manifests import deliveries
 from opsanalytics.sources.collecting import collect
 from opsanalytics_tests.cleaning.test_clean_events import DAY, event, land, sent
 from opsanalytics_tests.cleaning.test_clean_feedback import COLUMNS, HEADER, NOW
@@ -41,7 +40,15 @@ class World:
         return next(source for source in self.settings.sources if source.name == name)
 
     def land_web(self, *, hour: int = 0, name: str | None = None) -> None:
-        land(self.home, web_lines(), DAY, DAY + timedelta(days=1), settings=self.source("web"), hour=hour, name=name)
+        land(
+            self.home,
+            web_lines(),
+            DAY,
+            DAY + timedelta(days=1),
+            settings=self.source("web"),
+            hour=hour,
+            name=name,
+        )
 
     def land_app(self) -> None:
         land(self.home, app_lines(), DAY, settings=self.source("app"))

@@ -19,8 +19,8 @@ def test_first(world):
         for m in deliveries(world.home, source.name):
             print(m)
             for f in m.files:
-                p=world.home.delivery(source.name,m.delivery)/f.name
-                b=p.read_bytes()
-                print(gzip.decompress(b).decode() if p.suffix==".gz" else b[:1000])
+                p = world.home.delivery(source.name, m.delivery) / f.name
+                b = p.read_bytes()
+                print(gzip.decompress(b).decode() if p.suffix == ".gz" else b[:1000])
     assert done.left == ()
     assert 0
