@@ -47,6 +47,7 @@ from opsanalytics.lake.publish import publish
 from opsanalytics.sources.base import EventSourceSettings
 
 BATCH_BYTES = 8 * 1024 * 1024
+WAIT_SECONDS = 60.0
 
 
 class UnknownPersonError(LookupError):
@@ -185,7 +186,7 @@ def forget(
         InboxError: nothing can be taken out of some file; it is named. Run it again when that is mended.
     """
     settings.privacy_rules(environ)  # before anything is changed
-    with alone(settings.home):
+    with alone(settings.home, wait_seconds=WAIT_SECONDS):
         begun = Unfinished(
             audit=secrets.token_hex(8),
             at=at,
@@ -208,7 +209,7 @@ def resume(
     settings.privacy_rules(environ)
     if read_unfinished(settings.home) is None:
         return None
-    with alone(settings.home):
+    with alone(settings.home, wait_seconds=WAIT_SECONDS):
         begun = read_unfinished(settings.home)
         return complete(settings, begun, environ, tell) if begun is not None else None
 

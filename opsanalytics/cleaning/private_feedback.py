@@ -68,7 +68,9 @@ def private_tags(
         return None
     kept = []
     for tag in tags:
-        action = whole or next((what for value, what in actions.items() if tag in value), None)
+        action: Action | None = whole
+        if action is None:
+            action = next((what for value, what in actions.items() if tag in value), None)
         if action != "drop":
             kept.append(rules.hashed(tag) if action == "hash" else tag)
     return tuple(kept)
