@@ -26,7 +26,7 @@ from opsanalytics.cleaning.privacy import PrivacyRules
 from opsanalytics.cleaning.private_records import parse_private
 from opsanalytics.cleaning.redaction import EMAIL, email_hash, normal_email
 from opsanalytics.config import Settings
-from opsanalytics.identity.known_ids import known_ids
+from opsanalytics.identity.known_ids import known_ids, persons_by_email
 from opsanalytics.identity.people import persons_with
 from opsanalytics.identity.persons import rebuild
 from opsanalytics.lake.erasures import (
@@ -44,7 +44,7 @@ from opsanalytics.lake.events import scan_events
 from opsanalytics.lake.locks import alone
 from opsanalytics.lake.manifests import deliveries
 from opsanalytics.lake.publish import publish
-from opsanalytics.sources.base import EventSourceSettings
+from opsanalytics.sources.base import EventSourceSettings, FeedbackRow
 
 BATCH_BYTES = 8 * 1024 * 1024
 WAIT_SECONDS = 60.0
@@ -92,6 +92,16 @@ def plan(settings: Settings, identifier: str, environ: Mapping[str, str]) -> Pla
     sources = [source.name for source in settings.event_sources]
     rules = settings.privacy_rules(environ)
     spelled = [identifier, *(each.hashed(identifier) for each in rules.values() if each.hash)]
+    rows = messages(settings)
+    if EMAIL.fullmatch(identifier):
+        address = normal_email(identifier)
+        wrote = [
+            row.user_id for row in rows if row.user_id and row.email and normal_email(row.email) == address
+        ]
+        spelled += [
+            name for user in wrote for name in (user, *(each.hashed(user) for each in rules.values()))
+        ]
+        spelled += persons_by_email(home, sources, address)
     persons = sorted({person for name in spelled for person in persons_with(home, name)})
     if len(persons) > 1:
         raise AmbiguousPersonError(persons)
@@ -101,23 +111,27 @@ def plan(settings: Settings, identifier: str, environ: Mapping[str, str]) -> Pla
         ids = PersonIds(person=identifier, users=(identifier,))
     if EMAIL.fullmatch(identifier):
         ids = ids.model_copy(update={"emails": tuple(sorted({*ids.emails, normal_email(identifier)}))})
-    ids, messages = with_messages(settings, ids)
-    if not persons and not messages:
+    ids, theirs = with_messages(rows, ids)
+    if not persons and not theirs:
         raise UnknownPersonError(identifier)
     events = scan_events(home, sources=sources).filter(pl.col("person") == ids.person)
-    return Plan(ids, int(events.select(pl.len()).collect().item()), messages, ids.shared)
+    return Plan(ids, int(events.select(pl.len()).collect().item()), theirs, ids.shared)
 
 
-def with_messages(settings: Settings, ids: PersonIds) -> tuple[PersonIds, int]:
-    """The ids with the e-mail addresses under which the person wrote, and how many landed messages are
-    theirs: those with one of their user ids or addresses."""
-    rows = [
+def messages(settings: Settings) -> list[FeedbackRow]:
+    """All landed messages as they came."""
+    return [
         row
         for source in settings.feedback_sources
         for manifest in deliveries(settings.home, source.name)
         for landed in manifest.files
         for row in source.read(settings.home.delivery(source.name, manifest.delivery) / landed.name)[0]
     ]
+
+
+def with_messages(rows: Sequence[FeedbackRow], ids: PersonIds) -> tuple[PersonIds, int]:
+    """The ids with the e-mail addresses under which the person wrote, and how many landed messages are
+    theirs: those with one of their user ids or addresses."""
     own = {*ids.own, ids.person}
     addresses = {*ids.emails, *(normal_email(row.email) for row in rows if row.email and row.user_id in own)}
     theirs = {

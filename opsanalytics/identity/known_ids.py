@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 
@@ -61,6 +62,30 @@ def named_user(persons: pl.DataFrame) -> bool:
     )
 
 
+def persons_by_email(home: Home, sources: Sequence[str], address: str) -> list[str]:
+    """Persons of whom an event gives this address (trimmed, lower case) as `$email` or `email`."""
+    found = (
+        scan_events(home, sources=sources)
+        .filter(pl.col("properties").str.to_lowercase().str.contains(address, literal=True))
+        .select("person", "properties")
+        .unique()
+        .collect()
+    )
+    return sorted(
+        {
+            person
+            for person, text in found.drop_nulls("person").iter_rows()
+            if address in addresses_in(json.loads(text))
+        }
+    )
+
+
+def addresses_in(properties: dict[str, Any]) -> set[str]:
+    """E-mail addresses that properties state of whoever did the event."""
+    values = [properties.get(name) for name in EMAIL_PROPERTIES]
+    return {normal_email(each) for each in values if isinstance(each, str) and EMAIL.fullmatch(each.strip())}
+
+
 def emails(theirs: pl.LazyFrame, ids: Sequence[str]) -> tuple[str, ...]:
     """E-mail addresses that are ids, or that the person's events give as `$email` or `email`."""
     found = {normal_email(each) for each in ids if EMAIL.fullmatch(each)}
@@ -68,11 +93,7 @@ def emails(theirs: pl.LazyFrame, ids: Sequence[str]) -> tuple[str, ...]:
         theirs.filter(pl.col("properties").str.contains("email", literal=True)).select("properties").unique()
     )
     for (text,) in texts.collect().iter_rows():
-        properties = json.loads(text)
-        values = [properties.get(name) for name in EMAIL_PROPERTIES]
-        found |= {
-            normal_email(each) for each in values if isinstance(each, str) and EMAIL.fullmatch(each.strip())
-        }
+        found |= addresses_in(json.loads(text))
     return tuple(sorted(found))
 
 
