@@ -63,6 +63,10 @@ def check(config: Path | None, offline: bool) -> None:
         inbox = settings.home.inbox(feedback.name)
         count = sum(1 for file in inbox.glob("*") if file.is_file()) if inbox.is_dir() else 0
         say(True, f"source {feedback.name}: {count} file(s) in {inbox}")
+    try:
+        settings.privacy_rules(os.environ)
+    except SourceError as error:
+        say(False, str(error))
     if not settings.funnels:
         say(False, f"{path}: no [[funnels]]: there is nothing to report")
     if settings.notify.webhook_env and not os.environ.get(settings.notify.webhook_env):
