@@ -1,5 +1,6 @@
 """From landed bytes to canonical events, persons and the ledger."""
 
+import os
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -53,8 +54,11 @@ def events(settings: Settings) -> dg.AssetsDefinition:
             retired = retire(settings.home, [source.name for source in settings.sources])
             for each in retired:
                 context.log.warning(str(each))
+            privacy = settings.privacy_rules(os.environ)
             for source in settings.event_sources:
-                report = clean_events(source, settings.home, settings.event_names)
+                report = clean_events(
+                    source, settings.home, settings.event_names, privacy=privacy.get(source.name)
+                )
                 quarantined += report.quarantined
                 for day, (before, after) in sorted(report.days.items()):
                     for name, value in zip(changed, (source.name, day, before, after), strict=True):

@@ -13,7 +13,7 @@ import dagster as dg
 from dagster._core.events.log import EventLogEntry
 
 from opsanalytics.assets.failures import reason_of
-from opsanalytics.assets.orphans import HOST_TAG
+from opsanalytics.assets.orphans import HOST_TAG, end_orphans
 from opsanalytics.lake.files import write_bytes
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.paths import Home
@@ -79,6 +79,14 @@ def run_job(
             raise_on_error=False,
         )
     return result.success
+
+
+def running(home: Home) -> list[str]:
+    """Runs of this home folder that have not ended; those whose process is gone are ended first."""
+    with dg.DagsterInstance.from_config(str(prepare_dagster_home(home))) as instance:
+        end_orphans(instance)
+        active = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+        return sorted(run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=active)))
 
 
 def _forward(entry: EventLogEntry, on_update: Callable[[StepUpdate], None]) -> None:

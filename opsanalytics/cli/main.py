@@ -17,6 +17,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "export": ("opsanalytics.cli.pipeline", "Write a self-contained copy of the published file."),
     "tracking-plan": ("opsanalytics.cli.tracking", "Declare what the product sends; see where it does not."),
     "backlog": ("opsanalytics.cli.results", "Show what to fix next."),
+    "person": ("opsanalytics.cli.person", "Explain how an identity came about."),
+    "quarantine": ("opsanalytics.cli.quarantine", "List, inspect and replay records that were set aside."),
+    "forget": ("opsanalytics.cli.forget", "Erase a person from everything in the home folder."),
     "demo": ("opsanalytics.cli.demo", "Run everything on a generated product, or replay a real one."),
 }
 

@@ -77,6 +77,10 @@ def check(config: Path | None, offline: bool) -> None:
             say(True, f"source {feedback.name}: {answer}")
         except SourceError as error:
             say(False, str(error))
+    try:
+        settings.privacy_rules(os.environ)
+    except SourceError as error:
+        say(False, str(error))
     if not settings.funnels:
         say(False, f"{path}: no [[funnels]]: there is nothing to report")
     if settings.notify.webhook_env and not os.environ.get(settings.notify.webhook_env):

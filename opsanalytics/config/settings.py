@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from opsanalytics.behavior.periods import WEEKDAYS, Weekday
 from opsanalytics.behavior.spec import Funnel, Retention
+from opsanalytics.cleaning.privacy import PrivacyRules, PrivacySettings
 from opsanalytics.feedback.themes import ThemeSettings
 from opsanalytics.improvement.settings import BacklogSettings, FrictionSettings, PainPointSettings
 from opsanalytics.lake.paths import Home
@@ -158,6 +159,7 @@ class Settings(Section):
     thresholds: Thresholds = Thresholds()
     notify: Notify = Notify()
     quality: QualitySettings = QualitySettings()
+    privacy: PrivacySettings = PrivacySettings()
 
     @property
     def home(self) -> Home:
@@ -175,6 +177,15 @@ class Settings(Section):
     def event_names(self) -> dict[str, str]:
         """Name as exported -> canonical name."""
         return {exported: name for name, names in self.events.items() for exported in names}
+
+    def privacy_rules(self, environ: Mapping[str, str]) -> dict[str, PrivacyRules]:
+        """What must not be kept, by source; sources that keep everything are not in it.
+
+        Raises:
+            CredentialError: the variable with the key of the hashes is not set.
+        """
+        rules = {source.name: self.privacy.rules(source.name, environ) for source in self.sources}
+        return {name: each for name, each in rules.items() if each is not None}
 
     @field_validator("sources", "funnels", "retentions", "segments", "reports")
     @classmethod
@@ -199,6 +210,7 @@ class Settings(Section):
     @model_validator(mode="after")
     def _references_exist(self) -> "Settings":
         event_sources = [source.name for source in self.event_sources]
+        _all_known("privacy: sources", tuple(self.privacy.sources), [each.name for each in self.sources])
         definitions: tuple[Funnel | Retention, ...] = (*self.funnels, *self.retentions)
         for definition in definitions:
             _all_known(f"{definition.name}: sources", definition.sources, event_sources)

@@ -116,6 +116,11 @@ class Home:
         return self.root / "reports"
 
     @property
+    def erasures(self) -> Path:
+        """Who was forgotten, as salted hashes, and the record of it."""
+        return self.root / "erasures"
+
+    @property
     def quality(self) -> Path:
         """Validation results by table and partition, and Data Docs."""
         return self.root / "quality"

@@ -179,6 +179,12 @@ class EventSourceSettings(SourceSettings, ABC):
     deduplication: ClassVar[Deduplication]
     clock_setting: ClassVar[str | None] = None
     """Setting that names the zone of the vendor's clock, where somebody has to tell."""
+    property_folders: ClassVar[tuple[str, ...]] = ("properties", "event_properties", "event_params")
+    """Members of a record that hold properties: `[privacy]` names these without the folder."""
+    properties_rest: ClassVar[str | None] = None
+    """Member of the column `properties` that holds the rest of the record, if it does."""
+    id_prefixes: ClassVar[tuple[str, ...]] = ()
+    """Starts of ids that tell their kind; they stay readable where an id is hashed."""
 
     @property
     def identity_verbs(self) -> frozenset[str]:
@@ -370,6 +376,8 @@ class FeedbackRow:
     in it. It supersedes earlier versions all the same."""
     part: str | None = None
     """Tells several messages of one record apart: they share `record` and `id`."""
+    email_hash: str | None = None
+    """What stands for the e-mail address instead of its plain hash, if the configuration wants that."""
 
 
 @dataclass(frozen=True)

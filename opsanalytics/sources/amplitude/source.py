@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from opsanalytics.sources.amplitude.rows import IDENTITY_VERBS, parse_lines
+from opsanalytics.sources.amplitude.rows import IDENTITY_VERBS, REST, parse_lines
 from opsanalytics.sources.base import (
     Answer,
     Deduplication,
@@ -39,6 +39,7 @@ class AmplitudeSettings(EventApiSettings):
     unit: ClassVar[timedelta] = HOUR
     body: ClassVar[Literal["jsonl", "zip"]] = "zip"
     deduplication: ClassVar[Deduplication] = Deduplication(newest_delivery_wins=False, second_key_days=1)
+    properties_rest: ClassVar[str | None] = REST
 
     api_key_env: str = "AMPLITUDE_API_KEY"
     """Environment variable with the project's API key."""
