@@ -19,7 +19,13 @@ from opsanalytics.lake.tables import Table
 WHOLE = "all"
 """Name of the part of a step that is computed as a whole."""
 CHANGED_DAYS = pl.Schema(
-    {"source": pl.String(), "day": pl.Date(), "events before": pl.Int64(), "events now": pl.Int64()}
+    {
+        "source": pl.String(),
+        "day": pl.Date(),
+        "events before": pl.Int64(),
+        "events now": pl.Int64(),
+        "what changed": pl.String(),
+    }
 )
 
 
@@ -139,7 +145,9 @@ def _days(
         for day in sorted(first.keys() | second.keys()):
             was, is_ = first.get(day), second.get(day)
             if was != is_:
-                rows.append((source, day, was.rows if was else 0, is_.rows if is_ else 0))
+                same = was is not None and is_ is not None and was.content == is_.content
+                what = "whose events they are" if same else "events"
+                rows.append((source, day, was.rows if was else 0, is_.rows if is_ else 0, what))
     return pl.DataFrame(rows, schema=CHANGED_DAYS, orient="row")
 
 

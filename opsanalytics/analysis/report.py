@@ -11,12 +11,15 @@ from opsanalytics.analysis import behavior
 from opsanalytics.analysis.improvement import feedback_themes, improvement
 from opsanalytics.analysis.refresh import refresh_files
 from opsanalytics.analysis.scope import Scope, frame_digest
+from opsanalytics.behavior.source_comparison import SOURCE_COMPARISON
 from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.behavior.tables import FUNNEL_TREND
 from opsanalytics.config import Settings
 from opsanalytics.config.settings import Report
+from opsanalytics.lake.day_changes import read_day_changes
 from opsanalytics.lake.marts import read_mart
 from opsanalytics.lake.schemas import INGESTION_LEDGER
+from opsanalytics.lake.tables import UTC_TIME
 from opsanalytics.quality.results import latest
 from opsanalytics.reports.data import ReportData
 from opsanalytics.reports.publish import page_files, write_report
@@ -48,7 +51,7 @@ def refresh_page(scope: Scope, report: Report, week: date) -> WrittenPage:
         chosen,
         f"report-{report.name}-{week}",
         (path, entry),
-        _facts(chosen, report),
+        _facts(chosen, report, week),
         lambda: write_report(scope.home, report_data(chosen, report, week)),
     )
     return WrittenPage(path, because)
@@ -58,7 +61,7 @@ def _on_page(name: str, chosen: Sequence[str] | None) -> bool:
     return chosen is None or name in chosen
 
 
-def _facts(scope: Scope, report: Report) -> dict[str, str]:
+def _facts(scope: Scope, report: Report, week: date) -> dict[str, str]:
     """Everything that a page shows comes from these."""
     settings = scope.settings
     definitions: tuple[Funnel | Retention, ...] = (*settings.funnels, *settings.retentions)
@@ -70,6 +73,8 @@ def _facts(scope: Scope, report: Report) -> dict[str, str]:
         "project": " ".join((settings.project.name, settings.project.notice or "", _inboxes(settings))),
         "quality checks": frame_digest(known_results(scope)),
         "ledger": frame_digest(_ledger(scope)),
+        "source comparison": frame_digest(_comparison(scope, week)),
+        "days that changed since the last report": frame_digest(_changes(scope, week)),
     }
 
 
@@ -95,6 +100,32 @@ def known_results(scope: Scope) -> pl.DataFrame:
 
 def _ledger(scope: Scope) -> pl.DataFrame:
     return read_mart(scope.home, INGESTION_LEDGER).filter(begun(pl.col("day"), scope.as_of))
+
+
+def _changes(scope: Scope, week: date) -> pl.DataFrame:
+    """DAY_CHANGES of days before `as_of` that were noticed since the week began, when the report of the week
+    before was due. Days that came for the first time, in their turn, are no change."""
+    since = datetime.combine(week, time(), scope.settings.project.zone)
+    return read_day_changes(scope.home).filter(
+        (pl.col("change") != "new")
+        & (pl.col("noticed_at") >= since.astimezone(UTC))
+        & begun(pl.col("day"), scope.as_of)
+    )
+
+
+def _comparison(scope: Scope, week: date) -> pl.DataFrame:
+    """SOURCE_COMPARISON of the days of the week, of sources that tell of the same product."""
+    return (
+        read_mart(scope.home, SOURCE_COMPARISON)
+        .filter(
+            (pl.col("relation") != "apart")
+            & pl.col("day").is_between(week, week + timedelta(days=6))
+            & begun(pl.col("day"), scope.as_of)
+        )
+        .with_columns(
+            pl.lit(scope.as_of).cast(UTC_TIME).alias("as_of"), pl.lit(scope.event_quality).alias("quality")
+        )
+    )
 
 
 def report_data(scope: Scope, report: Report, week: date) -> ReportData:
@@ -128,4 +159,6 @@ def report_data(scope: Scope, report: Report, week: date) -> ReportData:
         backlog=found.backlog,
         quality_results=known_results(scope),
         ingestion_ledger=_ledger(scope),
+        day_changes=_changes(scope, week),
+        source_comparison=_comparison(scope, week),
     )

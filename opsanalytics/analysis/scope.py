@@ -155,7 +155,7 @@ class Scope:
         """Rows and print of every day, by source."""
         states: dict[str, dict[date, DayState]] = {}
         for row in self.prints.iter_rows(named=True):
-            state = DayState(rows=row["rows"], print=f"{row['content']} {row['persons']}")
+            state = DayState(rows=row["rows"], content=row["content"], persons=row["persons"])
             states.setdefault(row["source"], {})[row["day"]] = state
         return states
 
@@ -189,7 +189,9 @@ class Scope:
             facts["definition"] = _digest(definition.model_dump(mode="json"))
         for source, days in self.day_states.items():
             if sources is None or source in sources:
-                told = [(day.isoformat(), state.print) for day, state in sorted(days.items())]
+                told = [
+                    (day.isoformat(), state.content, state.persons) for day, state in sorted(days.items())
+                ]
                 facts[f"events of {source}"] = _digest(told)
         return facts
 

@@ -1,6 +1,7 @@
 """Funnels and retention as marts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import dagster as dg
 import polars as pl
@@ -38,12 +39,21 @@ def mart_spec(settings: Settings, table: Table, group: str, deps: list[dg.AssetK
     )
 
 
-def mart_result(table: Table, refreshed: Refreshed, **metadata: dg.MetadataValue) -> dg.MaterializeResult:
-    """What happened to one mart of a step. Its data version is its content, so that Dagster knows as well
-    whether anything downstream is out of date."""
+def mart_result(
+    table: Table,
+    refreshed: Refreshed,
+    metadata: Mapping[str, dg.MetadataValue] = MappingProxyType({}),
+    *,
+    checks: Sequence[dg.AssetCheckResult] = (),
+) -> dg.MaterializeResult:
+    """What happened to one mart of a step, and the checks of it.
+
+    Its data version is its content, so that Dagster knows whether anything downstream is out of date.
+    """
     frame = refreshed.frames[table.name]
     return dg.MaterializeResult(
         asset_key=table.name,
+        check_results=list(checks),
         data_version=dg.DataVersion(frame_digest(frame)),
         metadata={
             "dagster/row_count": frame.height,
@@ -83,7 +93,7 @@ def funnels(settings: Settings) -> dg.AssetsDefinition:
         labels = [f"{row['funnel']}: {row['step_name']}" for row in steps.iter_rows(named=True)]
         rates = bars_preview(labels, steps["rate"].to_list())
         for table in FUNNEL_TABLES:
-            yield mart_result(table, refreshed, **({"rates": rates} if table is FUNNEL_STEPS else {}))
+            yield mart_result(table, refreshed, {"rates": rates} if table is FUNNEL_STEPS else {})
         yield mart_result(METRIC_DEFINITIONS, definition_mart(scope))
 
     return funnels
@@ -98,6 +108,6 @@ def retention(settings: Settings) -> dg.AssetsDefinition:
         pooled = refreshed.frames[RETENTION_CELLS.name].filter(pl.col("cohort").is_null())
         labels = [f"{row['retention']}: period {row['period']}" for row in pooled.iter_rows(named=True)]
         curve = bars_preview(labels, pooled["rate"].to_list())
-        return mart_result(RETENTION_CELLS, refreshed, **{"pooled curve": curve})
+        return mart_result(RETENTION_CELLS, refreshed, {"pooled curve": curve})
 
     return retention

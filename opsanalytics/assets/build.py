@@ -13,6 +13,7 @@ from opsanalytics.assets import (
     orphans,
     publishing,
     reporting,
+    sources,
 )
 from opsanalytics.config import Settings
 
@@ -26,6 +27,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     marts = [
         behavior.funnels(settings),
         behavior.retention(settings),
+        sources.source_comparison(settings),
         feedback.themes(settings),
         improvement.friction_and_backlog(settings),
     ]

@@ -14,11 +14,14 @@ from opsanalytics.assets.previews import table_preview
 from opsanalytics.cleaning.events import clean_events
 from opsanalytics.config import Settings
 from opsanalytics.identity.persons import rebuild
+from opsanalytics.lake.day_changes import note_day_changes
 from opsanalytics.lake.events import event_days, read_persons, scan_raw_events
 from opsanalytics.lake.marts import write_mart
 from opsanalytics.lake.schemas import INGESTION_LEDGER
 from opsanalytics.quality.rules import EVENT_RULES
 from opsanalytics.quality.validate import validate_events
+
+CHANGES_SHOWN = 100
 
 
 def events(settings: Settings) -> dg.AssetsDefinition:
@@ -44,21 +47,19 @@ def events(settings: Settings) -> dg.AssetsDefinition:
     )
     def events(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         days = days_of(context, settings)
-        changed: dict[str, list[object]] = {"source": [], "day": [], "before": [], "after": []}
+        touched: set[date] = set()
         quarantined = 0
         with clear_failures():
             for source in settings.event_sources:
                 report = clean_events(source, settings.home, settings.event_names)
                 quarantined += report.quarantined
-                for day, (before, after) in sorted(report.days.items()):
-                    for name, value in zip(changed, (source.name, day, before, after), strict=True):
-                        changed[name].append(value)
+                touched.update(report.days)
+            changes = note_day_changes(settings.home, noticed_at=datetime.now(UTC))
         stored = set(event_days(settings.home))
         in_range = {days.first + timedelta(days=offset) for offset in range(len(days))}
-        touched = {day for day in changed["day"] if isinstance(day, date) and day in stored}
         outcomes = validate_events(
             settings.home,
-            sorted(in_range | touched),
+            sorted(in_range | (touched & stored)),
             sources=[source.name for source in settings.event_sources],
             checked_at=datetime.now(UTC),
         )
@@ -73,7 +74,7 @@ def events(settings: Settings) -> dg.AssetsDefinition:
             metadata={
                 "dagster/row_count": rows,
                 "days": str(days),
-                "days changed": dg.MetadataValue.md(_changes(changed)),
+                "days changed": _changes(changes),
                 "quarantined": quarantined,
                 "events by name": table_preview(top.collect(), 15),
                 "folder": dg.MetadataValue.path(settings.home.events),
@@ -158,12 +159,17 @@ def ingestion_ledger(settings: Settings) -> dg.AssetsDefinition:
     return ingestion_ledger
 
 
-def _changes(changed: dict[str, list[object]]) -> str:
-    if not changed["day"]:
-        return "none: everything was up to date"
-    lines = ["| source | day | events before | events now |", "| --- | --- | ---: | ---: |"]
-    rows = list(zip(*changed.values(), strict=True))
-    lines += [f"| {source} | {day} | {before:,} | {after:,} |" for source, day, before, after in rows[:100]]
-    if len(rows) > 100:
-        lines.append(f"\nand {len(rows) - 100} more")
-    return "\n".join(lines)
+def _changes(changes: pl.DataFrame) -> dg.MarkdownMetadataValue:
+    """The days of DAY_CHANGES, what was reported before first."""
+    if changes.is_empty():
+        return dg.MetadataValue.md("none: everything was as it was")
+    shown = changes.sort((pl.col("change") == "new").cast(pl.Int8), "source", "day").select(
+        "source",
+        "day",
+        "change",
+        pl.col("before").alias("events before"),
+        pl.col("after").alias("events now"),
+        (pl.col("after") - pl.col("before")).alias("difference"),
+        "delivery",
+    )
+    return table_preview(shown, CHANGES_SHOWN)

@@ -77,8 +77,8 @@ def themes(settings: Settings) -> dg.AssetsDefinition:
         shown = refreshed.frames[FEEDBACK_THEMES.name].select(
             "rank", "label", "authors", "share", "satisfaction", "recent", "earlier"
         )
-        yield mart_result(FEEDBACK_THEMES, refreshed, themes=table_preview(shown, 20))
+        yield mart_result(FEEDBACK_THEMES, refreshed, {"themes": table_preview(shown, 20)})
         unassigned = refreshed.frames[FEEDBACK_ASSIGNMENTS.name]["theme_id"].null_count()
-        yield mart_result(FEEDBACK_ASSIGNMENTS, refreshed, unassigned=dg.MetadataValue.int(unassigned))
+        yield mart_result(FEEDBACK_ASSIGNMENTS, refreshed, {"unassigned": dg.MetadataValue.int(unassigned)})
 
     return themes

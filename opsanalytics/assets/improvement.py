@@ -33,9 +33,9 @@ def friction_and_backlog(settings: Settings) -> dg.AssetsDefinition:
         friction = refreshed.frames[FRICTION.name]
         unavailable = friction.filter(~pl.col("available")).select("signal", "reason")
         ranking = refreshed.frames[BACKLOG.name].select(SHOWN)
-        yield mart_result(FRICTION, refreshed, **{"not available": table_preview(unavailable)})
+        yield mart_result(FRICTION, refreshed, {"not available": table_preview(unavailable)})
         yield mart_result(PAIN_POINTS, refreshed)
         yield mart_result(PAIN_POINT_PERSONS, refreshed)
-        yield mart_result(BACKLOG, refreshed, ranking=table_preview(ranking, 15))
+        yield mart_result(BACKLOG, refreshed, {"ranking": table_preview(ranking, 15)})
 
     return improvement

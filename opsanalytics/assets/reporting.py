@@ -10,6 +10,7 @@ from opsanalytics.analysis.scope import Scope
 from opsanalytics.assets import keys
 from opsanalytics.assets.partitions import weekly
 from opsanalytics.assets.previews import table_preview
+from opsanalytics.behavior.source_comparison import SOURCE_COMPARISON
 from opsanalytics.behavior.tables import FUNNEL_STEPS, RETENTION_CELLS
 from opsanalytics.config import Settings
 from opsanalytics.config.settings import Report
@@ -21,7 +22,10 @@ DEPS = [
     # Weeks of the reporting zone do not line up with UTC days: a page looks at all of them.
     dg.AssetDep(keys.EVENTS, partition_mapping=dg.AllPartitionMapping()),
     *(dg.AssetDep(key) for key in (keys.PERSONS, keys.LEDGER, keys.FEEDBACK)),
-    *(dg.AssetDep(table.name) for table in (FUNNEL_STEPS, RETENTION_CELLS, FEEDBACK_THEMES, BACKLOG)),
+    *(
+        dg.AssetDep(table.name)
+        for table in (FUNNEL_STEPS, RETENTION_CELLS, SOURCE_COMPARISON, FEEDBACK_THEMES, BACKLOG)
+    ),
 ]
 
 

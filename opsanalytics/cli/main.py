@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "docs": ("opsanalytics.cli.pipeline", "Build the Data Docs of the quality checks."),
     "export": ("opsanalytics.cli.pipeline", "Write a self-contained copy of the published file."),
     "backlog": ("opsanalytics.cli.results", "Show what to fix next."),
+    "compare-sources": ("opsanalytics.cli.compare", "Show where two sources of one product disagree."),
     "demo": ("opsanalytics.cli.demo", "Run everything on a generated product, or replay a real one."),
 }
 
@@ -29,7 +30,9 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
+        command: click.Command = getattr(
+            importlib.import_module(COMMANDS[cmd_name][0]), cmd_name.replace("-", "_")
+        )
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

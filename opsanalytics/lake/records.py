@@ -24,7 +24,10 @@ class DayState(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     rows: int
-    print: str
+    content: str
+    """Print of the events themselves."""
+    persons: str
+    """Print of who they belong to."""
 
 
 class Record(BaseModel):
