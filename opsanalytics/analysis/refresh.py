@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from opsanalytics.analysis.scope import Scope
+from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.marts import mart_path, read_mart, write_mart
 from opsanalytics.lake.records import DayState, Facts, Record, hashes, read_record, write_record
 from opsanalytics.lake.tables import Table
@@ -40,9 +41,9 @@ class Refreshed:
     kept: tuple[str, ...]
     """Parts whose rows were left as they are."""
     because: tuple[str, ...]
-    """Names of the facts that changed; "first time" where there was no record."""
+    """Names of the facts that changed, or what else made it compute; none: left alone."""
     days: pl.DataFrame
-    """Days read that are others than last time (schema CHANGED_DAYS)."""
+    """Days read that are others than last time (schema CHANGED_DAYS); none the first time."""
     rows_changed: Mapping[str, int]
     """By table: rows that were not there before, `as_of` aside."""
 
@@ -69,40 +70,40 @@ def refresh(
         by: column of every table that holds the name of the part a row belongs to.
 
     Returns the marts as they are now on disk. The same as computing everything, to the byte.
+
+    Raises:
+        LockHeldError: another process has been reading or writing these marts for ten minutes.
     """
     paths = [mart_path(scope.home, table) for table in tables]
-    record = read_record(scope.home, step)
-    known = record.parts if record.intact(scope.home, paths) else {}
+    with exclusive(scope.home, f"step-{step}"):
+        record = read_record(scope.home, step)
+        intact = record.intact(scope.home, paths)
+        known = record.parts if intact else {}
+        old = {table.name: read_mart(scope.home, table) for table in tables} if intact else {}
     stale = [name for name, facts in parts.items() if known.get(name) != dict(facts)]
     if by is None and stale:
         stale = list(parts)
-    old = {table.name: read_mart(scope.home, table) for table in tables} if known else {}
-    if not stale and known.keys() <= parts.keys() and record.outputs:
+    if intact and not stale and known.keys() <= parts.keys():
         return Refreshed(old, (), tuple(parts), (), _days(record.days, record.days), {})
     kept = [name for name in parts if name not in stale]
     new = compute(stale) if stale else {table.name: table.empty() for table in tables}
     frames = {}
-    for table in tables:
-        rows = [new[table.name]]
-        if by is not None and kept:
-            rows.append(old[table.name].filter(pl.col(by).is_in(kept)))
-        frames[table.name] = write_mart(scope.home, table, pl.concat(rows))
     days = scope.day_states
-    write_record(
-        scope.home,
-        step,
-        Record(
-            outputs=hashes(scope.home, paths),
-            parts={name: dict(facts) for name, facts in parts.items()},
-            days=days,
-        ),
-    )
+    # Of two processes at once the later one wins, with all its tables and with its record.
+    with exclusive(scope.home, f"step-{step}"):
+        for table in tables:
+            rows = [new[table.name]]
+            if by is not None and kept:
+                rows.append(old[table.name].filter(pl.col(by).is_in(kept)))
+            frames[table.name] = write_mart(scope.home, table, pl.concat(rows))
+        told = {name: dict(facts) for name, facts in parts.items()}
+        write_record(scope.home, step, Record(outputs=hashes(scope.home, paths), parts=told, days=days))
     return Refreshed(
         frames,
         tuple(stale),
         tuple(kept),
-        _because(known, parts),
-        _days(record.days if known else {}, days),
+        _because(record, parts, intact=intact),
+        _days(record.days, days) if intact else CHANGED_DAYS.to_frame(),
         {name: _rows_changed(old.get(name), frame) for name, frame in frames.items()},
     )
 
@@ -110,28 +111,35 @@ def refresh(
 def refresh_files(
     scope: Scope, step: str, paths: Sequence[Path], facts: Facts, write: Callable[[], object]
 ) -> tuple[str, ...]:
-    """As `refresh`, for files that `write` writes. Returns the names of the facts that changed, if any."""
-    record = read_record(scope.home, step)
-    known = record.parts if record.intact(scope.home, paths) else {}
-    if known.get(WHOLE) == dict(facts):
-        return ()
-    write()
-    outputs = hashes(scope.home, paths)
-    write_record(scope.home, step, Record(outputs=outputs, parts={WHOLE: dict(facts)}, days=scope.day_states))
-    return _because(known, {WHOLE: facts})
+    """As `refresh`, for files that `write` writes. Returns the names of the facts that changed, if any.
+
+    Raises:
+        LockHeldError: another process has been writing these files for ten minutes.
+    """
+    with exclusive(scope.home, f"step-{step}"):
+        record = read_record(scope.home, step)
+        intact = record.intact(scope.home, paths)
+        if intact and record.parts.get(WHOLE) == dict(facts):
+            return ()
+        write()
+        told = {WHOLE: dict(facts)}
+        outputs = hashes(scope.home, paths)
+        write_record(scope.home, step, Record(outputs=outputs, parts=told, days=scope.day_states))
+    return _because(record, {WHOLE: facts}, intact=intact)
 
 
-def _because(known: Mapping[str, Facts], parts: Mapping[str, Facts]) -> tuple[str, ...]:
+def _because(record: Record, parts: Mapping[str, Facts], *, intact: bool) -> tuple[str, ...]:
+    if not intact:
+        return ("its files are not as they were written",) if record.outputs else ("first time",)
     reasons: dict[str, None] = {}
     for name, facts in parts.items():
-        before = known.get(name)
+        before = record.parts.get(name)
         if before is None:
-            reasons["first time" if not known else f"{name} is new"] = None
+            reasons[f"{name} is new"] = None
             continue
-        for fact in sorted(before.keys() | facts.keys()):
-            if before.get(fact) != facts.get(fact):
-                reasons[fact] = None
-    for name in known.keys() - parts.keys():
+        changed = [fact for fact in before.keys() | facts.keys() if before.get(fact) != facts.get(fact)]
+        reasons |= dict.fromkeys(sorted(changed))
+    for name in record.parts.keys() - parts.keys():
         reasons[f"{name} is gone"] = None
     return tuple(reasons)
 

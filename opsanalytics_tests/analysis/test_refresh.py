@@ -139,6 +139,15 @@ def test_a_mart_that_is_not_as_it_was_written_is_computed(
     assert world.marts() == fresh(world)
 
 
+def test_marts_of_nothing_are_written_again_when_they_are_gone(world: World) -> None:
+    bare = world.scope().only(funnels=[])
+    STEPS["funnels"](bare)
+    (world.home.marts / "funnel_trend.parquet").unlink()
+    done = STEPS["funnels"](bare)
+    assert done.because == ("its files are not as they were written",)
+    assert done.frames["funnel_trend"].is_empty()
+
+
 def test_a_record_that_cannot_be_read_computes_again(world: World) -> None:
     (world.home.fingerprints / "steps" / "retention.json").write_text('{"parts": 3}')
     assert computed(world).keys() == {"retention"}
