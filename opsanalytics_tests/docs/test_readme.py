@@ -23,6 +23,7 @@ COVERED = {
     "opsanalytics backlog": "opsanalytics_tests/cli/test_results.py",
     "opsanalytics export FILE": "opsanalytics_tests/cli/test_results.py",
     "opsanalytics docs": "opsanalytics_tests/cli/test_results.py",
+    "opsanalytics compare-sources": "opsanalytics_tests/cli/test_results.py",
     "opsanalytics ui": "opsanalytics_tests/cli/test_ui.py",
 }
 """Command of the README -> the file that runs it."""
