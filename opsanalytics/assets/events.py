@@ -9,12 +9,13 @@ from opsanalytics.analysis.ledger import DESCRIPTION, RECONCILES, reconcile
 from opsanalytics.assets import keys
 from opsanalytics.assets.checks import check_results, check_specs
 from opsanalytics.assets.failures import clear_failures
-from opsanalytics.assets.partitions import days_of, of_days
+from opsanalytics.assets.partitions import days_of, key_of, of_days
 from opsanalytics.assets.previews import table_preview
 from opsanalytics.cleaning.events import clean_events
 from opsanalytics.config import Settings
 from opsanalytics.identity.persons import rebuild
 from opsanalytics.lake.day_changes import note_day_changes
+from opsanalytics.lake.day_prints import day_prints
 from opsanalytics.lake.events import event_days, read_persons, scan_raw_events
 from opsanalytics.lake.marts import write_mart
 from opsanalytics.lake.schemas import INGESTION_LEDGER
@@ -63,8 +64,8 @@ def events(settings: Settings) -> dg.AssetsDefinition:
             sources=[source.name for source in settings.event_sources],
             checked_at=datetime.now(UTC),
         )
+        _describe_partitions(context, settings, changes)
         frame = scan_raw_events(settings.home, first=days.first, last=days.last)
-        rows = frame.select(pl.len()).collect().item()
         top = (
             frame.group_by("event")
             .agg(pl.len().alias("events"))
@@ -72,11 +73,11 @@ def events(settings: Settings) -> dg.AssetsDefinition:
         )
         return dg.MaterializeResult(
             metadata={
-                "dagster/row_count": rows,
-                "days": str(days),
+                "dagster/row_count": scan_raw_events(settings.home).select(pl.len()).collect().item(),
+                "days of this run": str(days),
                 "days changed": _changes(changes),
                 "quarantined": quarantined,
-                "events by name": table_preview(top.collect(), 15),
+                "events by name, days of this run": table_preview(top.collect(), 15),
                 "folder": dg.MetadataValue.path(settings.home.events),
             },
             check_results=check_results(keys.EVENTS, EVENT_RULES, outcomes),
@@ -157,6 +158,27 @@ def ingestion_ledger(settings: Settings) -> dg.AssetsDefinition:
         )
 
     return ingestion_ledger
+
+
+def _describe_partitions(
+    context: dg.AssetExecutionContext, settings: Settings, changes: pl.DataFrame
+) -> None:
+    """What each partition holds by itself: else it would show the figures of the whole run."""
+    partition = pl.col("day").map_elements(lambda day: key_of(settings, day), return_dtype=pl.String)
+    held = day_prints(settings.home).with_columns(partition.alias("partition"))
+    rows = dict(held.group_by("partition").agg(pl.col("rows").sum()).iter_rows())
+    by_source = held.group_by("partition", "source").agg(pl.col("rows").sum()).sort("source")
+    sources = by_source.partition_by("partition", as_dict=True, include_key=False)
+    changed = changes.with_columns(partition.alias("partition")).partition_by(
+        "partition", as_dict=True, include_key=False
+    )
+    for key in context.partition_keys:
+        told: dict[str, dg.MetadataValue | int] = {"dagster/partition_row_count": rows.get(key, 0)}
+        if (key,) in sources:
+            told["events by source"] = table_preview(sources[(key,)])
+        if (key,) in changed:
+            told["changed by this run"] = _changes(changed[(key,)])
+        context.add_asset_metadata(told, partition_key=key)
 
 
 def _changes(changes: pl.DataFrame) -> dg.MarkdownMetadataValue:
