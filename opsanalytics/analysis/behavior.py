@@ -23,7 +23,7 @@ def funnel_results(scope: Scope) -> list[FunnelResult]:
     """Every configured funnel, as configured."""
     return [
         funnel(
-            scope.events,
+            scope.events_for(definition.sources),
             definition,
             as_of=scope.as_of,
             first=scope.first_entry,
@@ -43,7 +43,7 @@ def funnel_trends(scope: Scope) -> pl.DataFrame:
     project = scope.settings.project
     frames = [
         funnel_trend(
-            scope.events,
+            scope.events_for(definition.sources),
             definition,
             as_of=scope.as_of,
             timezone=project.timezone,
@@ -64,7 +64,7 @@ def funnel_breakdowns(scope: Scope) -> pl.DataFrame:
         return FUNNEL_BREAKDOWN.empty()
     frames = [
         funnel_breakdown(
-            scope.events,
+            scope.events_for(definition.sources),
             definition,
             segment=segments,
             as_of=scope.as_of,
@@ -81,7 +81,7 @@ def retention_cells(scope: Scope) -> pl.DataFrame:
     project = scope.settings.project
     frames = [
         retention(
-            scope.events,
+            scope.events_for(definition.sources),
             definition,
             as_of=scope.as_of,
             timezone=project.timezone,

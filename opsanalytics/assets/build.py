@@ -16,6 +16,7 @@ from opsanalytics.assets import (
     profiles,
     publishing,
     reporting,
+    sources,
 )
 from opsanalytics.config import Settings
 
@@ -30,6 +31,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         monitoring.event_monitoring(settings),
         behavior.funnels(settings),
         behavior.retention(settings),
+        sources.source_comparison(settings),
         feedback.themes(settings),
         improvement.friction_and_backlog(settings),
     ]

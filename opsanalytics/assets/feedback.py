@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import dagster as dg
 import polars as pl
 
-from opsanalytics.analysis.improvement import feedback_themes
-from opsanalytics.analysis.scope import Scope, complete_through
+from opsanalytics.analysis.marts import THEME_TABLES, theme_marts
+from opsanalytics.analysis.scope import Scope
 from opsanalytics.assets import keys
 from opsanalytics.assets.behavior import mart_result, mart_spec
 from opsanalytics.assets.checks import check_results, check_specs
@@ -73,24 +73,21 @@ def feedback(settings: Settings) -> dg.AssetsDefinition:
 
 def themes(settings: Settings) -> dg.AssetsDefinition:
     """Theme marts."""
-    tables = (FEEDBACK_THEMES, FEEDBACK_ASSIGNMENTS)
 
     @dg.multi_asset(
         name="themes",
         specs=[
             mart_spec(settings, table, keys.FEEDBACK_GROUP, [keys.FEEDBACK, keys.PERSONS, keys.LEDGER])
-            for table in tables
+            for table in THEME_TABLES
         ],
     )
     def themes() -> Iterator[dg.MaterializeResult]:
-        found = feedback_themes(Scope(settings, complete_through(settings)))
-        shown = found.themes.select("rank", "label", "authors", "share", "satisfaction", "recent", "earlier")
-        yield mart_result(settings, FEEDBACK_THEMES, found.themes, themes=table_preview(shown, 20))
-        yield mart_result(
-            settings,
-            FEEDBACK_ASSIGNMENTS,
-            found.assignments,
-            unassigned=dg.MetadataValue.int(found.unassigned),
+        refreshed = theme_marts(Scope.of(settings))
+        shown = refreshed.frames[FEEDBACK_THEMES.name].select(
+            "rank", "label", "authors", "share", "satisfaction", "recent", "earlier"
         )
+        yield mart_result(FEEDBACK_THEMES, refreshed, {"themes": table_preview(shown, 20)})
+        unassigned = refreshed.frames[FEEDBACK_ASSIGNMENTS.name]["theme_id"].null_count()
+        yield mart_result(FEEDBACK_ASSIGNMENTS, refreshed, {"unassigned": dg.MetadataValue.int(unassigned)})
 
     return themes

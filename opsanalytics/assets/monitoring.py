@@ -6,16 +6,17 @@ from datetime import UTC, datetime
 import dagster as dg
 import polars as pl
 
+from opsanalytics.analysis.marts import MONITORING_TABLES, monitoring_marts
 from opsanalytics.analysis.monitoring import (
     DESCRIPTIONS,
     DRIFT,
     FRESHNESS,
     PLAN,
     VOLUME,
-    monitoring,
+    Monitoring,
     record_monitoring,
 )
-from opsanalytics.analysis.scope import complete_through
+from opsanalytics.analysis.scope import Scope
 from opsanalytics.assets import keys
 from opsanalytics.assets.behavior import mart_result, mart_spec
 from opsanalytics.assets.failures import clear_failures
@@ -29,11 +30,10 @@ TABLE_OF = {VOLUME: VOLUME_ANOMALIES, FRESHNESS: EVENT_FRESHNESS, DRIFT: EVENT_D
 
 def event_monitoring(settings: Settings) -> dg.AssetsDefinition:
     """All monitoring marts in one step: they read the same profiles."""
-    tables = (EVENT_DRIFT, VOLUME_ANOMALIES, EVENT_FRESHNESS)
 
     @dg.multi_asset(
         name="event_monitoring",
-        specs=[mart_spec(settings, table, keys.BOOKS, [keys.EVENTS]) for table in tables],
+        specs=[mart_spec(settings, table, keys.BOOKS, [keys.EVENTS]) for table in MONITORING_TABLES],
         check_specs=[
             dg.AssetCheckSpec(check, asset=table.name, description=DESCRIPTIONS[check])
             for check, table in TABLE_OF.items()
@@ -41,7 +41,9 @@ def event_monitoring(settings: Settings) -> dg.AssetsDefinition:
     )
     def event_monitoring(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         with clear_failures():
-            found = monitoring(settings, complete_through(settings))
+            scope = Scope.of(settings)
+            refreshed = monitoring_marts(scope)
+            found = Monitoring(scope.as_of, *(refreshed.frames[table.name] for table in MONITORING_TABLES))
             outcomes = record_monitoring(settings, found, checked_at=datetime.now(UTC))
         context.log.info(f"as of {found.as_of:%Y-%m-%d %H:%M} UTC")
         alarms = found.volumes.filter(pl.col("verdict").is_in(["drop", "spike"]))
@@ -51,14 +53,10 @@ def event_monitoring(settings: Settings) -> dg.AssetsDefinition:
             VOLUME_ANOMALIES: alarms,
             EVENT_FRESHNESS: silent,
         }
-        for table, frame in zip(tables, (found.drift, found.volumes, found.freshness), strict=True):
-            result = mart_result(
-                settings, table, frame, findings=table_preview(shown[table].drop("as_of"), 20)
-            )
+        for table in MONITORING_TABLES:
             checks = [_check(name, outcomes) for name, of in TABLE_OF.items() if of is table]
-            yield dg.MaterializeResult(
-                asset_key=result.asset_key, metadata=result.metadata, check_results=checks
-            )
+            told = {"findings": table_preview(shown[table].drop("as_of"), 20)}
+            yield mart_result(table, refreshed, told, checks=checks)
 
     return event_monitoring
 

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "person": ("opsanalytics.cli.person", "Explain how an identity came about."),
     "quarantine": ("opsanalytics.cli.quarantine", "List, inspect and replay records that were set aside."),
     "forget": ("opsanalytics.cli.forget", "Erase a person from everything in the home folder."),
+    "compare-sources": ("opsanalytics.cli.compare", "Show where two sources of one product disagree."),
     "demo": ("opsanalytics.cli.demo", "Run everything on a generated product, or replay a real one."),
 }
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from opsanalytics.behavior.overlaps import Overlap
 from opsanalytics.behavior.periods import WEEKDAYS, Weekday
 from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.cleaning.privacy import PrivacyRules, PrivacySettings
@@ -148,6 +149,8 @@ class Settings(Section):
     sources: tuple[AnySource, ...] = ()
     events: Mapping[str, tuple[str, ...]] = {}
     """Canonical event name -> names as the vendors export them."""
+    overlaps: tuple[Overlap, ...] = ()
+    """Sources that instrument the same product, so that nothing counts twice."""
     funnels: tuple[Funnel, ...] = ()
     retentions: tuple[Retention, ...] = ()
     segments: tuple[Segment, ...] = ()
@@ -214,6 +217,8 @@ class Settings(Section):
         definitions: tuple[Funnel | Retention, ...] = (*self.funnels, *self.retentions)
         for definition in definitions:
             _all_known(f"{definition.name}: sources", definition.sources, event_sources)
+        for overlap in self.overlaps:
+            _all_known("overlaps: prefer", overlap.prefer, event_sources)
         for report in self.reports:
             _all_known(f"report {report.name}: funnels", report.funnels, [each.name for each in self.funnels])
             _all_known(

@@ -97,6 +97,16 @@ class Home:
         """Small result tables, one Parquet file each; the published DuckDB file is made of them."""
         return self.root / "marts"
 
+    @property
+    def fingerprints(self) -> Path:
+        """What each mart and page was computed from. Delete it, and all of them are computed again."""
+        return self.root / "fingerprints"
+
+    @property
+    def changes(self) -> Path:
+        """Which days of the lake changed, and when that was noticed: a record of runs, not of data."""
+        return self.root / "changes"
+
     def inbox(self, source: str) -> Path:
         """Where feedback dumps of a source are dropped."""
         return self.root / "inbox" / "feedback" / source

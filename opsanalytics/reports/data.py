@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
+from opsanalytics.behavior.source_comparison import SOURCE_COMPARISON
 from opsanalytics.behavior.tables import (
     FUNNEL_BREAKDOWN,
     FUNNEL_STEPS,
@@ -19,6 +20,7 @@ from opsanalytics.behavior.tables import (
 )
 from opsanalytics.feedback.tables import FEEDBACK_THEMES
 from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINTS
+from opsanalytics.lake.day_changes import DAY_CHANGES
 from opsanalytics.lake.schemas import INGESTION_LEDGER
 from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, QUALITY_RESULTS, VOLUME_ANOMALIES
 
@@ -47,6 +49,8 @@ FRAMES = {
     "event_drift": EVENT_DRIFT,
     "volumes": VOLUME_ANOMALIES,
     "freshness": EVENT_FRESHNESS,
+    "day_changes": DAY_CHANGES,
+    "source_comparison": SOURCE_COMPARISON,
 }
 """The fields of `ReportData` that are frames, and the table each has to fit."""
 
@@ -99,6 +103,10 @@ class ReportData:
     freshness: pl.DataFrame = field(default_factory=EVENT_FRESHNESS.empty)
     has_plan: bool = False
     """Whether a tracking plan is configured."""
+    day_changes: pl.DataFrame = field(default_factory=DAY_CHANGES.empty)
+    """Days that changed after the report of the week before."""
+    source_comparison: pl.DataFrame = field(default_factory=SOURCE_COMPARISON.empty)
+    """Days of the week of sources that tell of the same product."""
 
     def __post_init__(self) -> None:
         if self.last_day < self.first_day:
