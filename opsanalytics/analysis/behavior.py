@@ -5,10 +5,11 @@ import polars as pl
 from opsanalytics.analysis.scope import Scope
 from opsanalytics.behavior.describe import definitions_frame
 from opsanalytics.behavior.funnel import FunnelResult, funnel
-from opsanalytics.behavior.funnel_breakdown import Segment, funnel_breakdown
+from opsanalytics.behavior.funnel_breakdown import funnel_breakdown
 from opsanalytics.behavior.funnel_trend import funnel_trend
 from opsanalytics.behavior.marts import mart_rows
 from opsanalytics.behavior.retention import retention
+from opsanalytics.behavior.segments import Segment
 from opsanalytics.behavior.tables import (
     FUNNEL_BREAKDOWN,
     FUNNEL_STEPS,

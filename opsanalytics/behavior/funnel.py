@@ -1,6 +1,5 @@
 """Funnels: the rules of `Funnel`, evaluated exactly, as this project or as another tool counts."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -9,9 +8,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from opsanalytics.behavior.attempts import best_attempts, check_range
+from opsanalytics.behavior.attempts import best_attempts
 from opsanalytics.behavior.folding import check_preset
-from opsanalytics.behavior.funnel_rows import entry_rows, funnel_rows
+from opsanalytics.behavior.funnel_rows import check_range, entry_rows, funnel_rows
 from opsanalytics.behavior.marts import mart_rows, nullable, with_provenance
 from opsanalytics.behavior.periods import zone
 from opsanalytics.behavior.rows import Events, Int64, LeftOut, check_as_of
@@ -39,11 +38,7 @@ class FunnelResult:
     @property
     def definition_id(self) -> str:
         """The definition's, or with a preset a hash of it and the preset's switches."""
-        switches = self.semantics.identity()
-        if not switches:
-            return self.definition.definition_id
-        text = f"{self.definition.definition_id}:{switches}"
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return self.semantics.identified(self.definition.definition_id)
 
     @property
     def mature(self) -> pl.DataFrame:
@@ -158,8 +153,8 @@ def funnel(
         events: see `rows.Events`.
         definition: what to count; its docstring has the rules.
         as_of: events up to here are complete; later ones are not looked at. Needs a time zone.
-        first, last: local days that limit entries (not conversions, unless the definition's or preset's
-            `date_range` says so), inclusive; all if not given.
+        first, last: local days, or times with a zone, that limit entries (not conversions, unless the
+            definition's or preset's `date_range` says so), inclusive; all if not given.
         timezone: IANA zone of `first` and `last`.
         preset: whose way of counting, by name (see `semantics.PRESETS`), or the switches themselves.
 

@@ -4,8 +4,8 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from opsanalytics.behavior.attempts import best_attempts, check_range
-from opsanalytics.behavior.funnel_rows import entry_rows, funnel_rows
+from opsanalytics.behavior.attempts import best_attempts
+from opsanalytics.behavior.funnel_rows import check_range, entry_rows, funnel_rows
 from opsanalytics.behavior.marts import nullable, with_provenance
 from opsanalytics.behavior.periods import Weekday, period_first_day, period_number, period_of, zone
 from opsanalytics.behavior.rows import Events, check_as_of

@@ -30,6 +30,7 @@ from opsanalytics.behavior.rows import (
 )
 from opsanalytics.behavior.spec import Match, Retention, Step
 from opsanalytics.behavior.statistics import wilson
+from opsanalytics.behavior.subjects import prepared
 from opsanalytics.behavior.tables import RETENTION_CELLS
 from opsanalytics.lake.tables import UTC_TIME
 
@@ -138,6 +139,7 @@ def retention(
     groups: list[list[Step | Match]] = [[definition.start], list(definition.returning)]
     if definition.cohort == "first_ever":
         groups.append([Match(event=name) for name in definition.start.events])
+    events = prepared(events, definition, as_of=as_of)
     rows = person_rows(matching_rows(events, groups, as_of=as_of, sources=definition.sources))
     period = rows.times().to_frame().select(number(pl.col("ts"))).to_series().to_numpy()
     folded = _fold(rows, period, definition)
