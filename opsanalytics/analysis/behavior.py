@@ -18,6 +18,7 @@ from opsanalytics.behavior.tables import (
     RETENTION_CELLS,
 )
 from opsanalytics.config import Settings
+from opsanalytics.config.settings import Segment as SegmentSettings
 
 
 def funnel_results(scope: Scope) -> list[FunnelResult]:
@@ -57,10 +58,7 @@ def funnel_trends(scope: Scope) -> pl.DataFrame:
 
 def funnel_breakdowns(scope: Scope) -> pl.DataFrame:
     """FUNNEL_BREAKDOWN: every funnel by every configured segment."""
-    segments = [
-        Segment(property=segment.property, name=segment.name, limit=segment.limit)
-        for segment in scope.settings.segments
-    ]
+    segments = [segment_of(segment) for segment in scope.settings.segments]
     if not segments:
         return FUNNEL_BREAKDOWN.empty()
     frames = [
@@ -75,6 +73,18 @@ def funnel_breakdowns(scope: Scope) -> pl.DataFrame:
         for definition in scope.settings.funnels
     ]
     return mart_rows(FUNNEL_BREAKDOWN, frames, quality=scope.event_quality)
+
+
+def segment_of(segment: SegmentSettings) -> Segment:
+    """A configured segment as the engines take it."""
+    return Segment(
+        property=segment.property,
+        name=segment.name,
+        limit=segment.limit,
+        attribution=segment.attribution,
+        step=segment.step,
+        of=segment.of,
+    )
 
 
 def retention_cells(scope: Scope) -> pl.DataFrame:

@@ -54,16 +54,8 @@ class BehaviorIndex:
         return sum(len(segment.ts) for segment in self.segments)
 
     def covers(self, definition: Funnel) -> bool:
-        """Whether names, persons and times are all the definition needs."""
-        matches = [one for step in definition.steps for one in step.matches]
-        return (
-            not any(one.where for one in [*matches, *definition.exclusions])
-            and not definition.hold
-            and definition.counting != "sessions"
-            and definition.entity is None
-            and definition.value is None
-            and all(step.occurrence == "any" for step in definition.steps)
-        )
+        """See `indexable`."""
+        return indexable(definition)
 
     def funnel(
         self,
@@ -302,6 +294,19 @@ class BehaviorIndex:
         for code, mask in enumerate(masks.tolist()):
             step_of[code] = mask.bit_length()
         return step_of
+
+
+def indexable(definition: Funnel) -> bool:
+    """Whether names, persons and times are all the definition needs."""
+    matches = [one for step in definition.steps for one in step.matches]
+    return (
+        not any(one.where for one in [*matches, *definition.exclusions])
+        and not definition.hold
+        and definition.counting != "sessions"
+        and definition.entity is None
+        and definition.value is None
+        and all(step.occurrence == "any" for step in definition.steps)
+    )
 
 
 def open_index(home: Home) -> BehaviorIndex:

@@ -49,6 +49,8 @@ class PersonRows:
     mask: Int32
     """Bit g is set where the event matches group g."""
     left_out: LeftOut
+    value: npt.NDArray[np.float64] | None = None
+    """A number on every row, NaN where there is none; only where the definition has a `value`."""
 
     def person_of_row(self) -> Int64:
         """Index into `persons` of every row."""
@@ -144,7 +146,8 @@ def person_rows(matching: pl.DataFrame, *, by: Sequence[str] = (), ties_by_mask:
     elif not matching["ts"].is_sorted():
         matching = matching.sort("ts")
     # Rows of a group keep their order, so each person's stay in order of time.
-    grouped = matching.group_by("person", *by).agg("ts", "mask").sort("person", *by)
+    carried = ["ts", "mask", *(["value"] if "value" in matching.columns else [])]
+    grouped = matching.group_by("person", *by).agg(carried).sort("person", *by)
     ends = grouped["ts"].list.len().cast(pl.Int64).cum_sum().to_numpy()
     return PersonRows(
         persons=grouped["person"],
@@ -153,6 +156,7 @@ def person_rows(matching: pl.DataFrame, *, by: Sequence[str] = (), ties_by_mask:
         ts=grouped["ts"].explode().to_physical().to_numpy(),
         mask=grouped["mask"].explode().to_numpy(),
         left_out=LeftOut(without_person, without_time),
+        value=grouped["value"].explode().fill_null(np.nan).to_numpy() if "value" in carried else None,
     )
 
 

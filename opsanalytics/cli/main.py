@@ -15,6 +15,12 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "ui": ("opsanalytics.cli.pipeline", "Open Dagster on this machine."),
     "docs": ("opsanalytics.cli.pipeline", "Build the Data Docs of the quality checks."),
     "export": ("opsanalytics.cli.pipeline", "Write a self-contained copy of the published file."),
+    "funnel": ("opsanalytics.cli.questions", "Evaluate a funnel, as this or another tool counts it."),
+    "retention": ("opsanalytics.cli.questions", "Evaluate retention by cohort."),
+    "reconcile": (
+        "opsanalytics.cli.questions",
+        "Show a funnel as other tools count it, and why.",
+    ),
     "backlog": ("opsanalytics.cli.results", "Show what to fix next."),
     "demo": ("opsanalytics.cli.demo", "Run everything on a generated product, or replay a real one."),
 }
