@@ -75,7 +75,8 @@ class Funnel(Definition):
     order: Literal["ordered", "strict", "any"] = "ordered"
     exclusions: Annotated[tuple[Exclusion, ...], Field(max_length=10)] = ()
     """If the attempts that get furthest are all excluded, the person counts nowhere, step 1 included.
-    With `order = "any"` the excluded attempt is thrown away, the person is not."""
+    With `order = "any"` an attempt that is not complete before the exclusion is thrown away, the person is
+    not: another attempt may count."""
     date_range: Literal["entry", "all_steps"] = "entry"
     """What `first` and `last` limit: entries only, or the events of all steps and exclusions."""
     counting: Literal["persons", "attempts", "sessions"] = "persons"
