@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from opsanalytics.behavior.overlaps import Overlap
 from opsanalytics.behavior.periods import WEEKDAYS, Weekday
+from opsanalytics.behavior.segments import Attribution
 from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.cleaning.privacy import PrivacyRules, PrivacySettings
 from opsanalytics.feedback.themes import ThemeSettings
@@ -89,11 +90,21 @@ class Project(Section):
 
 
 class Segment(Section):
-    """`[[segments]]`: a property of the entry event by which funnels are broken down."""
+    """`[[segments]]`: a property by which funnels are broken down; the entry event's unless it says more."""
 
     name: str = Field(pattern=NAME)
-    property: str = Field(min_length=1)
+    property: Annotated[str, Field(min_length=1)] | Annotated[tuple[str, ...], Field(min_length=1)]
     limit: int = Field(default=10, ge=1, le=100)
+    attribution: Attribution | None = None
+    """Which event gives a person's value; see `behavior.segments`."""
+    step: int | None = Field(default=None, ge=1)
+    of: Literal["event", "person"] = "event"
+
+    @model_validator(mode="after")
+    def _step_fits(self) -> "Segment":
+        if (self.attribution == "step") != (self.step is not None):
+            raise ValueError("attribution = 'step' and a number `step` go together")
+        return self
 
 
 class Report(Section):
