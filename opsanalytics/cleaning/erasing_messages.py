@@ -16,7 +16,12 @@ import msgspec
 from opsanalytics.cleaning.erasing_records import Eraser, Found
 from opsanalytics.sources.base import FeedbackRow, FeedbackSourceSettings, RejectedRow
 from opsanalytics.sources.errors import InboxError
-from opsanalytics.sources.feedback_files.text import decode_text, guess_delimiter
+from opsanalytics.sources.feedback_files.text import (
+    BYTE_ORDER_MARKS,
+    decode_text,
+    encode_as,
+    guess_delimiter,
+)
 
 HEADER_ROWS = (1, 2, 3)
 read_raw_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -59,10 +64,7 @@ def without_messages(settings: FeedbackSourceSettings, eraser: Eraser, path: Pat
 
 
 def without_mentions(eraser: Eraser, content: bytes, found: Found) -> bytes:
-    try:
-        text, encoding = decode_text(content)
-    except ValueError:
-        return content
+    text, encoding = decode_text(content)
     own = Found()
     left = eraser.plain_without_mentions(text, own)
     found.add(own)
@@ -71,10 +73,8 @@ def without_mentions(eraser: Eraser, content: bytes, found: Found) -> bytes:
 
 def encoded(original: bytes, text: str, encoding: str) -> bytes:
     """Text in the encoding of the original, with its byte order mark."""
-    if encoding == "utf-16":
-        big = original.startswith(b"\xfe\xff")
-        return original[:2] + text.encode("utf-16-be" if big else "utf-16-le")
-    return text.encode(encoding)
+    marks = (mark for mark, of in BYTE_ORDER_MARKS if of == encoding and original.startswith(mark))
+    return next(marks, b"") + encode_as(text, encoding)
 
 
 def signature(rows: list[FeedbackRow], rejected: list[RejectedRow]) -> tuple[Counter[Any], int]:
@@ -100,10 +100,7 @@ def attempts(content: bytes, records: set[int], names: set[str]) -> Iterator[byt
     if content.lstrip()[:1] in (b"[", b"{"):
         yield from without_items(content, records, names)
         return
-    try:
-        text, encoding = decode_text(content)
-    except ValueError:
-        return
+    text, encoding = decode_text(content)
     spans = list(row_spans(text))
     for headers in HEADER_ROWS:
         left = "".join(
