@@ -146,7 +146,7 @@ def inbox_sensor(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason("the inboxes are empty")
         if settings.event_sources and not event_days(settings.home):
             return dg.SkipReason("there are no events yet; the first daily run takes the files in")
-        state = hashlib.sha256("\n".join(files).encode()).hexdigest()
+        state = hashlib.sha256("\n".join(files).encode("utf-8", "surrogateescape")).hexdigest()
         if context.cursor == state:
             return dg.SkipReason("no file is new or changed")
         context.update_cursor(state)

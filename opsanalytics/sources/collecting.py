@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from opsanalytics.lake.manifests import MANIFEST, Manifest, deliveries, write_ma
 from opsanalytics.lake.paths import Home
 from opsanalytics.sources.base import FeedbackSourceSettings
 from opsanalytics.sources.errors import InboxError
-from opsanalytics.sources.inbox import InboxFile, contents, copy, look
+from opsanalytics.sources.inbox import InboxFile, contents, copy, look, printable
 from opsanalytics.sources.landing import Received, commit, sweep, temporary_file
 
 QUIET_SECONDS = 4.0
@@ -54,7 +55,7 @@ def collect(
         LockHeldError: another process collects for this source for more than ten minutes.
     """
     inbox = look(home.inbox(settings.name), quiet_seconds)
-    refused = [f"{path}: {why}" for path, why in inbox.odd]
+    refused = [f"{printable(path)}: {why}" for path, why in inbox.odd]
     landed: list[Manifest] = []
     known: list[str] = []
     with exclusive(home, f"collect-{settings.name}"):
@@ -85,7 +86,7 @@ def collect(
         source=settings.name,
         landed=tuple(manifest.delivery for manifest in landed if manifest.sha256 in present),
         known=tuple(known),
-        waiting=tuple(path.name for path in inbox.waiting),
+        waiting=tuple(printable(path.name) for path in inbox.waiting),
         records=sum(manifest.records for manifest in landed if manifest.sha256 in present),
         refused=tuple(refused),
     )
@@ -124,7 +125,7 @@ def land(
             last_day=None,
             covers=None,
             request={
-                "file": str(Path(file.shown).relative_to(home.inbox(settings.name))),
+                "file": os.path.relpath(file.shown, printable(home.inbox(settings.name))),
                 "modified": datetime.fromtimestamp(file.path.stat().st_mtime, UTC).isoformat(),
                 "counted_with": rules_of(settings),
             },
@@ -198,8 +199,10 @@ def hash_of(path: Path) -> str:
 def told(error: InboxError | OSError, path: Path) -> str:
     """What a person reads about a file that was refused."""
     if isinstance(error, InboxError):
-        return str(error)
-    return f"{path}: {error.strerror or error}. Make it readable for the user that runs opsanalytics."
+        return str(error).replace(str(path), printable(path))
+    return (
+        f"{printable(path)}: {error.strerror or error}. Make it readable for the user that runs opsanalytics."
+    )
 
 
 def safe_stem(name: str) -> str:

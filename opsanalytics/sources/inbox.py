@@ -34,13 +34,14 @@ class InboxFile:
 
     @property
     def shown(self) -> str:
-        """As messages call it."""
-        return str(self.path) if self.member is None else f"{self.path}/{self.member}"
+        """As messages call it; names need not be UTF-8."""
+        path = printable(self.path)
+        return path if self.member is None else f"{path}/{printable(self.member)}"
 
     @property
     def name(self) -> str:
         """Name of what is in it."""
-        return self.path.name if self.member is None else self.member.rpartition("/")[2]
+        return printable(self.path.name if self.member is None else self.member.rpartition("/")[2])
 
     @contextmanager
     def opened(self) -> Iterator[IO[bytes]]:
@@ -86,6 +87,8 @@ def look(folder: Path, quiet_seconds: float) -> Inbox:
         if stat.S_ISDIR(mode):
             if path.is_symlink():
                 odd.append((path, "a link to a folder is not followed; put the files themselves here"))
+            elif not os.access(path, os.R_OK | os.X_OK):
+                odd.append((path, "the folder cannot be read; make it readable, or remove it"))
         elif not stat.S_ISREG(mode):
             odd.append((path, "this is no regular file; remove it"))
         elif path.suffix.lower() in UNFINISHED:
@@ -104,6 +107,11 @@ def everything(folder: Path) -> list[Path]:
         folders[:] = [name for name in folders if not hidden(name)]
         found += [Path(parent, name) for name in (*folders, *files) if not hidden(name)]
     return sorted(found)
+
+
+def printable(name: str | Path) -> str:
+    """A file name with a sign for bytes that are no UTF-8."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def hidden(name: str) -> bool:

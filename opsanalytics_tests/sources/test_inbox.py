@@ -170,3 +170,14 @@ def test_a_file_that_vanishes_meanwhile_is_left_out(tmp_path: Path, monkeypatch:
     path.write_text(CONTENT)
     monkeypatch.setattr("time.sleep", lambda seconds: path.unlink())
     assert look(tmp_path, 60).finished == ()
+
+
+def test_a_name_that_is_no_utf8_is_taken_and_told(home: Home) -> None:
+    inbox = os.fsencode(drop(home, "a.csv").parent)
+    Path(os.fsdecode(inbox + b"/b\xff.csv")).write_text(OTHER)
+    Path(os.fsdecode(inbox + b"/c\xff.csv")).write_text("")
+    report = run(home)
+    assert len(report.landed) == 2
+    assert "c\ufffd.csv: the file is empty" in refusal(report)
+    assert {manifest.request["file"] for manifest in deliveries(home, "survey")} == {"a.csv", "b\ufffd.csv"}
+    assert run(home).known == ("a.csv", "b\ufffd.csv")

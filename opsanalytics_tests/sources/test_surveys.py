@@ -199,6 +199,22 @@ def test_a_workbook_of_surveymonkey(tmp_path: Path) -> None:
     assert row.ts == datetime(2026, 3, 4, 15, tzinfo=UTC)
 
 
+def test_questions_with_the_same_title_stay_apart(tmp_path: Path) -> None:
+    content = (
+        "Respondent ID,Date Created,Date Modified,Comments,Comments\n"
+        ",,,Open-Ended Response,Open-Ended Response\n"
+        "1,2026-03-01,2026-03-01,first,second\n"
+    )
+    rows, _ = read(monkey(rating=None), tmp_path, content)
+    assert [(row.title, row.text) for row in rows] == [("Comments", "first"), ("Comments", "second")]
+    assert rows[0].part != rows[1].part
+
+
+def test_tags_mean_nothing_where_there_are_none() -> None:
+    with pytest.raises(ValidationError, match="exports of this kind have none"):
+        monkey(kinds={"bug": ["bug"]})
+
+
 def typeform(**changes: Any) -> TypeformCsvSettings:
     settings = {
         "name": "typeform",

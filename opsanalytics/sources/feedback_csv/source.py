@@ -1,7 +1,7 @@
 """CSV files and workbooks whose columns the configuration maps."""
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -42,6 +42,8 @@ class ColumnMap(BaseModel):
 
 class FeedbackCsvSettings(FeedbackFileSettings):
     """Files with one message a row."""
+
+    tags_from: ClassVar[str] = "columns.tags, the column that holds the tags"
 
     kind: Literal["feedback_csv"] = "feedback_csv"
     columns: ColumnMap

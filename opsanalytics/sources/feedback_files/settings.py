@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator, model_validator
@@ -32,11 +32,13 @@ class Question:
     position: int
     title: str
     """As shown: the name it has in the configuration, or in the file."""
+    repeat: int = 0
+    """How many columns before it have the same title."""
 
     @property
     def key(self) -> str:
         """Tells the answers of one response apart, for as long as the title stays."""
-        return digest("question", self.title)[:8]
+        return digest("question", self.title, *([str(self.repeat)] if self.repeat else []))[:8]
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Row:
 
 class FeedbackFileSettings(FeedbackSourceSettings):
     """CSV files or workbooks with a row a response."""
+
+    tags_from: ClassVar[str] = "tags, and exports of this kind have none"
 
     encoding: str | None = None
     """Of CSV files, for example 'cp1252' or 'utf-16'; found out if not given."""
@@ -137,7 +141,7 @@ class FeedbackFileSettings(FeedbackSourceSettings):
     def _tags_fit(self) -> "FeedbackFileSettings":
         for setting in ("kinds", "resolved_tags", "tag_separator"):
             if getattr(self, setting) and not self.has_tags:
-                raise ValueError(f"{setting} needs columns.tags, the column that holds the tags")
+                raise ValueError(f"{setting} needs {self.tags_from}")
         meaning: dict[str, str] = {}
         for kind, tags in self.kinds.items():
             for tag in tags:

@@ -1,5 +1,6 @@
 """Surveys: one response a row, and one message for each question that was answered in free text."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import model_validator
@@ -46,17 +47,17 @@ class SurveySettings(FeedbackFileSettings):
         Raises:
             InboxError: a question is not in the file.
         """
-        found: list[Question] = []
+        found: list[tuple[int, str]] = []
         missing: list[tuple[str, str]] = []
         for names in self.questions:
             position = first_found(table, names)
             if position is None:
                 missing.append(("questions", listed(names)[0]))
             else:
-                found.append(Question(position, listed(names)[0]))
+                found.append((position, listed(names)[0]))
         if missing:
             raise missing_columns(self.name, path, table, missing)
-        return tuple(found)
+        return questions_at(found)
 
     def messages(self, row: Row, layout: Layout, table: Table) -> list[FeedbackRow]:
         rating = self.rating_of(row.values.get("rating"))
@@ -76,3 +77,13 @@ class SurveySettings(FeedbackFileSettings):
             )
             for question, answer in row.answers
         ] or [whole]
+
+
+def questions_at(columns: Iterable[tuple[int, str]]) -> tuple[Question, ...]:
+    """Questions of (position, title), each column once; those with equal titles are told apart."""
+    found: dict[int, Question] = {}
+    for position, title in columns:
+        if position not in found:
+            repeat = sum(other.title == title for other in found.values())
+            found[position] = Question(position, title, repeat)
+    return tuple(found.values())

@@ -64,6 +64,12 @@ def decode_as(content: bytes, encoding: str) -> str:
     return text + (chr(0xDC00 + ord(rest)) if rest and rest < "\x80" else rest)
 
 
+def encode_as(text: str, encoding: str) -> bytes:
+    """What `decode_as` read, to the byte; of UTF-16 but half a character at the end."""
+    keep = "surrogatepass" if encoding.startswith("utf-16") else "surrogateescape"
+    return text.encode(encoding, keep)
+
+
 def guess_delimiter(text: str) -> str:
     """The one of `,`, `;` and tab that occurs most in the first line, outside quotes."""
     counts = dict.fromkeys(DELIMITERS, 0)
@@ -129,6 +135,6 @@ def as_line(row: list[str], delimiter: str, encoding: str = "utf-8") -> bytes:
     stream = io.StringIO()
     csv.writer(stream, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(row)
     text = stream.getvalue()
-    if UNDECODED.search(text) and not encoding.startswith("utf-16"):
-        return text.encode(encoding, "surrogateescape")
-    return text.encode("utf-8", "surrogatepass")
+    if UNDECODED.search(text):
+        return encode_as(text, encoding)
+    return text.encode()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from opsanalytics.sources.feedback_files.settings import Layout, Names, Question, listed
-from opsanalytics.sources.feedback_files.survey import SurveySettings
+from opsanalytics.sources.feedback_files.survey import SurveySettings, questions_at
 from opsanalytics.sources.feedback_files.table import (
     Table,
     missing_columns,
@@ -77,15 +77,15 @@ class SurveyMonkeySettings(SurveySettings):
         self, path: Path, named: Table, questions: list[str], second: list[str] | None
     ) -> tuple[Question, ...]:
         if self.questions:
-            return tuple(
-                Question(self._column(path, named, questions, names, "questions"), listed(names)[0])
+            return questions_at(
+                (self._column(path, named, questions, names, "questions"), listed(names)[0])
                 for names in self.questions
             )
         if second is None:
             return ()
         headings = OPEN_HEADINGS | {heading.strip().casefold() for heading in self.open_headings}
-        return tuple(
-            Question(position, questions[position] or named.header[position])
+        return questions_at(
+            (position, questions[position] or named.header[position])
             for position, heading in enumerate(second)
             if heading.casefold() in headings
         )

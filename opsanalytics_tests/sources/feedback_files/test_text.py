@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from opsanalytics.sources.errors import InboxError
 from opsanalytics.sources.feedback_files.table import Table, read_table, unique_names
-from opsanalytics.sources.feedback_files.text import decode_text
+from opsanalytics.sources.feedback_files.text import decode_as, decode_text, encode_as
 from opsanalytics.sources.values import UnreadableError
 
 
@@ -127,3 +127,10 @@ def test_every_row_that_is_written_is_read(rows: list[list[str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = table(Path(folder), stream.getvalue().encode())
     assert fields(found) == [row for row in rows if any(field.strip() for field in row)]
+
+
+@settings(deadline=None)
+@given(st.binary(), st.sampled_from(["utf-8", "cp1252", "utf-16-le", "utf-16-be"]))
+def test_bytes_survive_whatever_they_are(content: bytes, encoding: str) -> None:
+    whole = content if not encoding.startswith("utf-16") else content[: len(content) // 2 * 2]
+    assert encode_as(decode_as(whole, encoding), encoding) == whole
