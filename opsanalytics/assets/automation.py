@@ -23,6 +23,9 @@ from opsanalytics.sources.inbox import UNFINISHED, everything
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+DEEP_LOOK_BACK_DAYS = 45
+"""How far the weekly run reaches back: Mixpanel's days get a last look when they are 30 days old (the
+settings of a source say when), in weeks; only what is due is asked for."""
 MAX_RUNTIME = {"dagster/max_runtime": "21600"}
 LOOK_BACK_DAYS = 5
 """Days before yesterday that the daily run fetches again: late data of mobile clients (Mixpanel
@@ -95,7 +98,19 @@ def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
         today = context.scheduled_execution_time.astimezone(UTC).date()
         return _range_request(settings, today, today)
 
-    return [daily, intraday, *(_report_schedule(settings, report) for report in settings.reports)]
+    @dg.schedule(
+        name="late_data",
+        job_name="daily",
+        cron_schedule="0 3 * * 1",
+        execution_timezone=project.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"The last {DEEP_LOOK_BACK_DAYS} days, of which only those are asked for that are due.",
+    )
+    def late_data(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        yesterday = context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=1)
+        return _range_request(settings, yesterday - timedelta(days=DEEP_LOOK_BACK_DAYS), yesterday)
+
+    return [daily, intraday, late_data, *(_report_schedule(settings, report) for report in settings.reports)]
 
 
 def _range_request(settings: Settings, first: date, last: date) -> dg.RunRequest | dg.SkipReason:

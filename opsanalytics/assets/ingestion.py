@@ -7,14 +7,17 @@ import dagster as dg
 
 from opsanalytics.assets import keys
 from opsanalytics.assets.failures import clear_failures
+from opsanalytics.assets.launch import AGAIN
 from opsanalytics.assets.partitions import days_of, of_days
 from opsanalytics.config import Settings
 from opsanalytics.quality.inbox import FILES_USABLE, record_inbox
 from opsanalytics.sources.base import EventSourceSettings, FeedbackSourceSettings
 from opsanalytics.sources.collecting import CollectReport, collect
-from opsanalytics.sources.fetching import FetchProgress, fetch
+from opsanalytics.sources.fetching import FetchProgress
+from opsanalytics.sources.files import EventFileSettings
+from opsanalytics.sources.page_fetching import pull
 from opsanalytics.sources.paging import ApiFeedbackSourceSettings
-from opsanalytics.sources.pulling import pull
+from opsanalytics.sources.pulling import pull_events
 
 RETRY = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 """On top of the retries inside a fetch: for a vendor that is down for minutes."""
@@ -31,23 +34,19 @@ def event_landing(settings: Settings, source: EventSourceSettings) -> dg.AssetsD
         kinds={source.kind, "json"},
         owners=list(settings.project.owners),
         retry_policy=RETRY,
-        description=(
-            f"Events of source `{source.name}` exactly as {source.kind} exported them, with a manifest "
-            f"for each fetched window in `{settings.home.landing / source.name}`. Only complete windows "
-            "count."
-        ),
+        check_specs=[files_usable(source)] if isinstance(source, EventFileSettings) else None,
+        description=description_of(settings, source),
     )
     def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         days = days_of(context, settings)
 
         def say(progress: FetchProgress) -> None:
-            context.log.info(
-                f"{progress.message}; {progress.done.days} of {progress.total.days} days, "
-                f"{progress.requests} requests, {progress.records:,} records"
-            )
+            context.log.info(f"{progress.text}; {progress.requests} requests, {progress.records:,} records")
 
+        for notice in source.notices:
+            context.log.warning(f"source {source.name}: {notice}")
         with clear_failures():
-            report = fetch(
+            report = pull_events(
                 source,
                 settings.home,
                 days.first,
@@ -55,6 +54,7 @@ def event_landing(settings: Settings, source: EventSourceSettings) -> dg.AssetsD
                 environ=os.environ,
                 now=datetime.now(UTC),
                 progress=say,
+                force=context.has_tag(AGAIN),
             )
         metadata: dict[str, dg.MetadataValue | int | str] = {
             "dagster/row_count": report.records,
@@ -72,9 +72,47 @@ def event_landing(settings: Settings, source: EventSourceSettings) -> dg.AssetsD
         if report.not_yet is not None:
             context.log.warning(report.not_yet)
             metadata["not complete yet"] = report.not_yet
-        return dg.MaterializeResult(metadata=metadata)
+        if not isinstance(source, EventFileSettings):
+            return dg.MaterializeResult(metadata=metadata)
+        for problem in report.problems:
+            context.log.error(problem)
+        listed = dg.MetadataValue.md("\n".join(f"- {problem}" for problem in report.problems) or "none")
+        return dg.MaterializeResult(
+            metadata=metadata,
+            check_results=[
+                dg.AssetCheckResult(
+                    asset_key=keys.landing(source.name),
+                    check_name=FILES_USABLE,
+                    passed=not report.problems,
+                    metadata={"files that cannot be used": listed},
+                )
+            ],
+        )
 
     return landing
+
+
+def files_usable(source: EventFileSettings) -> dg.AssetCheckSpec:
+    """Not blocking: a broken file keeps no other file from being analysed, but somebody must see it."""
+    return dg.AssetCheckSpec(
+        FILES_USABLE,
+        asset=keys.landing(source.name),
+        description="Every file in the folder is whole, of the format it claims, and has the mapped columns.",
+    )
+
+
+def description_of(settings: Settings, source: EventSourceSettings) -> str:
+    """What a landing asset holds, for the Dagster UI."""
+    folder = settings.home.landing / source.name
+    if isinstance(source, EventFileSettings):
+        return (
+            f"Files of source `{source.name}` ({source.kind}) exactly as they were delivered, with a "
+            f"manifest for each set of files in `{folder}`. A file that changes replaces what it held."
+        )
+    return (
+        f"Events of source `{source.name}` exactly as {source.kind} exported them, with a manifest "
+        f"for each fetched window in `{folder}`. Only complete windows count."
+    )
 
 
 def feedback_landing(settings: Settings, source: FeedbackSourceSettings) -> dg.AssetsDefinition:

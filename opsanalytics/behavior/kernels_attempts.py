@@ -1,6 +1,6 @@
 """Attempts one by one, for everything beyond the plain ordered funnel. Compiled by Numba.
 
-Self-contained, as `kernels` says why. Times are microseconds; rows of one person lie together, in order
+Self-contained, as `compilation` says why. Times are microseconds; rows of one person lie together, in order
 of time and, at equal times, of mask. `mask` has a bit a step (bit 0 is step 1) and above these a bit an
 exclusion. Each attempt is followed by itself, through lists of the rows that match each bit, so a
 person's cost grows with entries times steps, not with the square of the events.
@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from opsanalytics.behavior.kernels import NEVER, compiled, inner
+from opsanalytics.behavior.kernels import NEVER
+from opsanalytics.compilation import compiled, inner
 
 ORDERED, STRICT, ANY = 0, 1, 2
 FURTHEST, FIRST_ENTRY, EARLIEST_ENTRY, EARLIEST_OF_COMPLETION = 0, 1, 2, 3
@@ -641,6 +642,8 @@ def fold_attempts(
                         while times[depth] == NEVER or times[depth] > x:
                             depth -= 1
             excluded = x != NEVER and order != ANY
+            # Unordered: an attempt that an exclusion met before it was complete is thrown away.
+            thrown = order == ANY and vanish and depth < steps and x != NEVER and x <= t + window
             if sequence:
                 if excluded or (order == ANY and x != NEVER and depth < steps and x <= t + window):
                     free_from = x
@@ -651,14 +654,14 @@ def fold_attempts(
                 else:
                     free_from = last + 1
                 free_from = max(free_from, t + 1)
-                if not (excluded and vanish):
+                if not thrown and not (excluded and vanish):
                     unit[written] = u
                     reached[written] = depth
                     for s in range(1, depth + 1):
                         step_times[written, s - 1] = times[s]
                     written += 1
                 continue
-            if not (excluded and vanish):
+            if not thrown and not (excluded and vanish):
                 better = depth > best
                 if depth == best and choice != EARLIEST_ENTRY:
                     better = times[depth] < best_times[depth] or (

@@ -6,16 +6,20 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from opsanalytics.cleaning.assembly import SAME_KEY
+from opsanalytics.cleaning.erasing import scrub_source
 from opsanalytics.cleaning.parsing import UNKNOWN_DAY, DeliveryFiles, ParsedDelivery, read_summary
+from opsanalytics.cleaning.privacy import PrivacyRules
+from opsanalytics.cleaning.private_feedback import private_reject, private_row
 from opsanalytics.cleaning.redaction import email_hash, redact
 from opsanalytics.cleaning.report import CleanReport
+from opsanalytics.lake.erasures import read_tombstones
 from opsanalytics.lake.files import remove_leftovers, write_bytes, write_parquet, write_text
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.manifests import Manifest, deliveries
@@ -38,7 +42,9 @@ SHOWN_BYTES = 4096
 """Of a file that is set aside as a whole; all of it is in the landing area."""
 
 
-def clean_feedback(settings: FeedbackSourceSettings, home: Home) -> CleanReport:
+def clean_feedback(
+    settings: FeedbackSourceSettings, home: Home, *, privacy: PrivacyRules | None = None
+) -> CleanReport:
     """Read all landed files of a source into `home.feedback_file`, if any file or rule is new.
 
     A response that comes again, by its id, is kept in its newest version, and of equal versions as the
@@ -46,24 +52,32 @@ def clean_feedback(settings: FeedbackSourceSettings, home: Home) -> CleanReport:
     the configuration does not name are redacted, also in `raw`; an e-mail column is kept as a hash only.
     Landed files stay as received; one that the present settings do not fit is set aside as one record.
 
+    Args:
+        privacy: what else must not be kept; other rules read all files anew.
+
     Raises:
         LockHeldError: another process cleans this source for more than ten minutes.
     """
     with exclusive(home, f"clean-{settings.name}"):
         for folder in (home.cleaned(settings.name), home.quarantine(settings.name)):
             remove_leftovers(folder)
-        manifests = sorted(deliveries(home, settings.name), key=age)
+        manifests = in_order(deliveries(home, settings.name))
         remove_vanished(settings.name, home, {manifest.delivery for manifest in manifests})
         state_path = home.cleaned(settings.name) / "_state.json"
-        state = fingerprint(settings, manifests)
+        state = fingerprint(settings, manifests, privacy)
         summaries = [read_summary(home, settings.name, manifest.delivery) for manifest in manifests]
         present = home.feedback_file(settings.name).exists() or not manifests
         known = state_path.exists() and json.loads(state_path.read_bytes()) == state
         if known and present and all(summaries):
             return report(settings, home, [summary for summary in summaries if summary], (), {})
+        if read_tombstones(home) is not None:
+            # What is delivered again may bring back who was forgotten.
+            scrub_source(settings, home)
+            manifests = in_order(deliveries(home, settings.name))
+            state = fingerprint(settings, manifests, privacy)
         before = per_day(home.feedback_file(settings.name))
         state_path.unlink(missing_ok=True)
-        summaries, messages = read_all(settings, home, manifests)
+        summaries, messages = read_all(settings, home, manifests, privacy)
         kept, duplicates = deduplicated(messages)
         replace(home.feedback_file(settings.name), kept if manifests else None)
         replace(home.feedback_duplicates_file(settings.name), duplicates if duplicates.height else None)
@@ -78,15 +92,21 @@ def clean_feedback(settings: FeedbackSourceSettings, home: Home) -> CleanReport:
     return report(settings, home, [summary for summary in summaries if summary], parsed, changed)
 
 
-def age(manifest: Manifest) -> tuple[datetime, str, str]:
-    """Orders deliveries, the newest last. Files taken in together go by when they were written."""
-    return manifest.fetched_at, manifest.request.get("modified", ""), manifest.delivery
-
-
-def fingerprint(settings: FeedbackSourceSettings, manifests: Iterable[Manifest]) -> str:
-    parts = [CLEANER_VERSION, settings.name, settings.cleaning_fingerprint()]
+def fingerprint(
+    settings: FeedbackSourceSettings, manifests: Iterable[Manifest], privacy: PrivacyRules | None
+) -> str:
+    parts: list[Any] = [CLEANER_VERSION, settings.name, settings.cleaning_fingerprint()]
+    parts += [privacy.fingerprint()] if privacy else []
     parts += [(manifest.ingest_run, manifest.sha256) for manifest in manifests]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
+
+
+def in_order(manifests: Iterable[Manifest]) -> list[Manifest]:
+    """As they were delivered, the newest last. Files taken in together go by when they were written."""
+    return sorted(
+        manifests,
+        key=lambda each: (each.fetched_at, each.request.get("modified", ""), each.delivery),
+    )
 
 
 def remove_vanished(source: str, home: Home, names: set[str]) -> None:
@@ -97,7 +117,7 @@ def remove_vanished(source: str, home: Home, names: set[str]) -> None:
 
 
 def read_all(
-    settings: FeedbackSourceSettings, home: Home, manifests: list[Manifest]
+    settings: FeedbackSourceSettings, home: Home, manifests: list[Manifest], privacy: PrivacyRules | None
 ) -> tuple[list[ParsedDelivery | None], pl.DataFrame]:
     """Read every delivery; write its quarantine and summary. Messages in order of delivery and record."""
     summaries: list[ParsedDelivery | None] = []
@@ -109,6 +129,9 @@ def read_all(
         for landed in manifest.files:
             path = home.delivery(settings.name, manifest.delivery) / landed.name
             rows, refused = read_or_refuse(settings, path)
+            if privacy is not None:
+                rows = [private_row(privacy, row) for row in rows]
+                refused = [private_reject(row) for row in refused]
             messages += [message(settings, manifest, landed.name, row) for row in rows]
             # the messages of one record are one record
             rows_by_day.update({row.record: row.ts.date() for row in rows}.values())
@@ -122,7 +145,7 @@ def read_all(
         summary = ParsedDelivery(
             delivery=manifest.delivery,
             ingest_run=manifest.ingest_run,
-            fingerprint=fingerprint(settings, [manifest]),
+            fingerprint=fingerprint(settings, [manifest], privacy),
             rows={},
             records=records | ({UNKNOWN_DAY: len(rejected)} if rejected else {}),
             rejected=len(rejected),
@@ -161,7 +184,7 @@ def message(
         "response_id": None if row.part is None else response_id,
         "ts": row.ts,
         "user_id": row.user_id,
-        "email_hash": email_hash(row.email) if row.email else None,
+        "email_hash": row.email_hash or (email_hash(row.email) if row.email else None),
         "rating": row.rating,
         "rating_min": row.rating_min,
         "rating_max": row.rating_max,

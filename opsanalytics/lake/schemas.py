@@ -124,10 +124,30 @@ PERSONS = Table(
         Column(
             "rule",
             pl.String,
-            "Why: user_id, first_user_on_device, anonymous_device, distinct_id.",
+            "Why: user_id, first_user_on_device, anonymous_device, distinct_id, vendor_merge (the vendor's "
+            "identity events), vendor_id_of_user (the vendor's own id was seen with this user).",
             True,
         ),
         Column("since", UTC_TIME, "First event that shows it, UTC.", True),
+    ),
+)
+
+PROFILES = Table(
+    name="profiles",
+    description="What the vendor knows of users themselves: one row a profile of the newest fetch.",
+    order=("source", "distinct_id"),
+    columns=(
+        Column("source", pl.String, "Name of the configured source.", True),
+        Column("distinct_id", pl.String, "Id of the profile.", True),
+        Column("properties", pl.String, "JSON object: names, types and digits unchanged.", True),
+        Column(
+            "unset",
+            pl.List(pl.String),
+            "Properties that the profile no longer has; the value is the last one seen.",
+            True,
+        ),
+        Column("fetched_at", UTC_TIME, "When the profile was last fetched, UTC.", True),
+        Column("ingest_run", pl.String, "Delivery it came from: <delivery>@<sha256, 12 digits>.", True),
     ),
 )
 

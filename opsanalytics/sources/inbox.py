@@ -91,7 +91,7 @@ def look(folder: Path, quiet_seconds: float) -> Inbox:
                 odd.append((path, "the folder cannot be read; make it readable, or remove it"))
         elif not stat.S_ISREG(mode):
             odd.append((path, "this is no regular file; remove it"))
-        elif path.suffix.lower() in UNFINISHED:
+        elif unfinished(path.name):
             waiting.append(path)
         else:
             files.append(path)
@@ -112,6 +112,11 @@ def everything(folder: Path) -> list[Path]:
 def printable(name: str | Path) -> str:
     """A file name with a sign for bytes that are no UTF-8."""
     return os.fsencode(name).decode("utf-8", "replace")
+
+
+def unfinished(name: str) -> bool:
+    """Whether a file of this name is no file yet, or none of anybody's."""
+    return hidden(name) or name.lower().endswith(UNFINISHED)
 
 
 def hidden(name: str) -> bool:

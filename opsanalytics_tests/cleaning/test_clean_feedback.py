@@ -7,6 +7,8 @@ import polars as pl
 import pytest
 
 from opsanalytics.cleaning.feedback import clean_feedback
+from opsanalytics.cleaning.privacy import PrivacyRules, PrivacySettings
+from opsanalytics.cleaning.private_records import WITHHELD
 from opsanalytics.cleaning.report import CleanReport
 from opsanalytics.lake.manifests import deliveries
 from opsanalytics.lake.paths import Home
@@ -226,3 +228,59 @@ def test_the_ledger_counts_responses_however_many_answers_they_have(home: Home) 
     assert (report.canonical, report.duplicates, report.quarantined) == (2, 2, 1)
     reasons = pl.read_parquet(home.feedback_duplicates_file("form"))["reason"].sort().to_list()
     assert reasons == ["no_words", "same_key"]
+
+
+def private(**wanted: Any) -> PrivacyRules:
+    made = PrivacySettings(key_env="K", **wanted).rules("survey", {"K": "a key"})
+    assert made is not None
+    return made
+
+
+def under(home: Home, rules: PrivacyRules, *rows: str) -> dict[str, Any]:
+    """The first message under the rules, its raw fields parsed."""
+    deliver(home, *rows)
+    clean_feedback(survey(), home, privacy=rules)
+    message = messages(home).row(0, named=True)
+    return message | {"raw": json.loads(message["raw"])}
+
+
+@pytest.mark.parametrize("name", ["user", "user_id"])
+def test_a_rule_names_a_column_of_the_file_or_our_field(home: Home, name: str) -> None:
+    message = under(home, private(drop=[name]), row(1))
+    assert message["user_id"] is None
+    assert "1234567890123457" not in str(message)
+
+
+def test_a_hashed_id_is_the_same_hash_as_in_events(home: Home) -> None:
+    rules = private(hash=["user", "email"])
+    message = under(home, rules, row(1))
+    assert message["user_id"] == message["raw"]["user"] == rules.keyed("1234567890123457")
+    assert message["email_hash"] == rules.keyed("ann@example.com")
+
+
+def test_a_dropped_address_leaves_no_hash(home: Home) -> None:
+    assert under(home, private(drop=["email"]), row(1))["email_hash"] is None
+
+
+def test_a_dropped_text_is_gone_and_the_rating_stays(home: Home) -> None:
+    message = under(home, private(drop=["text", "note"]), row(1, "my secret", note="another"))
+    assert (message["text"], message["rating"]) == ("Title", 8.0)
+    assert not {"my secret", "another"} & set(message["raw"].values())
+
+
+def test_a_record_that_cannot_be_read_is_kept_as_a_reference(home: Home) -> None:
+    deliver(home, row(1, rating="eleven"), row(2))
+    clean_feedback(survey(), home, privacy=private(drop=["email"]))
+    (path,) = home.quarantine("survey").glob("*.parquet")
+    rejected = pl.read_parquet(path).row(0, named=True)
+    assert (rejected["record"], rejected["raw"]) == (1, WITHHELD)
+    assert "eleven" not in rejected["detail"]
+    manifests = list(deliveries(home, "survey"))
+    assert unreconciled(build_ledger(home, [survey()]), manifests).is_empty()
+
+
+def test_other_rules_read_all_files_anew(home: Home) -> None:
+    deliver(home, row(1))
+    assert clean_feedback(survey(), home, privacy=private(drop=["email"])).parsed
+    assert not clean_feedback(survey(), home, privacy=private(drop=["email"])).parsed
+    assert clean_feedback(survey(), home).parsed

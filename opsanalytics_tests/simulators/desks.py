@@ -29,6 +29,8 @@ class Desk:
 
     name: str
     path: str
+    methods = frozenset({"GET"})
+    concurrent: int | None = None
 
     def __init__(self, limits: Sequence[Limit], *, enforce: bool = True) -> None:
         self.windows = RollingWindows(limits, enforce=enforce)

@@ -13,8 +13,8 @@ from opsanalytics.demo.simulator.messages import Vendor
 from opsanalytics.lake.paths import Home
 from opsanalytics.sources.app_store_connect import AppStoreConnectSettings
 from opsanalytics.sources.intercom import IntercomSettings
+from opsanalytics.sources.page_fetching import PullReport, pull
 from opsanalytics.sources.paging import ApiFeedbackSourceSettings
-from opsanalytics.sources.pulling import PullReport, pull
 from opsanalytics.sources.typeform_api import TypeformApiSettings
 from opsanalytics.sources.zendesk import ZendeskSettings
 from opsanalytics_tests.simulators import app_store, intercom, typeform, zendesk

@@ -22,7 +22,7 @@ from opsanalytics.sources.errors import CredentialError, RequestError, SourceErr
 from opsanalytics.sources.intercom import IntercomSettings
 from opsanalytics.sources.limiter import Limit as SourceLimit
 from opsanalytics.sources.page_download import asked_pause
-from opsanalytics.sources.pulling import probe_pages
+from opsanalytics.sources.page_fetching import probe_pages
 from opsanalytics.sources.typeform_api import TypeformApiSettings
 from opsanalytics.sources.zendesk import ZendeskSettings
 from opsanalytics_tests.simulators.desks import doing, remembering, repeating
