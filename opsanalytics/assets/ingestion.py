@@ -181,7 +181,7 @@ def pulled_feedback_landing(settings: Settings, source: ApiFeedbackSourceSetting
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": dropped.records + report.records,
-                "new pages": dg.MetadataValue.md("\n".join(f"- {name}" for name in report.landed) or "none"),
+                "new pages and documents": len(report.landed),
                 "new files": dg.MetadataValue.md("\n".join(f"- {name}" for name in dropped.landed) or "none"),
                 "pages without anything new": report.unchanged,
                 "requests": report.requests,
