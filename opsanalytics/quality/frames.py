@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-import duckdb
 import polars as pl
 import pyarrow.parquet as pq
 
@@ -18,7 +17,7 @@ from opsanalytics.lake.manifests import MANIFEST, read_manifest
 from opsanalytics.lake.paths import Home
 from opsanalytics.lake.tables import UTC_TIME
 from opsanalytics.quality.rules import PARTITION
-from opsanalytics.quality.sql import json_pointer, sql_text
+from opsanalytics.quality.sql import calculator, json_pointer, sql_text
 
 BATCH_ROWS = 500_000
 """Rows of one validation. Small days share one, a larger day is split by its key."""
@@ -177,7 +176,7 @@ def _with_json(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
         if name.startswith(PROPERTY):
             path = sql_text(json_pointer(name.removeprefix(PROPERTY)))
             columns[name] = f"CASE WHEN {valid} THEN json_extract_string(properties, {path}) END"
-    with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as con:
+    with calculator() as con:
         con.register("texts", frame.select("properties").to_arrow())
         read = con.sql(
             "SELECT " + ", ".join(f"{columns[name]} AS c{n}" for n, name in enumerate(names)) + " FROM texts"

@@ -14,7 +14,7 @@ from opsanalytics.lake.schemas import EVENTS
 from opsanalytics.quality.plan import PlannedEvent, PlannedProperty, PropertyType, TrackingPlan
 from opsanalytics.quality.profiles import COLUMNS, DATETIME
 from opsanalytics.quality.rules import Rule, Severity
-from opsanalytics.quality.sql import json_pointer, sql_text
+from opsanalytics.quality.sql import calculator, json_pointer, sql_text
 
 UNDECLARED, MISSING, TYPES, VALUES = "plan_declared", "plan_required", "plan_types", "plan_values"
 BLOCKING = "plan_blocking"
@@ -75,7 +75,7 @@ def plan_columns(frame: pl.DataFrame, plan: TrackingPlan) -> pl.DataFrame:
     known = rows.filter(pl.col("event").is_in(list(plan.by_name)))
     stray = rows.join(known, on="row", how="anti").filter(pl.col("event").is_not_null())
     faults = [_faults(stray.select("row"), UNDECLARED, "the event")]
-    with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as con:
+    with calculator() as con:
         for (name,), part in known.partition_by("event", as_dict=True).items():
             event = plan.by_name[str(name)]
             found = pl.concat(list(_judged(con, part, event)))

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from opsanalytics.lake.files import remove_leftovers, write_parquet
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.paths import Home
-from opsanalytics.quality.sql import json_pointer, sql_text
+from opsanalytics.quality.sql import calculator, json_pointer, sql_text
 
 VERSION = 1
 """Raise it when a profile says something else about the same events."""
@@ -108,9 +108,7 @@ def profile_days(home: Home, *, first: date | None = None, last: date | None = N
 
 def profile_files(paths: Sequence[Path]) -> dict[Path, pl.DataFrame]:
     """Profile (PROFILE) of each of the files of the lake, `day=YYYY-MM-DD/<source>.parquet`."""
-    with duckdb.connect(
-        config={"memory_limit": MEMORY_LIMIT, "autoinstall_known_extensions": "false"}
-    ) as con:
+    with calculator(MEMORY_LIMIT) as con:
         con.execute("SET preserve_insertion_order = false")
         listed = "[" + ", ".join(sql_text(glob.escape(str(path))) for path in paths) + "]"
         lake = f"read_parquet({listed}, hive_partitioning = false, filename = 'file')"
