@@ -210,8 +210,11 @@ def usual(history: Counts) -> Forecast:
     before = np.array(
         [np.median(levels[week - LEVEL_WEEKS : week]) for week in range(LEVEL_WEEKS, len(levels) + 1)]
     )
-    mean = float(np.exp(before[-1] + profile[0]) - 0.5)
     errors = logs[LEVEL_WEEKS:] - (before[:-1, None] + profile)
+    # A product that grows is always above the weeks before, by about as much each time.
+    trend = float(np.median(errors))
+    errors -= trend
+    mean = float(np.exp(before[-1] + trend + profile[0]) - 0.5)
     largest = float(np.abs(errors).max())
     if mean < FEW:
         mean = max(float(history.mean()), 0.5 / len(history))
