@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -58,6 +58,7 @@ def test_a_path_is_cut_at_its_dots(path: str, keys: tuple[str, ...]) -> None:
     assert keys_of(path) == keys
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.text(max_size=4), min_size=1, max_size=4))
 def test_every_key_can_be_written_in_a_path(keys: list[str]) -> None:
     escaped = ".".join(key.replace("\\", "\\\\").replace(".", "\\.") for key in keys)
@@ -371,6 +372,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.one_of(JSON, st.dictionaries(st.sampled_from(["event", "time", "user", "p"]), JSON)), max_size=5

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.json as pj
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from pydantic import ValidationError
@@ -397,6 +397,7 @@ PARAMS = st.lists(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     params=PARAMS,
     user=PARAMS,
@@ -414,8 +415,8 @@ def test_the_fast_reader_finds_what_the_careful_one_does(
 ) -> None:
     record = {**ga4_record(1, event_params=params, user_properties=user), **fields}
     line = json.dumps(record).encode()
-    settings = ga4(Path("x"))
-    fast, careful = settings.parse_records([line]), EventSourceSettings.parse_records(settings, [line])
+    source = ga4(Path("x"))
+    fast, careful = source.parse_records([line]), EventSourceSettings.parse_records(source, [line])
     assert fast.rejected == careful.rejected
     assert_frame_equal(fast.rows.drop("properties"), careful.rows.drop("properties"))
     assert read(fast) == read(careful)
