@@ -11,9 +11,9 @@ from opsanalytics.assets.partitions import days_of, of_days
 from opsanalytics.config import Settings
 from opsanalytics.sources.base import EventSourceSettings, FeedbackSourceSettings
 from opsanalytics.sources.collecting import collect
+from opsanalytics.sources.event_pulling import pull_events
 from opsanalytics.sources.fetching import FetchProgress
 from opsanalytics.sources.files import EventFileSettings
-from opsanalytics.sources.pulling import pull_events
 
 RETRY = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 """On top of the retries inside a fetch: for a vendor that is down for minutes."""
