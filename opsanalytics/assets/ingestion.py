@@ -13,11 +13,11 @@ from opsanalytics.config import Settings
 from opsanalytics.quality.inbox import FILES_USABLE, record_inbox
 from opsanalytics.sources.base import EventSourceSettings, FeedbackSourceSettings
 from opsanalytics.sources.collecting import CollectReport, collect
+from opsanalytics.sources.event_pulling import pull_events
 from opsanalytics.sources.fetching import FetchProgress
 from opsanalytics.sources.files import EventFileSettings
 from opsanalytics.sources.page_fetching import pull
 from opsanalytics.sources.paging import ApiFeedbackSourceSettings
-from opsanalytics.sources.pulling import pull_events
 
 RETRY = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 """On top of the retries inside a fetch: for a vendor that is down for minutes."""
