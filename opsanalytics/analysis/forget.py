@@ -45,6 +45,7 @@ from opsanalytics.lake.locks import alone
 from opsanalytics.lake.manifests import deliveries
 from opsanalytics.lake.publish import publish
 from opsanalytics.sources.base import EventSourceSettings, FeedbackRow
+from opsanalytics.sources.lines import RawLines
 
 BATCH_BYTES = 8 * 1024 * 1024
 WAIT_SECONDS = 60.0
@@ -168,7 +169,7 @@ def with_landed_ids(settings: Settings, ids: PersonIds, rules: Mapping[str, Priv
     )
 
 
-def landed_records(settings: Settings, source: EventSourceSettings) -> Iterator[list[bytes]]:
+def landed_records(settings: Settings, source: EventSourceSettings) -> Iterator[RawLines]:
     """All landed records of a source, in batches of bounded size."""
     for manifest in deliveries(settings.home, source.name):
         for landed in manifest.files:

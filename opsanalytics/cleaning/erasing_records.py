@@ -12,6 +12,7 @@ from functools import lru_cache
 from opsanalytics.cleaning.redaction import normal_email
 from opsanalytics.lake.erasures import DECIDING, DEVICE, DISTINCT, EMAIL, MENTION, USER, Tombstones
 from opsanalytics.sources.base import EventSourceSettings, FeedbackRow
+from opsanalytics.sources.lines import RawLines
 
 LEAST_MENTION = 8
 """Shorter ids could be any word or number: in records of others they are left alone."""
@@ -59,7 +60,7 @@ class Eraser:
         that states an identity, or that cannot be read, is of everybody it names.
         """
         found: list[str | None] = [None] * len(records)
-        parsed = settings.parse_records(records)
+        parsed = settings.parse_records(RawLines.of(records))
         named = parsed.rows.select("position", "user_id", "device_id", "distinct_id", "source_event")
         verbs = []
         for position, user, device, distinct, event in named.iter_rows():

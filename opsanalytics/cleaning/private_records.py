@@ -8,6 +8,7 @@ import polars as pl
 
 from opsanalytics.cleaning.privacy import REMEMBERED, Action, PrivacyRules, without_query
 from opsanalytics.sources.base import ROWS, EventSourceSettings, ParsedLines
+from opsanalytics.sources.lines import RawLines
 from opsanalytics.sources.values import DECODER, UnreadableError, after_space, read_members
 
 WITHHELD = b"[withheld by [privacy]; the landed file has it]"
@@ -207,7 +208,7 @@ def parse_private(
     what makes the event one, and could otherwise be found by trying values.
     """
     redactor = RecordRedactor(rules, settings)
-    as_came = settings.parse_records(records)
+    as_came = settings.parse_records(RawLines.of(records))
     kept: list[bytes] = []
     failed: set[int] = set()
     changed: list[int] = []
@@ -221,7 +222,7 @@ def parse_private(
         kept.append(redacted)
         if redacted is not record:
             changed.append(position)
-    shown = settings.parse_records([kept[position] for position in changed])
+    shown = settings.parse_records(RawLines.of([kept[position] for position in changed]))
     rows = with_shown(as_came.rows, shown.rows, changed)
     refused = rows.filter(pl.col("position").is_in(sorted(failed)))
     rows = rows.filter(~pl.col("position").is_in(sorted(failed)))

@@ -1,5 +1,7 @@
 """Whole-file writes that a reader sees either not at all or complete, and that survive `kill -9`."""
 
+import fcntl
+import glob
 import json
 import os
 import tempfile
@@ -15,20 +17,46 @@ import polars as pl
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success sync it and move it over `path`.
 
-    On an exception the temporary file is removed and `path` stays as it was.
+    On an exception the temporary file is removed and `path` stays as it was. What a killed process left
+    of an earlier attempt at `path` is removed too.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        _remove_abandoned(leftover)
+    with _temporary_beside(path) as temporary:
         temporary.chmod(0o644)  # mkstemp makes it private; analysts read the lake too
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
+
+
+@contextmanager
+def _temporary_beside(path: Path) -> Iterator[Path]:
+    """A new temporary file, locked as long as its process lives, so that others can tell."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if temporary.exists():  # else another process took it for abandoned before it was locked
+            break
+        os.close(handle)
+    try:
+        yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _remove_abandoned(temporary: Path) -> bool:
+    """Remove a temporary file unless a living process writes it."""
+    try:
+        with temporary.open("rb") as opened:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            temporary.unlink(missing_ok=True)
+    except (FileNotFoundError, BlockingIOError):
+        return False
+    return True
 
 
 def write_bytes(path: Path, content: bytes) -> bool:
@@ -58,11 +86,5 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
 
 
 def remove_leftovers(folder: Path) -> int:
-    """Remove temporary files that a killed process left in `folder`. Returns how many.
-
-    Only call it while holding the lock of whatever writes there.
-    """
-    leftovers = list(folder.glob(".*.tmp")) if folder.is_dir() else []
-    for leftover in leftovers:
-        leftover.unlink(missing_ok=True)
-    return len(leftovers)
+    """Remove temporary files that killed processes left in `folder`. Returns how many."""
+    return sum(_remove_abandoned(leftover) for leftover in list(folder.glob(".*.tmp")))

@@ -61,6 +61,22 @@ with replacing(Path(sys.argv[1])) as temporary:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_next_write_removes_what_a_kill_left_of_the_last(tmp_path: Path) -> None:
+    (tmp_path / ".a.txt.k1ll3d.tmp").write_text("half")
+    (tmp_path / ".b.txt.k1ll3d.tmp").write_text("of another file")
+    write_text(tmp_path / "a.txt", "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".b.txt.k1ll3d.tmp", "a.txt"]
+
+
+def test_what_a_living_process_writes_is_no_leftover(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with replacing(path) as temporary:
+        temporary.write_text("slow")
+        assert remove_leftovers(tmp_path) == 0
+        write_text(path, "fast")
+    assert path.read_text() == "slow"
+
+
 def test_leftovers_of_a_folder_that_does_not_exist_are_none(tmp_path: Path) -> None:
     assert remove_leftovers(tmp_path / "missing") == 0
 
