@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from opsanalytics.cleaning.erasing_messages import without_messages
+from opsanalytics.cleaning.erasing_messages import unpacked, without_messages
 from opsanalytics.cleaning.erasing_records import Eraser, Found
+from opsanalytics.cleaning.erasing_tables import TABLES, count_rows, without_rows
 from opsanalytics.cleaning.lines import Gunzipped, Readable, read_pieces
 from opsanalytics.lake.erasures import PersonIds, Tombstones, read_tombstones
 from opsanalytics.lake.files import write_bytes
@@ -178,12 +179,36 @@ def named_in(settings: SourceSettings, eraser: Eraser, landed: Path, only: re.Pa
     elif isinstance(settings, EventSourceSettings) and landed.name.endswith(LINES):
         for piece in read_pieces(landed):
             remaining(settings, eraser, piece.content.split(b"\n"), found, only)
+    elif isinstance(settings, EventSourceSettings) and landed.name.endswith(TABLES):
+        rows_of(settings, eraser, landed, found, only)
     else:
         raise InboxError(
             f"{landed}: nothing can be taken out of this kind of file. Remove the person where it comes "
             "from, and fetch or deliver it again."
         )
     return found
+
+
+def rows_of(
+    settings: EventSourceSettings,
+    eraser: Eraser,
+    landed: Path,
+    found: Found,
+    only: re.Pattern[bytes] | None,
+) -> set[int]:
+    """Numbers (from 1) of the rows of a table that are of the forgotten."""
+    rows: set[int] = set()
+    number = 0
+    for piece in read_pieces(landed):
+        lines = [line for line in piece.content.split(b"\n") if line.strip()]
+        for audit, line in zip(eraser.audits_of(settings, lines), lines, strict=True):
+            number += 1
+            if audit is not None:
+                found.records[audit] += 1
+                rows.add(number)
+            elif landed.suffix != ".parquet" and (only is None or only.search(line)):
+                eraser.without_mentions(line, found)
+    return rows
 
 
 def rewrite(
@@ -196,6 +221,8 @@ def rewrite(
     """Write what is left of a landed file."""
     if isinstance(settings, FeedbackSourceSettings):
         file.write(without_messages(settings, eraser, landed, Found()))
+    elif isinstance(settings, EventSourceSettings) and landed.name.endswith(TABLES):
+        file.write(without_rows(eraser, landed, rows_of(settings, eraser, landed, Found(), only)))
     elif isinstance(settings, EventSourceSettings) and landed.suffix == ".zip":
         with zipfile.ZipFile(landed) as archive, zipfile.ZipFile(file, "w") as left:
             events = set(event_members(archive))
@@ -251,6 +278,8 @@ def counted(settings: SourceSettings, path: Path, name: str) -> tuple[str, int]:
         return hashlib.sha256(path.read_bytes()).hexdigest(), settings.count_records(path)
     if name.endswith(".zip"):
         return check_zip(path)
+    if name.endswith(TABLES):
+        return hashlib.sha256(unpacked(path.read_bytes())).hexdigest(), count_rows(path, name)
     lines = LineCounter()
     with path.open("rb") as content:
         source: Readable = Gunzipped(content) if name.endswith(".gz") else content

@@ -168,9 +168,9 @@ def parse_batch(
 ) -> ParsedBatch:
     """Parse the records of one batch of a delivery."""
     found = records(batch)
-    raw: Sequence[bytes]
+    raw: Sequence[bytes] = found.raw
     if privacy is None:
-        parsed, raw = settings.parse_records(found.raw), found.raw
+        parsed = settings.parse_records(found.raw)
     else:
         parsed, raw = parse_private(settings, privacy, found.raw)
     quarantine = [

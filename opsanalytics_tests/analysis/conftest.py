@@ -1,5 +1,6 @@
 """Two vendors and a survey that know some of the same people, landed and cleaned."""
 
+import shutil
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -66,6 +67,8 @@ class World:
             clean_events(self.source(name), self.home, {}, privacy=rules.get(name))
         clean_feedback(self.source("survey"), self.home, privacy=rules.get("survey"))
         rebuild(self.home, ["web", "app"])
+
+    def publish(self) -> None:
         publish(self.home, published_tables(self.home))
 
     def balances(self) -> bool:
@@ -125,11 +128,19 @@ def configured(folder: Path, privacy: dict[str, Any] | None = None) -> Settings:
     )
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    made = World(configured(tmp_path))
+@pytest.fixture(scope="session")
+def cleaned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the world's home. Copy it."""
+    folder = tmp_path_factory.mktemp("world")
+    made = World(configured(folder))
     made.land_web()
     made.land_app()
     made.deliver()
     made.refresh()
-    return made
+    return folder
+
+
+@pytest.fixture
+def world(cleaned: Path, tmp_path: Path) -> World:
+    shutil.copytree(cleaned / "data", tmp_path / "data")
+    return World(configured(tmp_path))

@@ -96,9 +96,11 @@ def events(world: World) -> list[tuple[Any, ...]]:
 
 
 def test_no_file_names_a_forgotten_person(world: World) -> None:
-    assert naming(world, *HERS)
+    world.publish()
+    assert "opsanalytics.duckdb" in naming(world, *HERS)
     done = erase(world)
     assert done.left == ()
+    assert world.home.published.exists()
     assert naming(world, *HERS) == []
 
 
@@ -188,7 +190,6 @@ def test_manifests_describe_the_files_as_they_are(world: World) -> None:
     erase(world)
     before = tree(world.home.landing)
     for manifest in deliveries(world.home, "web"):
-        world.settings.event_sources[0].parse_records([])
         path = world.home.delivery("web", manifest.delivery) / manifest.files[0].name
         assert manifest.files[0].bytes == path.stat().st_size
         assert manifest.sha256[:12] in path.name
@@ -353,6 +354,8 @@ def test_a_killed_erasure_is_finished_by_the_next(
             real(*arguments, **named)
         raise KilledError
 
+    if step == "publish":
+        world.publish()
     with monkeypatch.context() as patch:
         patch.setattr(steps, step, killed)
         with pytest.raises(KilledError):
@@ -361,6 +364,33 @@ def test_a_killed_erasure_is_finished_by_the_next(
     assert (done is None) == (step == "finish" and after)
     assert naming(world, *HERS) == []
     assert read_unfinished(world.home) is None
+    assert [entry.counts["landed records"] for entry in read_audit(world.home)] == [10]
+    assert world.balances()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sign", ["erasures/unfinished.json", "erasures/tombstones.json", "index.was"])
+def test_killed_with_9_and_started_again(world: World, sign: str) -> None:
+    """The process dies at an arbitrary place after the sign of life; the same command then finishes."""
+    (world.home.index / "was").mkdir(parents=True)
+    script = (
+        "import sys; from datetime import UTC, datetime; from pathlib import Path\n"
+        "from opsanalytics.analysis.forget import forget, plan\n"
+        "from opsanalytics_tests.analysis.conftest import ANN, configured\n"
+        "settings = configured(Path(sys.argv[1]))\n"
+        "print('begun', flush=True)\n"
+        "forget(settings, plan(settings, ANN, {}), {}, at=datetime(2026, 4, 1, tzinfo=UTC))"
+    )
+    with python(script, str(world.home.root.parent)) as process:
+        assert hear(process) == "begun"
+        while process.poll() is None:
+            gone = not world.home.index.exists()
+            if gone if sign == "index.was" else (world.home.root / sign).exists():
+                break
+        process.kill()
+    if resume(world.settings, {}) is None and not read_audit(world.home):
+        erase(world)
+    assert naming(world, *HERS) == []
     assert [entry.counts["landed records"] for entry in read_audit(world.home)] == [10]
     assert world.balances()
 

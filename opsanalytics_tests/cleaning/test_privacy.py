@@ -5,6 +5,7 @@ import hmac
 import json
 import tempfile
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from opsanalytics.lake.paths import Home
 from opsanalytics.quality.reconciliation import build_ledger, unreconciled
 from opsanalytics.sources.base import EventSourceSettings, ParsedLines
 from opsanalytics.sources.errors import CredentialError
+from opsanalytics.sources.lines import RawLines
+from opsanalytics.sources.mixpanel import MixpanelSettings, fast
 from opsanalytics_tests.cleaning.test_clean_events import APP, DAY, PRODUCT, event, land, quarantine, sent
 from opsanalytics_tests.cleaning.test_large_days import make_small
 from opsanalytics_tests.sources.support import mixpanel, tree
@@ -295,11 +298,19 @@ patterns = st.lists(
 )
 
 
-class Careful(type(PRODUCT)):  # type: ignore[misc]
-    """The same source, read line by line."""
+class Careful(MixpanelSettings):
+    """The source, read line by line however many there are."""
 
-    def parse_records(self, records: Any) -> ParsedLines:
+    def parse_records(self, records: RawLines) -> ParsedLines:
         return EventSourceSettings.parse_records(self, records)
+
+
+class Quick(MixpanelSettings):
+    """The source, read many lines at a time however few there are."""
+
+    def parse_records(self, records: RawLines) -> ParsedLines:
+        careful = partial(EventSourceSettings.parse_records, self)
+        return fast.parse_records(self.name, self.vendor_zone, records, careful)
 
 
 @settings(max_examples=120, deadline=None)
@@ -312,9 +323,8 @@ def test_fast_and_careful_reading_agree(
     ).rules("product", ENVIRON)
     if privacy is None:
         return
-    careful = Careful(**PRODUCT.model_dump())
     (quick, quick_raw), (slow, slow_raw) = (
-        parse_private(each, privacy, records) for each in (PRODUCT, careful)
+        parse_private(kind(**PRODUCT.model_dump()), privacy, records) for kind in (Quick, Careful)
     )
     assert_frame_equal(quick.rows, slow.rows)
     assert sorted(quick.rejected) == sorted(slow.rejected)
