@@ -1,15 +1,17 @@
 """Landed gzip JSONL to canonical Parquet: events a second, next to plain gunzip of the same files.
 
-    python benchmarks/cleaning_throughput.py [--events 1000000] [--days 5]
+    python benchmarks/cleaning_throughput.py [--events 1000000] [--days 5] [--dlt PYTHON]
 
 Generates Mixpanel export lines with 20 properties (1 in 100 comes twice, one line a file is broken) and
 lands them as the source does. Cleaning runs in a process of its own, whose highest resident memory is
 shown; gunzip runs two at a time. DuckDB reads the same JSONL and must find the same events as the lake.
-`--days 1` puts everything into one file and one day.
+`--days 1` puts everything into one file and one day. `--dlt` names the Python of an environment that has
+`dlt[duckdb]`: it loads the first file into DuckDB, and must have as many rows as the file has whole lines.
 """
 
 import argparse
 import gzip
+import json
 import multiprocessing
 import os
 import resource
@@ -62,6 +64,7 @@ class Cleaned(NamedTuple):
     duplicates: int
     quarantined: int
     peak_megabytes: float
+    cpu_seconds: float
 
 
 def lines(day: date, first: int, events: int) -> bytes:
@@ -130,9 +133,9 @@ def land(home: Home, day: date, first: int, events: int) -> None:
 def clean(root: Path) -> Cleaned:
     """Runs in its own process."""
     home = Home(root)
-    begun = time.perf_counter()
+    begun, busy = time.perf_counter(), time.process_time()
     report = clean_events(SOURCE, home, {})
-    seconds = time.perf_counter() - begun
+    seconds, cpu_seconds = time.perf_counter() - begun, time.process_time() - busy
     begun = time.perf_counter()
     again = clean_events(SOURCE, home, {})
     if again.parsed or again.days:
@@ -145,6 +148,7 @@ def clean(root: Path) -> Cleaned:
         report.duplicates,
         report.quarantined,
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+        cpu_seconds,
     )
 
 
@@ -158,6 +162,36 @@ def gunzip(files: list[Path]) -> float:
     return time.perf_counter() - begun
 
 
+DLT = """
+import gzip, json, sys, time
+import dlt
+def lines():
+    with gzip.open(sys.argv[1], "rt", encoding="utf-8", newline="\\n") as file:
+        for line in file:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                pass
+begun = time.perf_counter()
+pipeline = dlt.pipeline("events", destination=dlt.destinations.duckdb(sys.argv[2]), dataset_name="raw",
+                        pipelines_dir=sys.argv[3])
+pipeline.run(lines(), table_name="events")
+seconds = time.perf_counter() - begun
+with pipeline.sql_client() as client:
+    rows = client.execute_sql("select count(*) from events")[0][0]
+print(json.dumps([seconds, rows]))
+"""
+
+
+def dlt(python: str, path: Path, folder: Path) -> tuple[float, int]:
+    """Seconds that dlt takes for a file, and the rows it has then."""
+    command = [python, "-c", DLT, str(path), str(folder / "dlt.duckdb"), str(folder / "dlt")]
+    environment = {**os.environ, "RUNTIME__DLTHUB_TELEMETRY": "false"}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+    seconds, rows = json.loads(done.stdout.splitlines()[-1])
+    return seconds, rows
+
+
 def found(source: str, path: str) -> list[tuple[Any, ...]]:
     """Events, ids and letters by event and day, as DuckDB counts them."""
     with duckdb.connect(config={"threads": os.cpu_count() or 1}) as connection:
@@ -168,6 +202,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--days", type=int, default=5)
+    parser.add_argument("--dlt", metavar="PYTHON", help="Python of an environment with dlt[duckdb]")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder))
@@ -180,6 +215,7 @@ def main() -> None:
         with ProcessPoolExecutor(1, mp_context=context) as process:
             cleaned = process.submit(clean, home.root).result()
         unzipped = gunzip(files)
+        loaded = dlt(arguments.dlt, files[0], Path(folder)) if arguments.dlt else None
         landed = found(LANDED, str(home.landing / SOURCE.name / "*" / "*.jsonl.gz"))
         lake = found(LAKE, home.events_pattern)
     if landed != lake or sum(row[2] for row in lake) != cleaned.canonical:
@@ -198,6 +234,13 @@ def main() -> None:
     )
     print(f"gunzip x 2   {unzipped:7.2f} s {cleaned.records / unzipped:10,.0f} events/s")
     print(f"cleaning runs at {unzipped / cleaned.seconds:.2f} of the speed of gunzip")
+    print(f"CPU          {cleaned.cpu_seconds:7.2f} s")
+    if loaded:
+        seconds, rows = loaded
+        if rows != each + each // 100:
+            raise SystemExit(f"dlt has {rows} rows of {each + each // 100}")
+        print(f"dlt          {seconds:7.2f} s {rows / seconds:10,.0f} events/s, the first file, rows agree")
+        print(f"cleaning runs at {speed / (rows / seconds):.0f} times the speed of dlt")
     print(f"once more, nothing new {cleaned.again_seconds:.3f} s")
 
 

@@ -5,20 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from shutil import which
 
-import pytest
 from playwright.sync_api import Browser, Playwright
+
+from opsanalytics_tests.conftest import skip_or_fail
 
 
 @contextmanager
 def launch(playwright: Playwright) -> Iterator[Browser]:
     """Open the installed Chromium; without one the test is skipped, on CI it fails."""
-    executable = next(
-        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := which(name))), None
-    )
+    names = (os.environ.get("OPSANALYTICS_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    executable = next((found for name in names if (found := which(name))), None)
     if executable is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no Chromium on this machine")
-        pytest.skip("no Chromium on this machine")
+        skip_or_fail("there is no Chromium: install it, or name it in OPSANALYTICS_CHROMIUM")
     browser = playwright.chromium.launch(
         executable_path=executable, args=["--no-sandbox", "--disable-background-networking"]
     )

@@ -20,13 +20,18 @@ def skip_or_fail(reason: str) -> None:
     pytest.skip(reason)
 
 
+def real(name: str = "") -> Path:
+    """A real data set or a file of one (SOURCES.md beside them); without it the test is skipped or fails."""
+    path = Path(os.environ.get("OPSANALYTICS_REAL_DATA", ROOT.parent / "shared" / "data")) / name
+    if not path.exists():
+        skip_or_fail(f"there is no {path} (set OPSANALYTICS_REAL_DATA)")
+    return path
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of the real data sets."""
-    folder = Path(os.environ.get("OPSANALYTICS_REAL_DATA", ROOT.parent / "shared" / "data"))
-    if not folder.is_dir():
-        skip_or_fail(f"there are no real data sets in {folder} (set OPSANALYTICS_REAL_DATA)")
-    return folder
+    return real()
 
 
 @dataclass(frozen=True)

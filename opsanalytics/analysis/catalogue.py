@@ -18,7 +18,7 @@ from opsanalytics.lake.paths import Home
 from opsanalytics.lake.schemas import INGESTION_LEDGER
 from opsanalytics.lake.tables import Table
 from opsanalytics.quality.results import latest
-from opsanalytics.quality.tables import QUALITY_RESULTS
+from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, QUALITY_RESULTS, VOLUME_ANOMALIES
 from opsanalytics.reports.index import report_index
 from opsanalytics.reports.tables import REPORT_INDEX
 
@@ -36,6 +36,9 @@ MARTS: tuple[Table, ...] = (
     PAIN_POINT_PERSONS,
     BACKLOG,
     INGESTION_LEDGER,
+    EVENT_DRIFT,
+    VOLUME_ANOMALIES,
+    EVENT_FRESHNESS,
 )
 """Tables kept as Parquet in `marts/`."""
 

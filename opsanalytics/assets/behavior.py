@@ -15,7 +15,7 @@ from opsanalytics.behavior.tables import FUNNEL_STEPS, METRIC_DEFINITIONS, RETEN
 from opsanalytics.config import Settings
 from opsanalytics.lake.tables import Table
 
-UPSTREAM = [keys.EVENTS, keys.PERSONS, keys.LEDGER]
+UPSTREAM = [keys.EVENTS, keys.PERSONS, keys.LEDGER, keys.MONITORING]
 DAYS_SHOWN = 100
 
 

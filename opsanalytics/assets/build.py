@@ -10,6 +10,7 @@ from opsanalytics.assets import (
     improvement,
     ingestion,
     keys,
+    monitoring,
     orphans,
     publishing,
     reporting,
@@ -25,6 +26,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *(ingestion.feedback_landing(settings, source) for source in settings.feedback_sources),
     ]
     marts = [
+        monitoring.event_monitoring(settings),
         behavior.funnels(settings),
         behavior.retention(settings),
         sources.source_comparison(settings),

@@ -19,7 +19,7 @@ from opsanalytics.lake.day_prints import day_prints
 from opsanalytics.lake.events import event_days, read_persons, scan_raw_events
 from opsanalytics.lake.marts import write_mart
 from opsanalytics.lake.schemas import INGESTION_LEDGER
-from opsanalytics.quality.rules import EVENT_RULES
+from opsanalytics.quality.generated import event_rules
 from opsanalytics.quality.validate import validate_events
 
 CHANGES_SHOWN = 100
@@ -27,6 +27,7 @@ CHANGES_SHOWN = 100
 
 def events(settings: Settings) -> dg.AssetsDefinition:
     """Canonical events by UTC day."""
+    rules = event_rules(settings.quality)
 
     @dg.asset(
         key=keys.EVENTS,
@@ -36,7 +37,7 @@ def events(settings: Settings) -> dg.AssetsDefinition:
         group_name=keys.EVENTS_GROUP,
         kinds={"polars", "parquet", "greatexpectations"},
         owners=list(settings.project.owners),
-        check_specs=check_specs(keys.EVENTS, EVENT_RULES),
+        check_specs=check_specs(keys.EVENTS, rules),
         freshness_policy=dg.FreshnessPolicy.time_window(
             fail_window=timedelta(hours=settings.thresholds.freshness_hours)
         ),
@@ -63,6 +64,8 @@ def events(settings: Settings) -> dg.AssetsDefinition:
             sorted(in_range | (touched & stored)),
             sources=[source.name for source in settings.event_sources],
             checked_at=datetime.now(UTC),
+            rules=rules,
+            plan=settings.quality.tracking_plan,
         )
         _describe_partitions(context, settings, changes)
         frame = scan_raw_events(settings.home, first=days.first, last=days.last)
@@ -80,7 +83,7 @@ def events(settings: Settings) -> dg.AssetsDefinition:
                 "events by name, days of this run": table_preview(top.collect(), 15),
                 "folder": dg.MetadataValue.path(settings.home.events),
             },
-            check_results=check_results(keys.EVENTS, EVENT_RULES, outcomes),
+            check_results=check_results(keys.EVENTS, rules, outcomes),
         )
 
     return events

@@ -17,12 +17,13 @@ from opsanalytics.cleaning.feedback import clean_feedback
 from opsanalytics.config import Settings
 from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
 from opsanalytics.lake.publish import read_feedback
-from opsanalytics.quality.rules import FEEDBACK_RULES
+from opsanalytics.quality.generated import feedback_rules
 from opsanalytics.quality.validate import validate_feedback
 
 
 def feedback(settings: Settings) -> dg.AssetsDefinition:
     """Canonical feedback of all sources."""
+    rules = feedback_rules(settings.quality)
 
     @dg.asset(
         key=keys.FEEDBACK,
@@ -30,7 +31,7 @@ def feedback(settings: Settings) -> dg.AssetsDefinition:
         group_name=keys.FEEDBACK_GROUP,
         kinds={"polars", "parquet", "greatexpectations"},
         owners=list(settings.project.owners),
-        check_specs=check_specs(keys.FEEDBACK, FEEDBACK_RULES),
+        check_specs=check_specs(keys.FEEDBACK, rules),
         description=(
             "What users said: surveys, forms, reviews and tickets in one table, ratings on one scale, e-mail "
             "addresses, phone and card numbers redacted."
@@ -41,7 +42,10 @@ def feedback(settings: Settings) -> dg.AssetsDefinition:
         with clear_failures():
             reports = [clean_feedback(source, settings.home) for source in settings.feedback_sources]
         outcomes = validate_feedback(
-            settings.home, [source.name for source in settings.feedback_sources], checked_at=datetime.now(UTC)
+            settings.home,
+            [source.name for source in settings.feedback_sources],
+            checked_at=datetime.now(UTC),
+            rules=rules,
         )
         frame = read_feedback(settings.home)
         by_source = frame.group_by("source").agg(
@@ -56,7 +60,7 @@ def feedback(settings: Settings) -> dg.AssetsDefinition:
                 "quarantined": sum(report.quarantined for report in reports),
                 "by source": table_preview(by_source.sort("source")),
             },
-            check_results=check_results(keys.FEEDBACK, FEEDBACK_RULES, outcomes),
+            check_results=check_results(keys.FEEDBACK, rules, outcomes),
         )
 
     return feedback

@@ -19,7 +19,7 @@ SHOWN = ["rank", "lane", "status", "title", "reach", "impact", "confidence", "ef
 
 def friction_and_backlog(settings: Settings) -> dg.AssetsDefinition:
     """All improvement marts in one step: each is made of the ones before."""
-    upstream = [keys.EVENTS, keys.PERSONS, keys.LEDGER]
+    upstream = [keys.EVENTS, keys.PERSONS, keys.LEDGER, keys.MONITORING]
     themes = [dg.AssetKey(table.name) for table in (FEEDBACK_THEMES, FEEDBACK_ASSIGNMENTS)]
 
     @dg.multi_asset(

@@ -1,45 +1,19 @@
 """The plain ordered fold, compiled by Numba. Plain arrays in, plain arrays out.
 
-A compiled function calls none of another file: Numba keeps compiled code on disk and looks only at the
-file of the outermost function to see whether it is stale. So every `kernels` module stands by itself.
+It stands by itself, as `compilation` says why.
 
 Times are microseconds since 1970 (int64). `mask` has one bit a step: bit 0 is step 1. Rows of one person
 lie together, in order of time; rows of equal time may come in any order and give the same result.
 """
 
-import logging
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
-from numba import njit
 
-Compiled = TypeVar("Compiled", bound=Callable[..., Any])
+from opsanalytics.compilation import compiled, inner
+
 NEVER = -(1 << 62)
 """Earlier than any time stamp, with room to subtract it from one."""
-# Wrappers that nobody calls take a third of the time to compile.
-OUTER: dict[str, Any] = {"nogil": True, "no_cfunc_wrapper": True}
-INNER: dict[str, Any] = OUTER | {"no_cpython_wrapper": True}
-
-logger = logging.getLogger(__name__)
-
-
-def compiled(function: Compiled) -> Compiled:
-    """Compile at the first call; keep the machine code on disk where there is a place to.
-
-    Numba looks beside the file, then in the user's cache folder, or in NUMBA_CACHE_DIR. Where none can
-    be written (a read-only container), every process compiles anew.
-    """
-    try:
-        return cast(Compiled, njit(cache=True, **OUTER)(function))
-    except RuntimeError as error:
-        logger.warning("compiling anew in each process, set NUMBA_CACHE_DIR to keep it: %s", error)
-        return cast(Compiled, njit(**OUTER)(function))
-
-
-def inner(function: Compiled) -> Compiled:
-    """As `compiled`, for functions that only compiled functions of the same file call: quicker to compile."""
-    return cast(Compiled, njit(**INNER)(function))
 
 
 @inner

@@ -1,6 +1,6 @@
 """Attempts one by one, for everything beyond the plain ordered funnel. Compiled by Numba.
 
-Self-contained, as `kernels` says why. Times are microseconds; rows of one person lie together, in order
+Self-contained, as `compilation` says why. Times are microseconds; rows of one person lie together, in order
 of time and, at equal times, of mask. `mask` has a bit a step (bit 0 is step 1) and above these a bit an
 exclusion. Each attempt is followed by itself, through lists of the rows that match each bit, so a
 person's cost grows with entries times steps, not with the square of the events.
@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from opsanalytics.behavior.kernels import NEVER, compiled, inner
+from opsanalytics.behavior.kernels import NEVER
+from opsanalytics.compilation import compiled, inner
 
 ORDERED, STRICT, ANY = 0, 1, 2
 FURTHEST, FIRST_ENTRY, EARLIEST_ENTRY, EARLIEST_OF_COMPLETION = 0, 1, 2, 3

@@ -1,13 +1,13 @@
 """The plain ordered fold over the day segments of the index. Compiled by Numba.
 
-Self-contained, as `kernels` says why.
+Self-contained, as `compilation` says why.
 """
 
 from typing import Any
 
 import numpy as np
 
-from opsanalytics.behavior.kernels import compiled
+from opsanalytics.compilation import compiled
 
 FEW = 32
 """Rows that are sorted by insertion."""

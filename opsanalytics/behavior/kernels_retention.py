@@ -1,13 +1,13 @@
 """Retention by columns of periods, with rolling clocks and minimum occurrences. Compiled by Numba.
 
-Self-contained, as `kernels` says why.
+Self-contained, as `compilation` says why.
 """
 
 from typing import Any
 
 import numpy as np
 
-from opsanalytics.behavior.kernels import compiled
+from opsanalytics.compilation import compiled
 
 START, RETURN, SAME_NAME = 1, 2, 4
 """Bits of `kind`: a start event, a return event, an event named like the start event."""

@@ -3,7 +3,6 @@
 Text libraries also end lines at U+2028, U+0085 and others, which tears records apart.
 """
 
-import gzip
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +11,10 @@ from typing import Protocol
 
 import numpy as np
 import polars as pl
+from isal import igzip
 
 from opsanalytics.sources.landing import GzipStream, event_members
+from opsanalytics.sources.lines import RawLines
 
 READ_BYTES = 4 * 1024 * 1024
 USUAL_RATIO = 8
@@ -45,7 +46,7 @@ Batch = tuple[Piece, ...]
 class Records:
     """The records of a batch, and where each of them was found."""
 
-    raw: list[bytes]
+    raw: RawLines
     member: pl.Series
     number: pl.Series
 
@@ -71,7 +72,7 @@ def read_pieces(path: Path) -> Iterator[Piece]:
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
             for name in sorted(event_members(archive)):
-                with archive.open(name) as member, gzip.open(member) as decoded:
+                with archive.open(name) as member, igzip.open(member) as decoded:
                     yield from member_pieces(name, decoded)
         return
     with path.open("rb") as content:
@@ -121,17 +122,16 @@ def whole_lines(content: Readable) -> Iterator[bytes]:
 
 def records(batch: Batch) -> Records:
     """The lines of a batch that are not blank."""
-    raw: list[bytes] = []
-    members: list[pl.Series] = []
-    numbers: list[pl.Series] = []
-    for piece in batch:
-        lines = piece.content.split(b"\n")
-        number = np.arange(piece.first, piece.first + len(lines), dtype=np.int64)
-        blank = [index for index, line in enumerate(lines) if not line.strip()]
-        if blank:
-            number = np.delete(number, blank)
-            lines = [line for line in lines if line.strip()]
-        raw += lines
-        members.append(pl.repeat(piece.member, len(lines), dtype=pl.String, eager=True))
-        numbers.append(pl.Series(number))
-    return Records(raw, pl.concat(members), pl.concat(numbers))
+    lines = RawLines.cut(b"\n".join(piece.content for piece in batch))
+    counts = [piece.content.count(b"\n") + 1 for piece in batch]
+    number = np.concatenate(
+        [np.arange(piece.first, piece.first + count) for piece, count in zip(batch, counts, strict=True)]
+    )
+    member = pl.Series([piece.member for piece in batch], dtype=pl.String).gather(
+        np.repeat(np.arange(len(batch)), counts)
+    )
+    blank = lines.blank()
+    if len(blank):
+        kept = np.delete(np.arange(len(lines)), blank)
+        lines, number, member = lines.only(kept), number[kept], member.gather(kept)
+    return Records(lines, member, pl.Series(number))

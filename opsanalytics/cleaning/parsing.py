@@ -25,6 +25,8 @@ PARSER_VERSION = 1
 BATCH_BYTES = 8 * 1024 * 1024
 """So much text is parsed at once; bounds memory, changes no result."""
 UNKNOWN_DAY = "unknown"
+REPEATING = ["member", "source_event", "platform", "os", "browser", "app_version", "country"]
+"""Columns of few values. Looking for repetition in the others takes longer than writing them."""
 PARSED = pl.Schema(
     {"member": pl.String, "record": pl.Int64}
     | {name: dtype for name, dtype in ROW_TYPES.items() if name != "position"}
@@ -120,7 +122,9 @@ def parse_delivery(settings: EventSourceSettings, home: Home, manifest: Manifest
     )
     with (
         replacing(files.rows) as temporary,
-        pq.ParquetWriter(temporary, arrow_schema(), compression="zstd") as writer,
+        pq.ParquetWriter(
+            temporary, arrow_schema(), compression="lz4", use_dictionary=REPEATING, write_statistics=["ts"]
+        ) as writer,
         Behind[pl.DataFrame](lambda rows: writer.write_table(to_arrow(rows))) as written,
     ):
         for batch in ahead(batches):

@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "ui": ("opsanalytics.cli.pipeline", "Open Dagster on this machine."),
     "docs": ("opsanalytics.cli.pipeline", "Build the Data Docs of the quality checks."),
     "export": ("opsanalytics.cli.pipeline", "Write a self-contained copy of the published file."),
+    "tracking-plan": ("opsanalytics.cli.tracking", "Declare what the product sends; see where it does not."),
     "backlog": ("opsanalytics.cli.results", "Show what to fix next."),
     "compare-sources": ("opsanalytics.cli.compare", "Show where two sources of one product disagree."),
     "demo": ("opsanalytics.cli.demo", "Run everything on a generated product, or replay a real one."),
@@ -30,9 +31,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(
-            importlib.import_module(COMMANDS[cmd_name][0]), cmd_name.replace("-", "_")
-        )
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -86,9 +86,10 @@ def open_ui(path: Path, settings: Settings, host: str, port: int) -> int:
 def docs(config: Path | None) -> None:
     """Build the Data Docs of the quality checks: pages that work without a network."""
     from opsanalytics.quality.docs import build_data_docs
+    from opsanalytics.quality.generated import suites
 
     _, settings = read_config(config)
-    click.echo(f"Data Docs: {build_data_docs(settings.home)}")
+    click.echo(f"Data Docs: {build_data_docs(settings.home, rules=suites(settings.quality))}")
 
 
 @click.command()

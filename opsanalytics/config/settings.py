@@ -14,6 +14,7 @@ from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.feedback.themes import ThemeSettings
 from opsanalytics.improvement.settings import BacklogSettings, FrictionSettings, PainPointSettings
 from opsanalytics.lake.paths import Home
+from opsanalytics.quality.settings import QualitySettings
 from opsanalytics.sources.base import (
     EventSourceSettings,
     FeedbackSourceSettings,
@@ -159,6 +160,7 @@ class Settings(Section):
     reports: tuple[Report, ...] = (Report(name="weekly"),)
     thresholds: Thresholds = Thresholds()
     notify: Notify = Notify()
+    quality: QualitySettings = QualitySettings()
 
     @property
     def home(self) -> Home:

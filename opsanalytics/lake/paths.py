@@ -70,6 +70,11 @@ class Home:
         return self.lake / "feedback_duplicates" / f"{source}.parquet"
 
     @property
+    def profiles(self) -> Path:
+        """What events and their properties looked like, by UTC day and source; rebuilt from events."""
+        return self.root / "profiles"
+
+    @property
     def identity(self) -> Path:
         """Mapping from as-ingested ids to persons."""
         return self.lake / "identity"

@@ -22,7 +22,7 @@ from opsanalytics.feedback.tables import FEEDBACK_THEMES
 from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINTS
 from opsanalytics.lake.day_changes import DAY_CHANGES
 from opsanalytics.lake.schemas import INGESTION_LEDGER
-from opsanalytics.quality.tables import QUALITY_RESULTS
+from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, QUALITY_RESULTS, VOLUME_ANOMALIES
 
 Section = Literal["funnels", "retention", "behaviour", "voice", "themes", "friction"]
 """Parts of the page that are withheld on their own. `behaviour` and `voice` are the lanes of the backlog."""
@@ -48,6 +48,9 @@ FRAMES = {
     "ingestion_ledger": INGESTION_LEDGER,
     "day_changes": DAY_CHANGES,
     "source_comparison": SOURCE_COMPARISON,
+    "event_drift": EVENT_DRIFT,
+    "volumes": VOLUME_ANOMALIES,
+    "freshness": EVENT_FRESHNESS,
 }
 """The fields of `ReportData` that are frames, and the table each has to fit."""
 
@@ -99,6 +102,11 @@ class ReportData:
     """Days that changed after the report of the week before."""
     source_comparison: pl.DataFrame = field(default_factory=SOURCE_COMPARISON.empty)
     """Days of the week of sources that tell of the same product."""
+    event_drift: pl.DataFrame = field(default_factory=EVENT_DRIFT.empty)
+    volumes: pl.DataFrame = field(default_factory=VOLUME_ANOMALIES.empty)
+    freshness: pl.DataFrame = field(default_factory=EVENT_FRESHNESS.empty)
+    has_plan: bool = False
+    """Whether a tracking plan is configured."""
 
     def __post_init__(self) -> None:
         if self.last_day < self.first_day:

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from opsanalytics.lake.tables import DataType
 from opsanalytics.sources.errors import CredentialError
 from opsanalytics.sources.limiter import Limit
+from opsanalytics.sources.lines import RawLines
 from opsanalytics.sources.windows import DAY, Window, midnight
 
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
@@ -237,7 +238,7 @@ class EventSourceSettings(SourceSettings, ABC):
     def parse(self, lines: Sequence[Line]) -> ParsedLines:
         """Turn records into rows. Pure; raises for nothing that a record can contain."""
 
-    def parse_records(self, records: Sequence[bytes]) -> ParsedLines:
+    def parse_records(self, records: RawLines) -> ParsedLines:
         """Turn records as landed into rows; positions are indexes into `records`.
 
         A vendor may do it faster, with exactly the result of this one.

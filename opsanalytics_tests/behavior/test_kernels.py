@@ -8,7 +8,7 @@ from pathlib import Path
 
 import opsanalytics.behavior
 
-# kernels.py imports nothing of the package, so a copy of it runs alone in any folder.
+# kernels.py imports only compilation.py of the package, so a copy of the two runs alone in any folder.
 SCRIPT = """
 import logging, numpy as np
 logging.basicConfig()
@@ -22,6 +22,10 @@ assert (reached.tolist(), times.tolist()) == ([2], [[0, 1]])
 
 def run(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     shutil.copy(Path(opsanalytics.behavior.__file__).with_name("kernels.py"), folder)
+    package = folder / "opsanalytics"
+    package.mkdir(exist_ok=True)
+    (package / "__init__.py").touch()
+    shutil.copy(Path(opsanalytics.behavior.__file__).parents[1] / "compilation.py", package)
     clean = {key: value for key, value in os.environ.items() if not key.startswith("NUMBA_")}
     return subprocess.run(
         [sys.executable, "-B", "-c", SCRIPT],

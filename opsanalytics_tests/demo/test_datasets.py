@@ -1,6 +1,5 @@
 """Real data sets: reading them, clear errors, and every event served exactly once."""
 
-import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from opsanalytics.demo.datasets import DatasetError, read_dataset
 from opsanalytics.demo.simulator import AmplitudeProject, MixpanelProject, VendorSimulator
+from opsanalytics_tests.conftest import real
 from opsanalytics_tests.simulators.clients import amplitude_get, json_lines, mixpanel_get, zip_members
 
 ROOT = Path(__file__).parents[2]
@@ -27,16 +27,6 @@ def write(folder: Path, events: pl.DataFrame = EVENTS, feedback: pl.DataFrame | 
     events.write_parquet(folder / "events.parquet")
     if feedback is not None:
         feedback.write_csv(folder / "feedback.csv")
-    return folder
-
-
-def real(name: str) -> Path:
-    folder = Path(os.environ.get("OPSANALYTICS_REAL_DATA", ROOT.parent / "shared" / "data")) / name
-    if not folder.is_dir():
-        reason = f"real data not found at {folder}; set OPSANALYTICS_REAL_DATA"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
     return folder
 
 

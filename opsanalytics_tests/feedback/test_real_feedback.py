@@ -1,26 +1,13 @@
 """Themes on real data: quality against labels, and a corpus without any."""
 
-import os
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import polars as pl
 import pytest
 
 from opsanalytics.feedback.themes import find_themes
+from opsanalytics_tests.conftest import real
 from opsanalytics_tests.feedback.messages import messages
-
-DATA = Path(os.environ.get("OPSANALYTICS_REAL_DATA", Path(__file__).parents[3] / "shared" / "data"))
-
-
-def real(name: str) -> Path:
-    path = DATA / name
-    if not path.exists():
-        reason = f"no real data at {path} (set OPSANALYTICS_REAL_DATA)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return path
 
 
 @pytest.mark.slow

@@ -1,16 +1,16 @@
 """The pages as a reader opens them: Chromium, from disk, without a network."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from opsanalytics.lake.paths import Home
 from opsanalytics.reports.data import ReportData
 from opsanalytics.reports.publish import write_report
+from opsanalytics_tests.browser import launch
 from opsanalytics_tests.reports import samples
 
 pytestmark = pytest.mark.slow
@@ -29,19 +29,8 @@ DRAWN = """[...document.querySelectorAll('.chart')]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    path = os.environ.get("OPSANALYTICS_CHROMIUM") or shutil.which("chromium")
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no chromium: install it, or name it in OPSANALYTICS_CHROMIUM")
-        pytest.skip("no chromium: install it, or name it in OPSANALYTICS_CHROMIUM")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-background-networking"]
-        )
+    with sync_playwright() as playwright, launch(playwright) as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

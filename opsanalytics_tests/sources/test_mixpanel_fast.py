@@ -1,6 +1,7 @@
 """The fast reader of Mixpanel's lines against the careful one: equal rows, equal rejects, on any bytes."""
 
 import json
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from opsanalytics.sources.base import EventSourceSettings, ParsedLines
+from opsanalytics.sources.lines import RawLines
 from opsanalytics.sources.mixpanel import fast
 from opsanalytics.sources.values import NO_ID
 from opsanalytics_tests.sources.support import mixpanel
@@ -21,7 +23,9 @@ ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Africa/Mon
 
 def both(records: list[bytes], zone: str = "UTC") -> tuple[ParsedLines, ParsedLines]:
     source = mixpanel("http://x", project_timezone=zone)
-    return source.parse_records(records), EventSourceSettings.parse_records(source, records)
+    careful = partial(EventSourceSettings.parse_records, source)
+    lines = RawLines.of(records)
+    return fast.parse_records(source.name, source.vendor_zone, lines, careful), careful(lines)
 
 
 def check(records: list[bytes], zone: str = "UTC") -> pl.DataFrame:
@@ -34,13 +38,19 @@ def check(records: list[bytes], zone: str = "UTC") -> pl.DataFrame:
     return quick.rows
 
 
+def read_fast(records: list[bytes]) -> ParsedLines:
+    """By the fast reader alone."""
+    lines = RawLines.of(records)
+    return fast.parse_records(
+        "product", ZoneInfo("UTC"), lines, lambda left: pytest.fail(f"careful: {left[0]!r}")
+    )
+
+
 def line(**properties: Any) -> bytes:
     return json.dumps({"event": "Paid", "properties": {"time": TIME, **properties}}).encode()
 
 
-members = [
-    field.encode_name for field in fast.msgspec.structs.fields(fast.Known)
-]  # every member that a column is read from
+members = list(fast.MEMBERS)
 ids = st.sampled_from(sorted(NO_ID)).flatmap(
     lambda word: st.sampled_from(
         [word, word.upper(), f" {word}\t", f"\x1c{word}", f"\u2003{word}", f"x{word}"]
@@ -138,10 +148,7 @@ def test_long_numbers_are_judged_alike(digits: int) -> None:
 
 def test_long_lines_are_read_fast_too() -> None:
     record = line(note="x" * 10_000, n=2**70)
-    unread: list[bytes] = []
-    parsed = fast.parse_records("product", ZoneInfo("UTC"), [record], lambda records: pytest.fail("careful"))
-    assert parsed.rows["properties"].item().encode() in record
-    assert unread == []
+    assert read_fast([record]).rows["properties"].item().encode() in record
 
 
 def test_usual_lines_never_need_the_careful_reader() -> None:
@@ -149,8 +156,18 @@ def test_usual_lines_never_need_the_careful_reader() -> None:
         line(**{"$user_id": 7, "distinct_id": "u", "$insert_id": "i", "mp_lib": "web", "$os": None, "n": n})
         for n in (1, 1.5, "x", None, True, {"a": [1]}, 2**63)
     ]
-    parsed = fast.parse_records("product", ZoneInfo("UTC"), records, lambda records: pytest.fail("careful"))
+    parsed = read_fast(records)
     assert parsed.rows["user_id"].to_list() == ["7"] * 7
+
+
+def test_text_with_escapes_is_read_fast_too() -> None:
+    name = 'a"\\/\b\f\n\r\té\u0000\u0085\u2028漢😀' + "x" * 20
+    record = json.dumps({"event": name, "properties": {"time": TIME, "$os": name, "n": name}}).encode()
+    slashes = record.replace(b'"$os": "a', b'"$os": "\\/')
+    rows = read_fast([record, slashes, line(**{"$os": "\t", "$browser": "é" * 6})]).rows
+    assert rows["source_event"].to_list() == [name, name, "Paid"]
+    assert rows["os"].to_list() == [name, "/" + name[1:], "\t"]
+    assert rows["browser"].to_list() == [None, None, "é" * 6]
 
 
 @pytest.mark.parametrize("zone", ZONES)

@@ -1,157 +1,181 @@
 """Mixpanel's usual export lines, many at a time.
 
-Knows the shapes that nearly all lines have and computes for them exactly what `rows.read_line` does.
-Every line that is not surely of these shapes (broken, not UTF-8, unusual types, lone surrogates,
+Knows the shape that nearly all lines have and computes for them exactly what `rows.read_line` does.
+Every line that is not surely of this shape (broken, not UTF-8, unusual types, lone surrogates,
 huge numbers, deep nesting) is left to the careful reader. The tests compare the two on hostile lines.
 """
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from typing import Annotated, Any, NamedTuple, TypeAlias
+from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
-import msgspec
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from opsanalytics.sources.base import ROWS, ParsedLines
+from opsanalytics.sources.lines import RawLines
 from opsanalytics.sources.mixpanel.rows import DEVICE_PREFIX, LIBRARY_PLATFORMS, from_project_clock
 from opsanalytics.sources.values import FIRST_MOMENT, LAST_MOMENT, NO_ID, digest, id_of, lower
 
-Careful: TypeAlias = Callable[[Sequence[bytes]], ParsedLines]
+Careful: TypeAlias = Callable[[RawLines], ParsedLines]
 
-SURE_BYTES = 1_500
-"""Shorter lines can neither nest too deep for Python's JSON reader nor hold a number too long for it."""
-SURE_BRACKETS = 300
-LONG_NUMBER = re.compile(rb"[0-9]{4000}")
+MANY_BYTES = 64 * 1024
+"""Fewer are read by the careful reader alone: faster than loading the compiled one."""
 
 FIRST_SECOND, LAST_SECOND = round(FIRST_MOMENT.timestamp()), round(LAST_MOMENT.timestamp())
 LEAST_MILLISECONDS, LAST_MILLISECOND = 100_000_000_000, LAST_SECOND * 1_000
 
-Scalar: TypeAlias = str | int | None
-Milliseconds = Annotated[int, msgspec.Meta(ge=LEAST_MILLISECONDS, lt=LAST_MILLISECOND)]
-ABSENT = 0
-
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
 # An id can only stand for nobody if this finds something in it.
 DOUBTFUL_ID = "[^!-~]|(?i:" + "|".join(re.escape(word) for word in sorted(NO_ID) if word) + ")"
 
-
-class ExportLine(msgspec.Struct, gc=False):
-    """One line; `properties` stays the bytes it is."""
-
-    event: Annotated[str, msgspec.Meta(min_length=1)]
-    properties: msgspec.Raw
-
-
-def named(name: str) -> Any:
-    """A member whose name is no Python name; null and absent are the same."""
-    return msgspec.field(name=name, default=None)
-
-
-class Known(msgspec.Struct, gc=False):
-    """The members that columns are read from. Types it does not list make a line unusual."""
-
-    time: Annotated[int, msgspec.Meta(ge=FIRST_SECOND, lt=LAST_MILLISECOND)]
-    insert_id: Scalar = named("$insert_id")
-    distinct_id: Scalar = None
-    distinct_id_before: Scalar = named("$distinct_id_before_identity")
-    user_id: Scalar = named("$user_id")
-    device_id: Scalar = named("$device_id")
-    received: Milliseconds = msgspec.field(name="$mp_api_timestamp_ms", default=ABSENT)
-    processed: Milliseconds = msgspec.field(name="mp_processing_time_ms", default=ABSENT)
-    session: Scalar = named("$session_id")
-    own_session: Scalar = named("session_id")
-    platform: Scalar = None
-    vendor_platform: Scalar = named("$platform")
-    library: Scalar = named("mp_lib")
-    os: Scalar = named("$os")
-    browser: Scalar = named("$browser")
-    version_name: Scalar = named("$app_version_string")
-    version: Scalar = named("$app_version")
-    own_version: Scalar = named("app_version")
-    build: Scalar = named("$app_build_number")
-    country: Scalar = named("mp_country_code")
-    page: Scalar = named("$current_url")
-    path: Scalar = named("current_url_path")
-    screen: Scalar = named("$screen_name")
-    # Rare: a value in one of these makes a line unusual.
-    original_event: None = named("mp_original_event_name")
-    original_id: None = named("mp_original_distinct_id")
-    vendor_id: None = named("$distinct_id")
+ENVELOPE = {"event": "event", "properties": "properties"}
+TEXTS = {
+    "$insert_id": "insert_id",
+    "distinct_id": "own_distinct_id",
+    "$distinct_id_before_identity": "distinct_id_before",
+    "$user_id": "user_id",
+    "$device_id": "device_id",
+    "$session_id": "session",
+    "session_id": "own_session",
+    "platform": "platform",
+    "$platform": "vendor_platform",
+    "mp_lib": "library",
+    "$os": "os",
+    "$browser": "browser",
+    "$app_version_string": "version_name",
+    "$app_version": "version",
+    "app_version": "own_version",
+    "$app_build_number": "build",
+    "mp_country_code": "country",
+    "$current_url": "page",
+    "current_url_path": "path",
+    "$screen_name": "screen",
+}
+"""Member of `properties` -> column that it is read into."""
+NUMBERS = {"time": "time", "$mp_api_timestamp_ms": "received", "mp_processing_time_ms": "processed"}
+RARE = ("mp_original_event_name", "mp_original_distinct_id", "$distinct_id")
+"""A value in one of these makes a line unusual."""
+MEMBERS = (*TEXTS, *NUMBERS, *RARE)
+COLUMNS = (*ENVELOPE.values(), *TEXTS.values())
+ABSENT = 0
 
 
-read_export_line = msgspec.json.Decoder(ExportLine).decode
-read_known = msgspec.json.Decoder(Known).decode
-
-
-def parse_records(source: str, zone: ZoneInfo, records: Sequence[bytes], careful: Careful) -> ParsedLines:
+def parse_records(source: str, zone: ZoneInfo, records: RawLines, careful: Careful) -> ParsedLines:
     """Rows and rejects of records as landed; `careful` reads the unusual ones."""
     lines, unusual = usual_lines(records)
     rows = to_rows(source, zone, lines)
-    if not unusual:
+    if not len(unusual):
         return ParsedLines(rows, [])
-    others = placed(careful([records[position] for position in unusual]), unusual)
+    others = placed(careful(records.only(unusual)), unusual.tolist())
     if others.rows.is_empty():
         return ParsedLines(rows, others.rejected)
     return ParsedLines(pl.concat([rows, others.rows]).sort("position"), others.rejected)
 
 
-class UsualLines(NamedTuple):
-    """Lines of known shapes, column by column."""
+@dataclass(frozen=True, eq=False)
+class UsualLines:
+    """Lines of the known shape, column by column."""
 
-    positions: Sequence[int]
-    export: list[ExportLine]
-    known: list[Known]
+    positions: NDArray[np.int64]
+    texts: pl.DataFrame
+    """`COLUMNS`; empty text is null."""
+    numbers: dict[str, NDArray[np.int64]]
+    """By the names of `NUMBERS`; 0 where there is none."""
 
 
-def usual_lines(records: Sequence[bytes]) -> tuple[UsualLines, list[int]]:
-    """The lines that are surely of known shapes, and the positions of the others."""
-    try:
-        export = [read_export_line(record) for record in records]
-        known = [read_known(line.properties) for line in export]
-    except UNREADABLE:
-        return usual_among(records)
-    times = np.array([line.time for line in known], dtype=np.int64)
-    sure = (
-        are_text(records) and bool(np.all(in_range(times))) and max(map(len, records), default=0) < SURE_BYTES
+@dataclass(frozen=True, eq=False)
+class Names:
+    """The members to look for, as `kernels_lines` wants them."""
+
+    letters: NDArray[np.uint8]
+    starts: NDArray[np.int32]
+    candidates: NDArray[np.int32]
+    roles: NDArray[np.uint8]
+    slots: NDArray[np.int32]
+
+
+def to_names() -> Names:
+    from opsanalytics.sources.mixpanel.kernels_lines import NUMBER, TEXT, UNEXPECTED
+
+    # The envelope's come first, for they are asked for by number; inside `properties` they mean nothing.
+    names = [name.encode() for name in (*ENVELOPE, *MEMBERS)]
+    candidates = np.full((max(map(len, names)) + 1, len(names) + 1), -1, np.int32)
+    for number in range(len(ENVELOPE), len(names)):
+        row = candidates[len(names[number])]
+        row[np.flatnonzero(row < 0)[0]] = number
+    slots = [*range(len(COLUMNS)), *range(len(NUMBERS)), *[0] * len(RARE)]
+    roles = [TEXT] * len(COLUMNS) + [NUMBER] * len(NUMBERS) + [UNEXPECTED] * len(RARE)
+    return Names(
+        letters=np.frombuffer(b"".join(names), np.uint8),
+        starts=np.cumsum([0, *map(len, names)]).astype(np.int32),
+        candidates=candidates,
+        roles=np.array(roles, np.uint8),
+        slots=np.array(slots, np.int32),
     )
-    return (UsualLines(range(len(records)), export, known), []) if sure else usual_among(records)
 
 
-def usual_among(records: Sequence[bytes]) -> tuple[UsualLines, list[int]]:
-    """As `usual_lines`, one line after the other."""
-    all_text = are_text(records)
-    lines = UsualLines([], [], [])
-    positions: list[int] = []
-    unusual: list[int] = []
-    for position, record in enumerate(records):
-        try:
-            line = read_export_line(record)
-            known = read_known(line.properties)
-        except UNREADABLE:
-            unusual.append(position)
-            continue
-        if (
-            in_range(known.time)
-            and (len(record) < SURE_BYTES or surely_bounded(record))
-            and (all_text or record.isascii() or is_text(record))
-        ):
-            positions.append(position)
-            lines.export.append(line)
-            lines.known.append(known)
-        else:
-            unusual.append(position)
-    return lines._replace(positions=positions), unusual
+def usual_lines(records: RawLines) -> tuple[UsualLines, NDArray[np.int64]]:
+    """The lines that are surely of the known shape, and the positions of the others."""
+    from opsanalytics.sources.mixpanel.kernels_lines import read_lines
+
+    count, names = len(records), to_names()
+    content = np.frombuffer(records.content, np.uint8)
+    kinds = np.zeros((len(COLUMNS), count), np.uint8)
+    begins, lengths = np.zeros((2, len(COLUMNS), count), np.int64)
+    numbers = np.zeros((len(NUMBERS), count), np.int64)
+    usual = np.zeros(count, np.uint8)
+    read_lines(
+        content, records.begins, records.ends,
+        names.letters, names.starts, names.candidates, names.roles, names.slots,
+        kinds, begins, lengths, numbers, usual,
+    )  # fmt: skip
+    time, received, processed = numbers
+    sure = (usual == 1) & (((time >= FIRST_SECOND) & (time < LAST_SECOND)) | in_milliseconds(time))
+    for stamp in (received, processed):
+        sure &= (stamp == ABSENT) | in_milliseconds(stamp)
+    if not is_text(records.content):
+        sure &= [is_text(record) for record in records]
+    positions = np.flatnonzero(sure)
+    texts = pl.DataFrame(
+        {
+            name: text_column(records.content, positions, kinds[slot], begins[slot], lengths[slot])
+            for slot, name in enumerate(COLUMNS)
+        }
+    )
+    found = {name: numbers[slot][positions] for slot, name in enumerate(NUMBERS.values())}
+    return UsualLines(positions, texts, found), np.flatnonzero(~sure)
 
 
-def in_range(time: Any) -> Any:
-    """Whether a time is seconds before 2200 or milliseconds; of a number or an array."""
-    return (time >= LEAST_MILLISECONDS) | (time < LAST_SECOND)
+def in_milliseconds(stamps: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return (stamps >= LEAST_MILLISECONDS) & (stamps < LAST_MILLISECOND)
+
+
+def text_column(
+    content: bytes,
+    rows: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
+    begins: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+) -> pl.Series:
+    """One member of the lines `rows` as text that stays where it is in `content`."""
+    from opsanalytics.sources.mixpanel.kernels_lines import ESCAPED, write_views
+
+    views = np.zeros((len(rows), 4), np.int32)
+    present = np.zeros(len(rows), np.uint8)
+    side = np.zeros(int(lengths[kinds == ESCAPED].sum()), np.uint8)
+    write_views(
+        np.frombuffer(content, np.uint8), rows, kinds, begins, lengths,
+        views, views.view(np.uint8), present, side,
+    )  # fmt: skip
+    buffers = [np.packbits(present, bitorder="little"), views, content, side]
+    array = pa.Array.from_buffers(pa.string_view(), len(rows), [pa.py_buffer(buffer) for buffer in buffers])
+    return pl.DataFrame({"text": array}).to_series()
 
 
 def placed(parsed: ParsedLines, positions: Sequence[int]) -> ParsedLines:
@@ -164,29 +188,13 @@ def placed(parsed: ParsedLines, positions: Sequence[int]) -> ParsedLines:
     )
 
 
-def are_text(records: Sequence[bytes]) -> bool:
-    """Whether all of it is UTF-8; members that are skipped are not checked otherwise."""
+def is_text(content: bytes) -> bool:
+    """Whether all of it is UTF-8."""
     try:
-        pl.Series([b"\n".join(records)], dtype=pl.Binary).cast(pl.String)
+        pl.Series([content], dtype=pl.Binary).cast(pl.String)
     except pl.exceptions.ComputeError:
         return False
     return True
-
-
-def is_text(record: bytes) -> bool:
-    """As `are_text`, for one record."""
-    try:
-        record.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def surely_bounded(record: bytes) -> bool:
-    """Whether Python's JSON reader, which bounds depth and digits, would read it too."""
-    return record.count(b"[") + record.count(b"{") < SURE_BRACKETS and (
-        len(record) < 2 * SURE_BYTES or LONG_NUMBER.search(record) is None
-    )
 
 
 def to_rows(
@@ -195,43 +203,17 @@ def to_rows(
     lines: UsualLines,
 ) -> pl.DataFrame:
     """Columns of `ROWS`."""
-    found = lines.known
-    number = pl.Series([known.time for known in found], dtype=pl.Int64)
+    number = pl.Series(lines.numbers["time"])
     wall = pl.select(
         (pl.when(number >= LEAST_MILLISECONDS).then(number * 1_000).otherwise(number * 1_000_000))
         .cast(pl.Datetime("us"))
         .alias("wall")
     ).to_series()
-    properties = joined_text([line.properties for line in lines.export])
-    frame = pl.DataFrame(
-        {
-            "event": pl.Series([line.event for line in lines.export], dtype=pl.String),
-            "wall": wall,
-            "ts": to_utc(wall, zone),
-            "received": milliseconds([known.received for known in found]),
-            "processed": milliseconds([known.processed for known in found]),
-            "insert_id": text([known.insert_id for known in found]),
-            "own_distinct_id": text([known.distinct_id for known in found]),
-            "distinct_id_before": text([known.distinct_id_before for known in found]),
-            "user_id": text([known.user_id for known in found]),
-            "device_id": text([known.device_id for known in found]),
-            "session": text([known.session for known in found]),
-            "own_session": text([known.own_session for known in found]),
-            "platform": text([known.platform for known in found]),
-            "vendor_platform": text([known.vendor_platform for known in found]),
-            "library": text([known.library for known in found]),
-            "os": text([known.os for known in found]),
-            "browser": text([known.browser for known in found]),
-            "version_name": text([known.version_name for known in found]),
-            "version": text([known.version for known in found]),
-            "own_version": text([known.own_version for known in found]),
-            "build": text([known.build for known in found]),
-            "country": text([known.country for known in found]),
-            "page": text([known.page for known in found]),
-            "path": text([known.path for known in found]),
-            "screen": text([known.screen for known in found]),
-            "properties": properties,
-        }
+    frame = lines.texts.with_columns(
+        wall,
+        to_utc(wall, zone).alias("ts"),
+        milliseconds(lines.numbers["received"]).alias("received"),
+        milliseconds(lines.numbers["processed"]).alias("processed"),
     ).with_columns(pl.coalesce("distinct_id_before", "own_distinct_id").alias("distinct_id"))
     device = pl.col("distinct_id").str.strip_prefix(DEVICE_PREFIX)
     behind_prefix = frame.select(
@@ -263,27 +245,8 @@ def to_rows(
     ).select(pl.col(name).cast(dtype) for name, dtype in ROWS.items())
 
 
-def text(values: list[Scalar]) -> pl.Series:
-    """As `text_of`: numbers in full, empty text as null."""
-    try:
-        column = pl.Series(values, dtype=pl.String)
-    except (TypeError, OverflowError):  # numbers among them
-        column = pl.Series(
-            [str(value) if isinstance(value, int) else value for value in values], dtype=pl.String
-        )
-    return column.replace("", None) if (column == "").any() else column
-
-
-def joined_text(texts: Sequence[msgspec.Raw]) -> pl.Series:
-    """UTF-8 bytes as one text column, without an object for each."""
-    offsets = np.zeros(len(texts) + 1, dtype=np.int64)
-    np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)), out=offsets[1:])
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(texts))]
-    return pl.Series(pa.Array.from_buffers(pa.large_string(), len(texts), buffers))
-
-
-def milliseconds(values: list[int]) -> pl.Series:
-    column = pl.Series(values, dtype=pl.Int64)
+def milliseconds(values: NDArray[np.int64]) -> pl.Series:
+    column = pl.Series(values)
     return pl.select(
         pl.when(column != ABSENT).then(column * 1_000).cast(pl.Datetime("us", "UTC"))
     ).to_series()

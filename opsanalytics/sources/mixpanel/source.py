@@ -22,7 +22,8 @@ from opsanalytics.sources.base import (
     Verdict,
 )
 from opsanalytics.sources.limiter import Limit
-from opsanalytics.sources.mixpanel.fast import parse_records
+from opsanalytics.sources.lines import RawLines
+from opsanalytics.sources.mixpanel.fast import MANY_BYTES, parse_records
 from opsanalytics.sources.mixpanel.rows import IDENTITY_VERBS, parse_lines
 from opsanalytics.sources.windows import DAY, Window, midnight
 
@@ -152,5 +153,7 @@ class MixpanelSettings(EventSourceSettings):
     def parse(self, lines: Sequence[Line]) -> ParsedLines:
         return parse_lines(self.name, self.vendor_zone, lines)
 
-    def parse_records(self, records: Sequence[bytes]) -> ParsedLines:
+    def parse_records(self, records: RawLines) -> ParsedLines:
+        if len(records.content) < MANY_BYTES:
+            return super().parse_records(records)
         return parse_records(self.name, self.vendor_zone, records, super().parse_records)
