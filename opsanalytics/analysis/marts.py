@@ -10,7 +10,7 @@ import polars as pl
 
 from opsanalytics.analysis import behavior
 from opsanalytics.analysis.improvement import feedback_themes, improvement
-from opsanalytics.analysis.monitoring import Monitoring, monitoring
+from opsanalytics.analysis.monitoring import monitoring
 from opsanalytics.analysis.refresh import WHOLE, Refreshed, refresh
 from opsanalytics.analysis.scope import Scope, frame_digest
 from opsanalytics.behavior.tables import (
@@ -25,9 +25,10 @@ from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINT_PERSON
 from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, VOLUME_ANOMALIES
 
 FUNNEL_TABLES = (FUNNEL_STEPS, FUNNEL_TREND, FUNNEL_BREAKDOWN)
-MONITORING_TABLES = (EVENT_DRIFT, VOLUME_ANOMALIES, EVENT_FRESHNESS)
 THEME_TABLES = (FEEDBACK_THEMES, FEEDBACK_ASSIGNMENTS)
 IMPROVEMENT_TABLES = (FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS, BACKLOG)
+
+MONITORING_TABLES = (EVENT_DRIFT, VOLUME_ANOMALIES, EVENT_FRESHNESS)
 
 _NOT_BEHAVIOR = ("friction", "feedback", "pain_points", "backlog")
 """Sections of the configuration that change no funnel and no retention."""
@@ -81,6 +82,19 @@ def retention_marts(scope: Scope) -> Refreshed:
     return refresh(scope, "retention", [RETENTION_CELLS], parts, compute, by="retention")
 
 
+def monitoring_marts(scope: Scope) -> Refreshed:
+    """EVENT_DRIFT, VOLUME_ANOMALIES and EVENT_FRESHNESS: depend on events as they were recorded."""
+
+    def compute(_: object) -> dict[str, pl.DataFrame]:
+        found = monitoring(scope.settings, scope.as_of)
+        frames = (found.drift, found.volumes, found.freshness)
+        return {table.name: frame for table, frame in zip(MONITORING_TABLES, frames, strict=True)}
+
+    facts = scope.facts(MONITORING_TABLES, without=(*_NOT_BEHAVIOR, "segments"))
+    del facts["quality of events"]  # which these marts decide, and which they do not show
+    return refresh(scope, "monitoring", MONITORING_TABLES, {WHOLE: facts}, compute)
+
+
 def theme_marts(scope: Scope) -> Refreshed:
     """FEEDBACK_THEMES and FEEDBACK_ASSIGNMENTS: depend on feedback and on who its authors are."""
 
@@ -91,21 +105,6 @@ def theme_marts(scope: Scope) -> Refreshed:
     facts = scope.facts(THEME_TABLES, sources=(), without=("friction", "pain_points", "backlog"))
     facts |= scope.feedback_facts()
     return refresh(scope, "themes", THEME_TABLES, {WHOLE: facts}, compute)
-
-
-def monitoring_marts(scope: Scope) -> tuple[Monitoring, Refreshed]:
-    """EVENT_DRIFT, VOLUME_ANOMALIES and EVENT_FRESHNESS; also as what was found, for their checks."""
-
-    def compute(_: object) -> dict[str, pl.DataFrame]:
-        found = monitoring(scope.settings, scope.as_of)
-        frames = (found.drift, found.volumes, found.freshness)
-        return {table.name: frame for table, frame in zip(MONITORING_TABLES, frames, strict=True)}
-
-    without = ("friction", "feedback", "pain_points", "backlog", "segments", "overlaps")
-    facts = scope.facts(MONITORING_TABLES, without=without)
-    del facts["quality of events"]  # it is made of what is found here
-    refreshed = refresh(scope, "monitoring", MONITORING_TABLES, {WHOLE: facts}, compute)
-    return Monitoring(scope.as_of, *(refreshed.frames[table.name] for table in MONITORING_TABLES)), refreshed
 
 
 def improvement_marts(scope: Scope) -> Refreshed:

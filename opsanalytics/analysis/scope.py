@@ -13,6 +13,7 @@ from opsanalytics.analysis.monitoring import DESCRIPTIONS as MONITORED
 from opsanalytics.analysis.program import program_version
 from opsanalytics.behavior.overlaps import counted_once
 from opsanalytics.behavior.spec import Definition
+from opsanalytics.cleaning.coverage import windows_of_undated
 from opsanalytics.config import Settings
 from opsanalytics.lake.day_prints import OPERATIONAL, day_prints
 from opsanalytics.lake.events import read_persons, scan_events
@@ -61,7 +62,11 @@ def complete_through(settings: Settings) -> datetime:
 
 def _landed_until(source: EventSourceSettings, settings: Settings) -> datetime | None:
     start = source.to_wall(datetime.combine(settings.project.start, time(), UTC))
-    for window in merged(landed_windows(source, settings.home, source.complete_until)):
+    landed = [
+        *landed_windows(source, settings.home, source.complete_until),
+        *windows_of_undated(source, settings.home),
+    ]
+    for window in merged([*landed, *source.spans_without_data(landed)]):
         if window.start <= start < window.end:
             return source.to_utc(window.end)
     return None

@@ -5,6 +5,7 @@ import dagster as dg
 from opsanalytics.assets import (
     automation,
     behavior,
+    clock,
     events,
     feedback,
     improvement,
@@ -12,6 +13,7 @@ from opsanalytics.assets import (
     keys,
     monitoring,
     orphans,
+    profiles,
     publishing,
     reporting,
     sources,
@@ -41,6 +43,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *landing,
         events.events(settings),
         events.persons(settings),
+        *profiles.profiles(settings),
         events.ingestion_ledger(settings),
         feedback.feedback(settings),
         *marts,
@@ -49,6 +52,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     ]
     return dg.Definitions(
         assets=dg.with_source_code_references(assets),
+        asset_checks=[clock.project_clock(settings)],
         jobs=automation.jobs(settings),
         schedules=automation.schedules(settings),
         sensors=[

@@ -1,5 +1,6 @@
 """From landed bytes to canonical events, persons and the ledger."""
 
+import os
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -12,6 +13,7 @@ from opsanalytics.assets.failures import clear_failures
 from opsanalytics.assets.partitions import days_of, key_of, of_days
 from opsanalytics.assets.previews import table_preview
 from opsanalytics.cleaning.events import clean_events
+from opsanalytics.cleaning.retired import retire
 from opsanalytics.config import Settings
 from opsanalytics.identity.persons import rebuild
 from opsanalytics.lake.day_changes import note_day_changes
@@ -21,6 +23,7 @@ from opsanalytics.lake.marts import write_mart
 from opsanalytics.lake.schemas import INGESTION_LEDGER
 from opsanalytics.quality.generated import event_rules
 from opsanalytics.quality.validate import validate_events
+from opsanalytics.quality.vendor_totals import COMPARED, compare_totals
 
 CHANGES_SHOWN = 100
 
@@ -52,8 +55,14 @@ def events(settings: Settings) -> dg.AssetsDefinition:
         touched: set[date] = set()
         quarantined = 0
         with clear_failures():
+            retired = retire(settings.home, [source.name for source in settings.sources])
+            for each in retired:
+                context.log.warning(str(each))
+            privacy = settings.privacy_rules(os.environ)
             for source in settings.event_sources:
-                report = clean_events(source, settings.home, settings.event_names)
+                report = clean_events(
+                    source, settings.home, settings.event_names, privacy=privacy.get(source.name)
+                )
                 quarantined += report.quarantined
                 touched.update(report.days)
             changes = note_day_changes(settings.home, noticed_at=datetime.now(UTC))
@@ -74,12 +83,24 @@ def events(settings: Settings) -> dg.AssetsDefinition:
             .agg(pl.len().alias("events"))
             .sort("events", "event", descending=[True, False])
         )
+        compared = pl.concat(
+            [
+                COMPARED.to_frame(),
+                *(compare_totals(settings.home, source) for source in settings.event_sources),
+            ]
+        )
+        differing = compared.filter(pl.col("difference") != 0)
+        if differing.height:
+            context.log.warning(f"{differing.height} of {compared.height} totals differ from the vendor's")
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": scan_raw_events(settings.home).select(pl.len()).collect().item(),
                 "days of this run": str(days),
                 "days changed": _changes(changes),
                 "quarantined": quarantined,
+                "vendor totals compared": compared.height,
+                "vendor totals that differ": table_preview(differing, 20),
+                "sources taken out": ", ".join(each.source for each in retired) or "none",
                 "events by name, days of this run": table_preview(top.collect(), 15),
                 "folder": dg.MetadataValue.path(settings.home.events),
             },
@@ -106,7 +127,11 @@ def persons(settings: Settings) -> dg.AssetsDefinition:
     )
     def persons() -> dg.MaterializeResult:
         with clear_failures():
-            report = rebuild(settings.home, [source.name for source in settings.event_sources])
+            report = rebuild(
+                settings.home,
+                [source.name for source in settings.event_sources],
+                {source.name: source.identity_rules for source in settings.event_sources},
+            )
         frame = read_persons(settings.home)
         return dg.MaterializeResult(
             metadata={

@@ -1,5 +1,6 @@
 """Canonical feedback, and the themes in it."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -40,7 +41,11 @@ def feedback(settings: Settings) -> dg.AssetsDefinition:
     def feedback() -> dg.MaterializeResult:
         before = read_feedback(settings.home).height
         with clear_failures():
-            reports = [clean_feedback(source, settings.home) for source in settings.feedback_sources]
+            privacy = settings.privacy_rules(os.environ)
+            reports = [
+                clean_feedback(source, settings.home, privacy=privacy.get(source.name))
+                for source in settings.feedback_sources
+            ]
         outcomes = validate_feedback(
             settings.home,
             [source.name for source in settings.feedback_sources],

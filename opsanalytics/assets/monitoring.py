@@ -13,6 +13,7 @@ from opsanalytics.analysis.monitoring import (
     FRESHNESS,
     PLAN,
     VOLUME,
+    Monitoring,
     record_monitoring,
 )
 from opsanalytics.analysis.scope import Scope
@@ -40,7 +41,9 @@ def event_monitoring(settings: Settings) -> dg.AssetsDefinition:
     )
     def event_monitoring(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         with clear_failures():
-            found, refreshed = monitoring_marts(Scope.of(settings))
+            scope = Scope.of(settings)
+            refreshed = monitoring_marts(scope)
+            found = Monitoring(scope.as_of, *(refreshed.frames[table.name] for table in MONITORING_TABLES))
             outcomes = record_monitoring(settings, found, checked_at=datetime.now(UTC))
         context.log.info(f"as of {found.as_of:%Y-%m-%d %H:%M} UTC")
         alarms = found.volumes.filter(pl.col("verdict").is_in(["drop", "spike"]))
@@ -52,8 +55,8 @@ def event_monitoring(settings: Settings) -> dg.AssetsDefinition:
         }
         for table in MONITORING_TABLES:
             checks = [_check(name, outcomes) for name, of in TABLE_OF.items() if of is table]
-            findings = table_preview(shown[table].drop("as_of"), 20)
-            yield mart_result(table, refreshed, {"findings": findings}, checks=checks)
+            told = {"findings": table_preview(shown[table].drop("as_of"), 20)}
+            yield mart_result(table, refreshed, told, checks=checks)
 
     return event_monitoring
 

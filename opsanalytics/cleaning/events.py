@@ -16,6 +16,7 @@ from opsanalytics.cleaning.assembly import Part, assemble, ranked
 from opsanalytics.cleaning.batches import Batch, batches
 from opsanalytics.cleaning.beside import side_by_side
 from opsanalytics.cleaning.day_files import WrittenDay, by_day, stored_rows, write_day
+from opsanalytics.cleaning.erasing import scrub
 from opsanalytics.cleaning.large_days import write_large_day
 from opsanalytics.cleaning.parsing import (
     DeliveryFiles,
@@ -24,7 +25,9 @@ from opsanalytics.cleaning.parsing import (
     parse_delivery,
     read_summary,
 )
+from opsanalytics.cleaning.privacy import PrivacyRules
 from opsanalytics.cleaning.report import CleanReport
+from opsanalytics.lake.erasures import read_tombstones
 from opsanalytics.lake.files import remove_leftovers, write_text
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.manifests import MANIFEST, Manifest, deliveries, read_manifest
@@ -57,6 +60,7 @@ def clean_events(
     home: Home,
     event_names: Mapping[str, str],
     *,
+    privacy: PrivacyRules | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> CleanReport:
     """Parse new deliveries and rewrite the days they change, nothing else.
@@ -66,6 +70,7 @@ def clean_events(
 
     Args:
         event_names: source event name to canonical name; others keep theirs.
+        privacy: what of the records must not be kept; other rules clean all deliveries anew.
         progress: told a stage (`parse`, `assemble`), how much is done, and of how much.
 
     Raises:
@@ -73,7 +78,7 @@ def clean_events(
     """
     tell = progress or silent
     with exclusive(home, f"clean-{settings.name}"):
-        pairs, parsed = parse_all(settings, home, tell)
+        pairs, parsed = parse_all(settings, home, privacy, tell)
         changed, days = assemble_all(settings, home, ranked(pairs), event_names, tell)
     return CleanReport(
         source=settings.name,
@@ -93,7 +98,10 @@ def silent(stage: str, done: int, total: int) -> None:
 
 
 def parse_all(
-    settings: EventSourceSettings, home: Home, tell: Callable[[str, int, int], None]
+    settings: EventSourceSettings,
+    home: Home,
+    privacy: PrivacyRules | None,
+    tell: Callable[[str, int, int], None],
 ) -> tuple[list[tuple[Manifest, ParsedDelivery]], list[str]]:
     """All deliveries with their summaries, and the names of those that had to be read."""
     folders = (home.cleaned(settings.name), home.quarantine(settings.name))
@@ -109,13 +117,16 @@ def parse_all(
     stale: list[Manifest] = []
     for manifest in manifests:
         summary = read_summary(home, settings.name, manifest.delivery)
-        if summary is None or summary.fingerprint != fingerprint(settings, manifest):
+        if summary is None or summary.fingerprint != fingerprint(settings, manifest, privacy):
             stale.append(manifest)
         else:
             summaries[manifest.delivery] = manifest, summary
-    for number, manifest in enumerate(stale, start=len(summaries)):
+    stones = read_tombstones(home)
+    for number, landed in enumerate(stale, start=len(summaries)):
         tell("parse", number, len(manifests))
-        summaries[manifest.delivery] = parse_current(settings, home, manifest)
+        # What is fetched again may bring back who was forgotten.
+        manifest = scrub(settings, home, landed, stones) if stones else landed
+        summaries[manifest.delivery] = parse_current(settings, home, manifest, privacy)
     tell("parse", len(manifests), len(manifests))
     return (
         [summaries[manifest.delivery] for manifest in manifests],
@@ -124,19 +135,19 @@ def parse_all(
 
 
 def parse_current(
-    settings: EventSourceSettings, home: Home, manifest: Manifest
+    settings: EventSourceSettings, home: Home, manifest: Manifest, privacy: PrivacyRules | None
 ) -> tuple[Manifest, ParsedDelivery]:
     """Parse a delivery, following it if a fetch replaces it meanwhile."""
     path = home.delivery(settings.name, manifest.delivery) / MANIFEST
     for _ in range(REPLACED_MEANWHILE):
         try:
-            return manifest, parse_delivery(settings, home, manifest)
+            return manifest, parse_delivery(settings, home, manifest, privacy)
         except FileNotFoundError:
             latest = read_manifest(path)
             if latest.sha256 == manifest.sha256:
                 raise
             manifest = latest
-    return manifest, parse_delivery(settings, home, manifest)
+    return manifest, parse_delivery(settings, home, manifest, privacy)
 
 
 def assemble_all(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -14,6 +15,8 @@ from pydantic import BaseModel, ConfigDict
 
 from opsanalytics.cleaning.beside import Behind, ahead
 from opsanalytics.cleaning.lines import Batch, read_batches, records
+from opsanalytics.cleaning.privacy import PrivacyRules
+from opsanalytics.cleaning.private_records import parse_private
 from opsanalytics.lake.files import replacing, write_parquet, write_text
 from opsanalytics.lake.manifests import Manifest
 from opsanalytics.lake.paths import Home
@@ -85,8 +88,9 @@ class DeliveryFiles:
             path.unlink(missing_ok=True)
 
 
-def fingerprint(settings: EventSourceSettings, manifest: Manifest) -> str:
-    rules = json.dumps(settings.cleaning_fingerprint(), sort_keys=True, default=str)
+def fingerprint(settings: EventSourceSettings, manifest: Manifest, privacy: PrivacyRules | None) -> str:
+    applied = settings.cleaning_fingerprint() | ({"privacy": privacy.fingerprint()} if privacy else {})
+    rules = json.dumps(applied, sort_keys=True, default=str)
     text = f"{PARSER_VERSION}\n{manifest.ingest_run}\n{manifest.sha256}\n{rules}"
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
@@ -101,7 +105,9 @@ def read_summary(home: Home, source: str, delivery: str) -> ParsedDelivery | Non
     return summary if whole else None
 
 
-def parse_delivery(settings: EventSourceSettings, home: Home, manifest: Manifest) -> ParsedDelivery:
+def parse_delivery(
+    settings: EventSourceSettings, home: Home, manifest: Manifest, privacy: PrivacyRules | None = None
+) -> ParsedDelivery:
     """Parse all records of a delivery in bounded memory and replace its files in the lake.
 
     Decompressing and writing go on in threads beside the parsing: neither holds the interpreter's lock.
@@ -128,7 +134,7 @@ def parse_delivery(settings: EventSourceSettings, home: Home, manifest: Manifest
         Behind[pl.DataFrame](lambda rows: writer.write_table(to_arrow(rows))) as written,
     ):
         for batch in ahead(batches):
-            parsed = parse_batch(settings, manifest.delivery, batch)
+            parsed = parse_batch(settings, manifest.delivery, batch, privacy)
             rows.update(parsed.days)
             verbs += parsed.identity_verbs
             counted.update({day.isoformat(): count for day, count in parsed.days.items()})
@@ -147,7 +153,7 @@ def parse_delivery(settings: EventSourceSettings, home: Home, manifest: Manifest
     summary = ParsedDelivery(
         delivery=manifest.delivery,
         ingest_run=manifest.ingest_run,
-        fingerprint=fingerprint(settings, manifest),
+        fingerprint=fingerprint(settings, manifest, privacy),
         rows=dict(sorted(rows.items())),
         records=dict(sorted(counted.items())),
         rejected=sum(frame.height for frame in rejected),
@@ -157,13 +163,19 @@ def parse_delivery(settings: EventSourceSettings, home: Home, manifest: Manifest
     return summary
 
 
-def parse_batch(settings: EventSourceSettings, delivery: str, batch: Batch) -> ParsedBatch:
+def parse_batch(
+    settings: EventSourceSettings, delivery: str, batch: Batch, privacy: PrivacyRules | None
+) -> ParsedBatch:
     """Parse the records of one batch of a delivery."""
     found = records(batch)
-    parsed = settings.parse_records(found.raw)
+    raw: Sequence[bytes]
+    if privacy is None:
+        parsed, raw = settings.parse_records(found.raw), found.raw
+    else:
+        parsed, raw = parse_private(settings, privacy, found.raw)
     quarantine = [
         (settings.name, delivery, found.member[position], found.number[position], day, reason, detail,
-         found.raw[position])
+         raw[position])
         for position, reason, detail, day in parsed.rejected
     ]  # fmt: skip
     rows = parsed.rows

@@ -45,4 +45,9 @@ def is_phone(text: str) -> bool:
 
 def email_hash(address: str) -> str:
     """SHA-256 of the trimmed lower-case address, hexadecimal: links records without the address."""
-    return hashlib.sha256(address.strip().lower().encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(normal_email(address).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def normal_email(address: str) -> str:
+    """The address without what makes no difference: spaces around it, upper and lower case."""
+    return address.strip().lower()

@@ -16,7 +16,16 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "docs": ("opsanalytics.cli.pipeline", "Build the Data Docs of the quality checks."),
     "export": ("opsanalytics.cli.pipeline", "Write a self-contained copy of the published file."),
     "tracking-plan": ("opsanalytics.cli.tracking", "Declare what the product sends; see where it does not."),
+    "funnel": ("opsanalytics.cli.questions", "Evaluate a funnel, as this or another tool counts it."),
+    "retention": ("opsanalytics.cli.questions", "Evaluate retention by cohort."),
+    "reconcile": (
+        "opsanalytics.cli.questions",
+        "Show a funnel as other tools count it, and why.",
+    ),
     "backlog": ("opsanalytics.cli.results", "Show what to fix next."),
+    "person": ("opsanalytics.cli.person", "Explain how an identity came about."),
+    "quarantine": ("opsanalytics.cli.quarantine", "List, inspect and replay records that were set aside."),
+    "forget": ("opsanalytics.cli.forget", "Erase a person from everything in the home folder."),
     "compare-sources": ("opsanalytics.cli.compare", "Show where two sources of one product disagree."),
     "demo": ("opsanalytics.cli.demo", "Run everything on a generated product, or replay a real one."),
 }

@@ -13,12 +13,13 @@ from opsanalytics.improvement.tables import BACKLOG, PAIN_POINTS
 from opsanalytics.lake.marts import read_mart
 
 LANES = {
-    "behaviour": (
-        "What people do: conversions lost",
-        "people met it a week",
-        "conversions lost a week (95 %)",
-    ),
-    "voice": ("What people say: no trace in behaviour", "authors and votes a week", "severity, 0 to 1"),
+    "behaviour": ("What people do", "persons a week", "lost a week"),
+    "voice": ("What people say, no trace in behaviour", "voices a week", "severity"),
+}
+"""Title, and what the columns reach and cost mean, by lane."""
+LEGEND = {
+    "behaviour": "lost a week: conversions lost, with 95 % interval; conf: confidence, 0 to 1",
+    "voice": "voices: authors and votes; severity and confidence (conf) from 0 to 1",
 }
 
 
@@ -46,12 +47,19 @@ def backlog(config: Path | None, everything: bool, as_json: bool) -> None:
         rows = shown.filter(pl.col("lane") == lane)
         if rows.is_empty():
             continue
-        table = RichTable(title=title, title_justify="left", header_style="bold")
-        for column, justify in (("#", "right"), ("what", "left"), (reach, "right"), (cost, "right")):
-            table.add_column(column, justify=justify)  # type: ignore[arg-type]
-        table.add_column("confidence", justify="right")
-        table.add_column("weeks", justify="right")
-        table.add_column("score", justify="right")
+        table = RichTable(
+            title=title,
+            title_justify="left",
+            header_style="bold",
+            caption=LEGEND[lane],
+            caption_justify="left",
+        )
+        table.add_column("#", justify="right", no_wrap=True)
+        table.add_column("what", ratio=1, overflow="fold")
+        table.add_column(reach, justify="right", max_width=8)
+        table.add_column(cost, justify="right", min_width=8, max_width=11)
+        for column in ("conf", "weeks", "score"):
+            table.add_column(column, justify="right", no_wrap=True)
         for row in rows.iter_rows(named=True):
             table.add_row(
                 str(row["rank"]),
@@ -73,7 +81,7 @@ def backlog(config: Path | None, everything: bool, as_json: bool) -> None:
 def _cost(row: dict[str, float | None]) -> str:
     if row["lost_per_week"] is not None:
         low, high = (_number(row[name] or 0.0) for name in ("lost_low", "lost_high"))
-        return f"{_number(row['lost_per_week'])} ({low} to {high})"
+        return f"{_number(row['lost_per_week'])}\n{low} to {high}"
     return "" if row["impact"] is None else f"{row['impact']:.2f}"
 
 

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from opsanalytics.behavior.overlaps import Overlap
 from opsanalytics.behavior.periods import WEEKDAYS, Weekday
+from opsanalytics.behavior.segments import Attribution
 from opsanalytics.behavior.spec import Funnel, Retention
+from opsanalytics.cleaning.privacy import PrivacyRules, PrivacySettings
 from opsanalytics.feedback.themes import ThemeSettings
 from opsanalytics.improvement.settings import BacklogSettings, FrictionSettings, PainPointSettings
 from opsanalytics.lake.paths import Home
@@ -88,11 +90,21 @@ class Project(Section):
 
 
 class Segment(Section):
-    """`[[segments]]`: a property of the entry event by which funnels are broken down."""
+    """`[[segments]]`: a property by which funnels are broken down; the entry event's unless it says more."""
 
     name: str = Field(pattern=NAME)
-    property: str = Field(min_length=1)
+    property: Annotated[str, Field(min_length=1)] | Annotated[tuple[str, ...], Field(min_length=1)]
     limit: int = Field(default=10, ge=1, le=100)
+    attribution: Attribution | None = None
+    """Which event gives a person's value; see `behavior.segments`."""
+    step: int | None = Field(default=None, ge=1)
+    of: Literal["event", "person"] = "event"
+
+    @model_validator(mode="after")
+    def _step_fits(self) -> "Segment":
+        if (self.attribution == "step") != (self.step is not None):
+            raise ValueError("attribution = 'step' and a number `step` go together")
+        return self
 
 
 class Report(Section):
@@ -161,6 +173,7 @@ class Settings(Section):
     thresholds: Thresholds = Thresholds()
     notify: Notify = Notify()
     quality: QualitySettings = QualitySettings()
+    privacy: PrivacySettings = PrivacySettings()
 
     @property
     def home(self) -> Home:
@@ -178,6 +191,15 @@ class Settings(Section):
     def event_names(self) -> dict[str, str]:
         """Name as exported -> canonical name."""
         return {exported: name for name, names in self.events.items() for exported in names}
+
+    def privacy_rules(self, environ: Mapping[str, str]) -> dict[str, PrivacyRules]:
+        """What must not be kept, by source; sources that keep everything are not in it.
+
+        Raises:
+            CredentialError: the variable with the key of the hashes is not set.
+        """
+        rules = {source.name: self.privacy.rules(source.name, environ) for source in self.sources}
+        return {name: each for name, each in rules.items() if each is not None}
 
     @field_validator("sources", "funnels", "retentions", "segments", "reports")
     @classmethod
@@ -202,6 +224,7 @@ class Settings(Section):
     @model_validator(mode="after")
     def _references_exist(self) -> "Settings":
         event_sources = [source.name for source in self.event_sources]
+        _all_known("privacy: sources", tuple(self.privacy.sources), [each.name for each in self.sources])
         definitions: tuple[Funnel | Retention, ...] = (*self.funnels, *self.retentions)
         for definition in definitions:
             _all_known(f"{definition.name}: sources", definition.sources, event_sources)

@@ -29,6 +29,21 @@ class LandedFile(BaseModel):
     """Records counted in the bytes themselves (lines of JSONL, rows of CSV), before any parsing."""
 
 
+class Erasure(BaseModel):
+    """That records of a forgotten person were taken out of a delivery."""
+
+    model_config = ConfigDict(frozen=True)
+
+    audit: str
+    """Number of the entry in the record of erasures."""
+    at: datetime
+    """When the person was forgotten."""
+    records: int
+    """Records taken out."""
+    mentions: int
+    """Records of others in which the person's ids were blanked."""
+
+
 class Manifest(BaseModel):
     """What was asked, what came, and when. Holds no secret."""
 
@@ -45,6 +60,8 @@ class Manifest(BaseModel):
     """Start of the span asked for, UTC; null for a delivered file."""
     covers_until: datetime | None = None
     """End of the span asked for, exclusive, UTC. Whether it was over by then, `fetched_at` tells."""
+    project: str | None = None
+    """Hash of the vendor's project that it came from; null where that cannot be told."""
     request: dict[str, str]
     status: int | None
     attempts: int
@@ -52,6 +69,8 @@ class Manifest(BaseModel):
     files: tuple[LandedFile, ...]
     sha256: str
     """Of the decoded content: equal content has equal sha256 however it was compressed."""
+    erasures: tuple[Erasure, ...] = ()
+    """What was taken out since it was received; sizes and hashes are of what is left."""
 
     @property
     def records(self) -> int:

@@ -24,6 +24,10 @@ class Home:
         """One complete fetch or one delivered file of a source: data file and `manifest.json`."""
         return self.landing / source / delivery
 
+    def vendor_totals_file(self, source: str) -> Path:
+        """What the vendor itself counts, by day and event; no source is called `_totals`."""
+        return self.landing / "_totals" / f"{source}.json"
+
     @property
     def lake(self) -> Path:
         return self.root / "lake"
@@ -62,6 +66,10 @@ class Home:
     def quarantine(self, source: str) -> Path:
         """Records that could not be read, one Parquet file a delivery."""
         return self.lake / "quarantine" / source
+
+    def profiles_file(self, source: str) -> Path:
+        """What a vendor knows of the users themselves."""
+        return self.lake / "profiles" / f"{source}.parquet"
 
     def feedback_file(self, source: str) -> Path:
         return self.feedback / f"{source}.parquet"
@@ -116,6 +124,11 @@ class Home:
     @property
     def reports(self) -> Path:
         return self.root / "reports"
+
+    @property
+    def erasures(self) -> Path:
+        """Who was forgotten, as salted hashes, and the record of it."""
+        return self.root / "erasures"
 
     @property
     def quality(self) -> Path:

@@ -46,11 +46,11 @@ FRAMES = {
     "backlog": BACKLOG,
     "quality_results": QUALITY_RESULTS,
     "ingestion_ledger": INGESTION_LEDGER,
-    "day_changes": DAY_CHANGES,
-    "source_comparison": SOURCE_COMPARISON,
     "event_drift": EVENT_DRIFT,
     "volumes": VOLUME_ANOMALIES,
     "freshness": EVENT_FRESHNESS,
+    "day_changes": DAY_CHANGES,
+    "source_comparison": SOURCE_COMPARISON,
 }
 """The fields of `ReportData` that are frames, and the table each has to fit."""
 
@@ -98,15 +98,15 @@ class ReportData:
     backlog: pl.DataFrame = field(default_factory=BACKLOG.empty)
     quality_results: pl.DataFrame = field(default_factory=QUALITY_RESULTS.empty)
     ingestion_ledger: pl.DataFrame = field(default_factory=INGESTION_LEDGER.empty)
-    day_changes: pl.DataFrame = field(default_factory=DAY_CHANGES.empty)
-    """Days that changed after the report of the week before."""
-    source_comparison: pl.DataFrame = field(default_factory=SOURCE_COMPARISON.empty)
-    """Days of the week of sources that tell of the same product."""
     event_drift: pl.DataFrame = field(default_factory=EVENT_DRIFT.empty)
     volumes: pl.DataFrame = field(default_factory=VOLUME_ANOMALIES.empty)
     freshness: pl.DataFrame = field(default_factory=EVENT_FRESHNESS.empty)
     has_plan: bool = False
     """Whether a tracking plan is configured."""
+    day_changes: pl.DataFrame = field(default_factory=DAY_CHANGES.empty)
+    """Days that changed after the report of the week before."""
+    source_comparison: pl.DataFrame = field(default_factory=SOURCE_COMPARISON.empty)
+    """Days of the week of sources that tell of the same product."""
 
     def __post_init__(self) -> None:
         if self.last_day < self.first_day:

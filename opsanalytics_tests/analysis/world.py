@@ -69,7 +69,7 @@ property = "platform"
 """
 
 STEPS: dict[str, Callable[[Scope], Refreshed]] = {
-    "monitoring": lambda scope: monitoring_marts(scope)[1],
+    "monitoring": monitoring_marts,
     "funnels": funnel_marts,
     "definitions": definition_mart,
     "retention": retention_marts,

@@ -1,4 +1,5 @@
 import json
+import os
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -6,6 +7,8 @@ import polars as pl
 import pytest
 
 from opsanalytics.cleaning.feedback import clean_feedback
+from opsanalytics.cleaning.privacy import PrivacyRules, PrivacySettings
+from opsanalytics.cleaning.private_records import WITHHELD
 from opsanalytics.cleaning.report import CleanReport
 from opsanalytics.lake.manifests import deliveries
 from opsanalytics.lake.paths import Home
@@ -13,6 +16,7 @@ from opsanalytics.lake.schemas import DUPLICATES, FEEDBACK
 from opsanalytics.quality.reconciliation import build_ledger, unreconciled
 from opsanalytics.sources.collecting import collect
 from opsanalytics.sources.feedback_csv import FeedbackCsvSettings
+from opsanalytics.sources.google_forms import GoogleFormsSettings
 from opsanalytics_tests.sources.support import tree
 
 NOW = datetime(2026, 3, 10, tzinfo=UTC)
@@ -141,3 +145,142 @@ def test_a_lost_lake_file_is_made_again(home: Home, lost: str) -> None:
 def test_a_source_without_files_has_no_messages(home: Home) -> None:
     assert clean_feedback(survey(), home).canonical == 0
     assert not home.feedback_file("survey").exists()
+
+
+def test_of_files_taken_in_together_the_one_written_last_counts(home: Home) -> None:
+    inbox = home.inbox("survey")
+    inbox.mkdir(parents=True)
+    for name, text, written in (("b.csv", "old", 1_000), ("a.csv", "new", 2_000)):
+        (inbox / name).write_text("\n".join([HEADER, row(1, text), ""]))
+        os.utime(inbox / name, (written, written))
+    collect(survey(), home, now=NOW, quiet_seconds=0)
+    clean_feedback(survey(), home)
+    assert messages(home)["text"].to_list() == ["Title\n\nnew"]
+
+
+def test_the_newest_version_counts_whichever_came_last(home: Home) -> None:
+    settings = survey(columns={**COLUMNS, "updated_at": "note"})
+
+    def take(text: str, version: str, hour: int) -> None:
+        path = home.inbox("survey") / f"{hour}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join([HEADER, row(1, text, note=version), ""]))
+        collect(settings, home, now=NOW + timedelta(hours=hour), quiet_seconds=0)
+
+    take("edited", "2026-03-05", 0)
+    take("first", "2026-03-01", 1)
+    report = clean_feedback(settings, home)
+    assert messages(home)["text"].to_list() == ["Title\n\nedited"]
+    assert (report.canonical, report.duplicates) == (1, 1)
+
+
+def test_a_landed_file_that_no_longer_fits_is_set_aside_whole_and_comes_back(home: Home) -> None:
+    deliver(home, row(1), row(2))
+    other = survey(columns={**COLUMNS, "text": "remark"})
+    collect(other, home, now=NOW, quiet_seconds=0)
+    report = clean_feedback(other, home)
+    assert (report.records, report.canonical, report.quarantined) == (1, 0, 1)
+    assert unreconciled(build_ledger(home, [other]), deliveries(home, "survey")).is_empty()
+    (stored,) = home.quarantine("survey").glob("*.parquet")
+    refused = pl.read_parquet(stored).row(0, named=True)
+    assert refused["reason"] == "unusable_file"
+    assert "'remark' (columns.text)" in refused["detail"]
+    report = deliver(home, row(1), row(2))
+    assert (report.canonical, report.quarantined) == (2, 0)
+    assert unreconciled(build_ledger(home, [survey()]), deliveries(home, "survey")).is_empty()
+
+
+FORM = GoogleFormsSettings(
+    name="form",
+    questions=("Missing?", "Liked?"),
+    rating="Score",
+    rating_scale="nps",
+)
+
+
+def answer(home: Home, name: str, *responses: str, hour: int = 0) -> CleanReport:
+    path = home.inbox("form") / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(["Timestamp,Score,Missing?,Liked?", *responses, ""]))
+    collect(FORM, home, now=NOW + timedelta(hours=hour), quiet_seconds=0)
+    return clean_feedback(FORM, home)
+
+
+def test_answers_of_one_response_are_rows_that_share_it(home: Home) -> None:
+    report = answer(
+        home, "a.csv", "2026-03-01 10:00,9,Search for ann@example.com,Colours", "2026-03-01 11:00,3,,"
+    )
+    rows = pl.read_parquet(home.feedback_file("form"))
+    assert set(rows["text"]) == {"Search for [email]", "Colours", None}
+    assert rows["response_id"].drop_nulls().n_unique() == 1
+    assert rows["feedback_id"].n_unique() == 3
+    assert (report.records, report.canonical) == (2, 2)
+    assert rows.filter(pl.col("response_id").is_not_null())["satisfaction"].to_list() == [0.9, 0.9]
+
+
+def test_the_ledger_counts_responses_however_many_answers_they_have(home: Home) -> None:
+    both, none, bad = "2026-03-01 10:00,9,Search,Colours", "2026-03-02 10:00,,,", "2026-03-02 11:00,11,x,y"
+    answer(home, "a.csv", both, none, bad)
+    report = answer(home, "b.csv", both, "2026-03-02 12:00,5,Filters,", hour=1)
+    ledger = build_ledger(home, [FORM])
+    assert unreconciled(ledger, deliveries(home, "form")).is_empty()
+    assert ledger.select(pl.sum("landed", "canonical", "duplicates", "quarantined")).row(0) == (5, 2, 2, 1)
+    assert (report.canonical, report.duplicates, report.quarantined) == (2, 2, 1)
+    reasons = pl.read_parquet(home.feedback_duplicates_file("form"))["reason"].sort().to_list()
+    assert reasons == ["no_words", "same_key"]
+
+
+def private(**wanted: Any) -> PrivacyRules:
+    made = PrivacySettings(key_env="K", **wanted).rules("survey", {"K": "a key"})
+    assert made is not None
+    return made
+
+
+def under(home: Home, rules: PrivacyRules, *rows: str) -> dict[str, Any]:
+    """The first message under the rules, its raw fields parsed."""
+    deliver(home, *rows)
+    clean_feedback(survey(), home, privacy=rules)
+    message = messages(home).row(0, named=True)
+    return message | {"raw": json.loads(message["raw"])}
+
+
+@pytest.mark.parametrize("name", ["user", "user_id"])
+def test_a_rule_names_a_column_of_the_file_or_our_field(home: Home, name: str) -> None:
+    message = under(home, private(drop=[name]), row(1))
+    assert message["user_id"] is None
+    assert "1234567890123457" not in str(message)
+
+
+def test_a_hashed_id_is_the_same_hash_as_in_events(home: Home) -> None:
+    rules = private(hash=["user", "email"])
+    message = under(home, rules, row(1))
+    assert message["user_id"] == message["raw"]["user"] == rules.keyed("1234567890123457")
+    assert message["email_hash"] == rules.keyed("ann@example.com")
+
+
+def test_a_dropped_address_leaves_no_hash(home: Home) -> None:
+    assert under(home, private(drop=["email"]), row(1))["email_hash"] is None
+
+
+def test_a_dropped_text_is_gone_and_the_rating_stays(home: Home) -> None:
+    message = under(home, private(drop=["text", "note"]), row(1, "my secret", note="another"))
+    assert (message["text"], message["rating"]) == ("Title", 8.0)
+    assert not {"my secret", "another"} & set(message["raw"].values())
+
+
+def test_a_record_that_cannot_be_read_is_kept_as_a_reference(home: Home) -> None:
+    deliver(home, row(1, rating="eleven"), row(2))
+    clean_feedback(survey(), home, privacy=private(drop=["email"]))
+    (path,) = home.quarantine("survey").glob("*.parquet")
+    rejected = pl.read_parquet(path).row(0, named=True)
+    assert (rejected["record"], rejected["raw"]) == (1, WITHHELD)
+    assert "eleven" not in rejected["detail"]
+    manifests = list(deliveries(home, "survey"))
+    assert unreconciled(build_ledger(home, [survey()]), manifests).is_empty()
+
+
+def test_other_rules_read_all_files_anew(home: Home) -> None:
+    deliver(home, row(1))
+    assert clean_feedback(survey(), home, privacy=private(drop=["email"])).parsed
+    assert not clean_feedback(survey(), home, privacy=private(drop=["email"])).parsed
+    assert clean_feedback(survey(), home).parsed

@@ -23,6 +23,11 @@ COVERED = {
     "opsanalytics backlog": "opsanalytics_tests/cli/test_results.py",
     "opsanalytics export FILE": "opsanalytics_tests/cli/test_results.py",
     "opsanalytics docs": "opsanalytics_tests/cli/test_results.py",
+    "opsanalytics quarantine list": "opsanalytics_tests/cli/test_people.py",
+    "opsanalytics quarantine show": "opsanalytics_tests/cli/test_people.py",
+    "opsanalytics quarantine replay": "opsanalytics_tests/cli/test_people.py",
+    "opsanalytics person ID": "opsanalytics_tests/cli/test_people.py",
+    "opsanalytics forget PERSON": "opsanalytics_tests/cli/test_people.py",
     "opsanalytics compare-sources": "opsanalytics_tests/cli/test_results.py",
     "opsanalytics ui": "opsanalytics_tests/cli/test_ui.py",
 }
