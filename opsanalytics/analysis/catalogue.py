@@ -4,7 +4,9 @@ import polars as pl
 
 from opsanalytics.behavior.tables import (
     FUNNEL_BREAKDOWN,
+    FUNNEL_COMPARISON,
     FUNNEL_STEPS,
+    FUNNEL_TIMES,
     FUNNEL_TREND,
     METRIC_DEFINITIONS,
     RETENTION_CELLS,
@@ -23,6 +25,8 @@ from opsanalytics.reports.tables import REPORT_INDEX
 MARTS: tuple[Table, ...] = (
     FUNNEL_STEPS,
     FUNNEL_TREND,
+    FUNNEL_TIMES,
+    FUNNEL_COMPARISON,
     FUNNEL_BREAKDOWN,
     RETENTION_CELLS,
     METRIC_DEFINITIONS,

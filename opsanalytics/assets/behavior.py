@@ -11,7 +11,9 @@ from opsanalytics.assets import keys
 from opsanalytics.assets.previews import bars_preview, table_preview
 from opsanalytics.behavior.tables import (
     FUNNEL_BREAKDOWN,
+    FUNNEL_COMPARISON,
     FUNNEL_STEPS,
+    FUNNEL_TIMES,
     FUNNEL_TREND,
     METRIC_DEFINITIONS,
     RETENTION_CELLS,
@@ -56,7 +58,14 @@ def mart_result(
 
 def funnels(settings: Settings) -> dg.AssetsDefinition:
     """All funnel marts in one step: they read the same events."""
-    tables = (FUNNEL_STEPS, FUNNEL_TREND, FUNNEL_BREAKDOWN, METRIC_DEFINITIONS)
+    tables = (
+        FUNNEL_STEPS,
+        FUNNEL_TREND,
+        FUNNEL_TIMES,
+        FUNNEL_COMPARISON,
+        FUNNEL_BREAKDOWN,
+        METRIC_DEFINITIONS,
+    )
 
     @dg.multi_asset(
         name="funnels", specs=[mart_spec(settings, table, keys.BEHAVIOR, UPSTREAM) for table in tables]
@@ -64,10 +73,13 @@ def funnels(settings: Settings) -> dg.AssetsDefinition:
     def funnels(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         scope = Scope(settings, complete_through(settings))
         context.log.info(f"as of {scope.as_of:%Y-%m-%d %H:%M} UTC")
-        steps = behavior.funnel_steps(scope, behavior.funnel_results(scope))
+        results = behavior.funnel_results(scope)
+        steps = behavior.funnel_steps(scope, results)
         labels = [f"{row['funnel']}: {row['step_name']}" for row in steps.iter_rows(named=True)]
         yield mart_result(settings, FUNNEL_STEPS, steps, rates=bars_preview(labels, steps["rate"].to_list()))
         yield mart_result(settings, FUNNEL_TREND, behavior.funnel_trends(scope))
+        yield mart_result(settings, FUNNEL_TIMES, behavior.funnel_times(scope, results))
+        yield mart_result(settings, FUNNEL_COMPARISON, behavior.funnel_comparisons(scope))
         yield mart_result(settings, FUNNEL_BREAKDOWN, behavior.funnel_breakdowns(scope))
         yield mart_result(settings, METRIC_DEFINITIONS, behavior.metric_definitions(settings))
 
