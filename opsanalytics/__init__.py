@@ -1,41 +1,58 @@
 """opsanalytics: from what users did and said to a ranked list of what to fix next.
 
-For notebooks: `connect()` opens the published file, `events()` scans the lake, `funnel()` and
-`retention()` evaluate a `Funnel` or a `Retention` on such events. Everything is imported at first use.
+For notebooks: `connect()` opens the published file, `events()` scans the lake; `funnel()`, `funnel_trend()`,
+`retention()` and `reconcile()` ask questions of such events, of any table of events, or of the lake itself.
+Everything is imported at first use.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from opsanalytics.behavior.funnel import funnel
-    from opsanalytics.behavior.retention import retention
-    from opsanalytics.behavior.spec import Filter, Funnel, Retention, Step
+    from opsanalytics.behavior.segments import Segment
+    from opsanalytics.behavior.semantics import Semantics
+    from opsanalytics.behavior.spec import Exclusion, Filter, Funnel, Retention, Step
     from opsanalytics.notebook import connect, events
+    from opsanalytics.queries.answers import FunnelResult, RetentionResult
+    from opsanalytics.queries.ask import funnel, funnel_trend, reconcile, retention
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Exclusion",
     "Filter",
     "Funnel",
+    "FunnelResult",
     "Retention",
+    "RetentionResult",
+    "Segment",
+    "Semantics",
     "Step",
     "__version__",
     "connect",
     "events",
     "funnel",
+    "funnel_trend",
+    "reconcile",
     "retention",
 ]
 
 _MODULES = {
+    "Exclusion": "opsanalytics.behavior.spec",
     "Filter": "opsanalytics.behavior.spec",
     "Funnel": "opsanalytics.behavior.spec",
+    "FunnelResult": "opsanalytics.queries.answers",
     "Retention": "opsanalytics.behavior.spec",
+    "RetentionResult": "opsanalytics.queries.answers",
+    "Segment": "opsanalytics.behavior.segments",
+    "Semantics": "opsanalytics.behavior.semantics",
     "Step": "opsanalytics.behavior.spec",
     "connect": "opsanalytics.notebook",
     "events": "opsanalytics.notebook",
-    "funnel": "opsanalytics.behavior.funnel",
-    "retention": "opsanalytics.behavior.retention",
+    "funnel": "opsanalytics.queries.ask",
+    "funnel_trend": "opsanalytics.queries.ask",
+    "reconcile": "opsanalytics.queries.ask",
+    "retention": "opsanalytics.queries.ask",
 }
 
 

@@ -5,10 +5,11 @@ import polars as pl
 from opsanalytics.analysis.scope import Scope
 from opsanalytics.behavior.describe import definitions_frame
 from opsanalytics.behavior.funnel import FunnelResult, funnel
-from opsanalytics.behavior.funnel_breakdown import Segment, funnel_breakdown
+from opsanalytics.behavior.funnel_breakdown import funnel_breakdown
 from opsanalytics.behavior.funnel_trend import funnel_trend
 from opsanalytics.behavior.marts import mart_rows
 from opsanalytics.behavior.retention import retention
+from opsanalytics.behavior.segments import Segment
 from opsanalytics.behavior.tables import (
     FUNNEL_BREAKDOWN,
     FUNNEL_STEPS,
@@ -17,13 +18,14 @@ from opsanalytics.behavior.tables import (
     RETENTION_CELLS,
 )
 from opsanalytics.config import Settings
+from opsanalytics.config.settings import Segment as SegmentSettings
 
 
 def funnel_results(scope: Scope) -> list[FunnelResult]:
     """Every configured funnel, as configured."""
     return [
         funnel(
-            scope.events,
+            scope.events_for(definition.sources),
             definition,
             as_of=scope.as_of,
             first=scope.first_entry,
@@ -43,7 +45,7 @@ def funnel_trends(scope: Scope) -> pl.DataFrame:
     project = scope.settings.project
     frames = [
         funnel_trend(
-            scope.events,
+            scope.events_for(definition.sources),
             definition,
             as_of=scope.as_of,
             timezone=project.timezone,
@@ -56,15 +58,12 @@ def funnel_trends(scope: Scope) -> pl.DataFrame:
 
 def funnel_breakdowns(scope: Scope) -> pl.DataFrame:
     """FUNNEL_BREAKDOWN: every funnel by every configured segment."""
-    segments = [
-        Segment(property=segment.property, name=segment.name, limit=segment.limit)
-        for segment in scope.settings.segments
-    ]
+    segments = [segment_of(segment) for segment in scope.settings.segments]
     if not segments:
         return FUNNEL_BREAKDOWN.empty()
     frames = [
         funnel_breakdown(
-            scope.events,
+            scope.events_for(definition.sources),
             definition,
             segment=segments,
             as_of=scope.as_of,
@@ -76,12 +75,24 @@ def funnel_breakdowns(scope: Scope) -> pl.DataFrame:
     return mart_rows(FUNNEL_BREAKDOWN, frames, quality=scope.event_quality)
 
 
+def segment_of(segment: SegmentSettings) -> Segment:
+    """A configured segment as the engines take it."""
+    return Segment(
+        property=segment.property,
+        name=segment.name,
+        limit=segment.limit,
+        attribution=segment.attribution,
+        step=segment.step,
+        of=segment.of,
+    )
+
+
 def retention_cells(scope: Scope) -> pl.DataFrame:
     """RETENTION_CELLS."""
     project = scope.settings.project
     frames = [
         retention(
-            scope.events,
+            scope.events_for(definition.sources),
             definition,
             as_of=scope.as_of,
             timezone=project.timezone,

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from opsanalytics.behavior.source_comparison import SOURCE_COMPARISON
 from opsanalytics.behavior.tables import (
     FUNNEL_BREAKDOWN,
     FUNNEL_STEPS,
@@ -11,12 +12,13 @@ from opsanalytics.behavior.tables import (
 )
 from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
 from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINT_PERSONS, PAIN_POINTS
+from opsanalytics.lake.day_changes import DAY_CHANGES, read_day_changes
 from opsanalytics.lake.marts import read_mart
 from opsanalytics.lake.paths import Home
 from opsanalytics.lake.schemas import INGESTION_LEDGER
 from opsanalytics.lake.tables import Table
 from opsanalytics.quality.results import latest
-from opsanalytics.quality.tables import QUALITY_RESULTS
+from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, QUALITY_RESULTS, VOLUME_ANOMALIES
 from opsanalytics.reports.index import report_index
 from opsanalytics.reports.tables import REPORT_INDEX
 
@@ -26,6 +28,7 @@ MARTS: tuple[Table, ...] = (
     FUNNEL_BREAKDOWN,
     RETENTION_CELLS,
     METRIC_DEFINITIONS,
+    SOURCE_COMPARISON,
     FRICTION,
     FEEDBACK_THEMES,
     FEEDBACK_ASSIGNMENTS,
@@ -33,6 +36,9 @@ MARTS: tuple[Table, ...] = (
     PAIN_POINT_PERSONS,
     BACKLOG,
     INGESTION_LEDGER,
+    EVENT_DRIFT,
+    VOLUME_ANOMALIES,
+    EVENT_FRESHNESS,
 )
 """Tables kept as Parquet in `marts/`."""
 
@@ -41,6 +47,7 @@ def published_tables(home: Home) -> list[tuple[Table, pl.DataFrame]]:
     """What goes into the published file besides events, feedback and persons."""
     return [
         *((table, read_mart(home, table)) for table in MARTS),
+        (DAY_CHANGES, read_day_changes(home)),
         (QUALITY_RESULTS, latest(home)),
         (REPORT_INDEX, report_index(home)),
     ]

@@ -1,48 +1,143 @@
 """Everything a weekly page shows, as of the end of its week."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 
 import polars as pl
 
 from opsanalytics.analysis import behavior
 from opsanalytics.analysis.improvement import feedback_themes, improvement
-from opsanalytics.analysis.scope import Scope, complete_through
+from opsanalytics.analysis.monitoring import monitoring
+from opsanalytics.analysis.refresh import refresh_files
+from opsanalytics.analysis.scope import Scope, frame_digest
+from opsanalytics.behavior.source_comparison import SOURCE_COMPARISON
+from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.behavior.tables import FUNNEL_TREND
 from opsanalytics.config import Settings
 from opsanalytics.config.settings import Report
+from opsanalytics.lake.day_changes import read_day_changes
 from opsanalytics.lake.marts import read_mart
 from opsanalytics.lake.schemas import INGESTION_LEDGER
+from opsanalytics.lake.tables import UTC_TIME
 from opsanalytics.quality.results import latest
 from opsanalytics.reports.data import ReportData
+from opsanalytics.reports.publish import page_files, write_report
+from opsanalytics.reports.states import begun
 
 
-def report_data(settings: Settings, report: Report, week: date) -> ReportData:
-    """Compute the page of the week that starts on `week`, a day of the reporting zone.
+@dataclass(frozen=True)
+class WrittenPage:
+    """A page, and what made it necessary to write it."""
 
-    The page is as of the end of the week, or as of the latest complete data if that is earlier.
+    path: Path
+    because: tuple[str, ...]
+    """Names of the inputs that changed; none: the page was left alone."""
 
-    Raises:
-        NothingLandedError: there is no complete data.
+
+def refresh_page(scope: Scope, report: Report, week: date) -> WrittenPage:
+    """Write the page of the week that starts on `week`, a day of the reporting zone, if it is out of date.
+
+    The page is as of the end of the week, or as of `scope` if that is earlier.
     """
-    project = settings.project
+    project = scope.settings.project
     end = datetime.combine(week + timedelta(days=7), time(), project.zone).astimezone(UTC)
-    chosen = settings.model_copy(
-        update={
-            "funnels": tuple(
-                each for each in settings.funnels if report.funnels is None or each.name in report.funnels
-            ),
-            "retentions": tuple(
-                each
-                for each in settings.retentions
-                if report.retentions is None or each.name in report.retentions
-            ),
-        }
+    chosen = scope.until(end).only(
+        funnels=[each for each in scope.settings.funnels if _on_page(each.name, report.funnels)],
+        retentions=[each for each in scope.settings.retentions if _on_page(each.name, report.retentions)],
     )
-    scope = Scope(chosen, min(end, complete_through(settings)))
+    path, entry = page_files(scope.home, report.name, week)
+    because = refresh_files(
+        chosen,
+        f"report-{report.name}-{week}",
+        (path, entry),
+        _facts(chosen, report, week),
+        lambda: write_report(scope.home, report_data(chosen, report, week)),
+    )
+    return WrittenPage(path, because)
+
+
+def _on_page(name: str, chosen: Sequence[str] | None) -> bool:
+    return chosen is None or name in chosen
+
+
+def _facts(scope: Scope, report: Report, week: date) -> dict[str, str]:
+    """Everything that a page shows comes from these."""
+    settings = scope.settings
+    definitions: tuple[Funnel | Retention, ...] = (*settings.funnels, *settings.retentions)
+    return {
+        **scope.facts([]),
+        **scope.feedback_facts(),
+        **{f"definition {each.name}": each.model_dump_json() for each in definitions},
+        "report": report.model_dump_json(),
+        "project": " ".join((settings.project.name, settings.project.notice or "", _inboxes(settings))),
+        "quality checks": frame_digest(known_results(scope)),
+        "ledger": frame_digest(_ledger(scope)),
+        "source comparison": frame_digest(_comparison(scope, week)),
+        "days that changed since the last report": frame_digest(_changes(scope, week)),
+    }
+
+
+def _inboxes(settings: Settings) -> str:
+    return ", ".join(f"{settings.home.inbox(each.name)}" for each in settings.feedback_sources)
+
+
+def known_results(scope: Scope) -> pl.DataFrame:
+    """QUALITY_RESULTS as far as they concern data before `as_of`.
+
+    A result about a source as a whole says how much was checked by today. Of one that passed, a page of an
+    earlier week keeps only that it did.
+    """
+    results = latest(scope.home)
+    day = pl.col("partition").str.to_date("%Y-%m-%d", strict=False)
+    whole = day.is_null() & pl.col("passed")
+    return results.filter(begun(day, scope.as_of)).with_columns(
+        pl.when(whole).then(0).otherwise("checked").alias("checked"),
+        pl.when(whole).then(pl.lit("")).otherwise("data_version").alias("data_version"),
+        pl.when(whole).then(pl.lit(scope.as_of)).otherwise("checked_at").alias("checked_at"),
+    )
+
+
+def _ledger(scope: Scope) -> pl.DataFrame:
+    return read_mart(scope.home, INGESTION_LEDGER).filter(begun(pl.col("day"), scope.as_of))
+
+
+def _changes(scope: Scope, week: date) -> pl.DataFrame:
+    """DAY_CHANGES of days before `as_of` that were noticed since the week began, when the report of the week
+    before was due. Days that came for the first time, in their turn, are no change."""
+    since = datetime.combine(week, time(), scope.settings.project.zone)
+    return read_day_changes(scope.home).filter(
+        (pl.col("change") != "new")
+        & (pl.col("noticed_at") >= since.astimezone(UTC))
+        & begun(pl.col("day"), scope.as_of)
+    )
+
+
+def _comparison(scope: Scope, week: date) -> pl.DataFrame:
+    """SOURCE_COMPARISON of the days of the week, of sources that tell of the same product."""
+    return (
+        read_mart(scope.home, SOURCE_COMPARISON)
+        .filter(
+            (pl.col("relation") != "apart")
+            & pl.col("day").is_between(week, week + timedelta(days=6))
+            & begun(pl.col("day"), scope.as_of)
+        )
+        .with_columns(
+            pl.lit(scope.as_of).cast(UTC_TIME).alias("as_of"), pl.lit(scope.event_quality).alias("quality")
+        )
+    )
+
+
+def report_data(scope: Scope, report: Report, week: date) -> ReportData:
+    """Compute what the page of a week shows, of the definitions and as of the moment of `scope`."""
+    settings = scope.settings
+    project = settings.project
     themes = feedback_themes(scope)
     found = improvement(scope, themes)
     first_trend = week - timedelta(weeks=settings.thresholds.trend_weeks - 1)
     trend = behavior.funnel_trends(scope)
+    arrived = monitoring(settings, scope.as_of)
     return ReportData(
         product=project.name,
         report=report.name,
@@ -53,17 +148,23 @@ def report_data(settings: Settings, report: Report, week: date) -> ReportData:
         as_of=scope.as_of,
         notice=project.notice or "",
         small_n=settings.thresholds.min_n,
-        funnels=tuple(each.name for each in chosen.funnels),
-        feedback_inbox=", ".join(f"{settings.home.inbox(each.name)}" for each in settings.feedback_sources),
+        funnels=tuple(each.name for each in settings.funnels),
+        feedback_inbox=_inboxes(settings),
         funnel_steps=behavior.funnel_steps(scope, behavior.funnel_results(scope)),
         funnel_trend=FUNNEL_TREND.conform(trend.filter(pl.col("period_start") >= first_trend)),
         funnel_breakdown=behavior.funnel_breakdowns(scope),
         retention_cells=behavior.retention_cells(scope),
-        metric_definitions=behavior.metric_definitions(chosen),
+        metric_definitions=behavior.metric_definitions(settings),
         feedback_themes=themes.themes,
         friction=found.friction,
         pain_points=found.pain_points,
         backlog=found.backlog,
-        quality_results=latest(settings.home),
-        ingestion_ledger=read_mart(settings.home, INGESTION_LEDGER),
+        quality_results=known_results(scope),
+        ingestion_ledger=_ledger(scope),
+        day_changes=_changes(scope, week),
+        source_comparison=_comparison(scope, week),
+        event_drift=arrived.drift,
+        volumes=arrived.volumes,
+        freshness=arrived.freshness,
+        has_plan=bool(settings.quality.tracking_plan.events),
     )

@@ -1,14 +1,25 @@
 """What a set of numbers is about: which data, up to when, and whether they passed their checks."""
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 
 import polars as pl
 
+from opsanalytics.analysis.program import program_version
+from opsanalytics.behavior.overlaps import counted_once
+from opsanalytics.behavior.spec import Definition
+from opsanalytics.cleaning.coverage import windows_of_undated
 from opsanalytics.config import Settings
+from opsanalytics.lake.day_prints import OPERATIONAL, day_prints
 from opsanalytics.lake.events import read_persons, scan_events
+from opsanalytics.lake.paths import Home
 from opsanalytics.lake.publish import read_feedback
+from opsanalytics.lake.records import DayState
+from opsanalytics.lake.tables import Table
 from opsanalytics.quality.results import state
 from opsanalytics.sources.base import EventSourceSettings
 from opsanalytics.sources.fetching import landed_windows
@@ -17,6 +28,11 @@ from opsanalytics.sources.windows import merged
 HELD_BYTES = 64 * 1024 * 1024
 """Compressed size of events up to which they are held in memory (some ten times as large there): a
 dozen reports of a small product with thousands of day files would spend their time opening files."""
+
+
+NO_MATTER = frozenset({"sources", "events", "funnels", "retentions", "reports", "notify"})
+"""Sections that change no number except through the data (how they are landed and cleaned) or a definition,
+which is a fact of its own."""
 
 
 class NothingLandedError(RuntimeError):
@@ -44,7 +60,11 @@ def complete_through(settings: Settings) -> datetime:
 
 def _landed_until(source: EventSourceSettings, settings: Settings) -> datetime | None:
     start = source.to_wall(datetime.combine(settings.project.start, time(), UTC))
-    for window in merged(landed_windows(source, settings.home, source.complete_until)):
+    landed = [
+        *landed_windows(source, settings.home, source.complete_until),
+        *windows_of_undated(source, settings.home),
+    ]
+    for window in merged([*landed, *source.spans_without_data(landed)]):
         if window.start <= start < window.end:
             return source.to_utc(window.end)
     return None
@@ -56,22 +76,141 @@ class Scope:
 
     settings: Settings
     as_of: datetime
+    prints: pl.DataFrame = field(repr=False, compare=False)
+    """Prints (schema PRINTS) of the days that began before `as_of`, taken before anything is read."""
+    wider: "Scope | None" = field(default=None, repr=False, compare=False)
+    """A scope that has all of this one's data, which is then read once for both."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Scope":
+        """The scope as of the latest complete data.
+
+        Raises:
+            NothingLandedError: there is no complete data.
+        """
+        as_of = complete_through(settings)
+        return cls(settings, as_of, _begun(day_prints(settings.home), as_of))
+
+    def only(self, **chosen: Sequence[Definition]) -> "Scope":
+        """The same scope with these definitions alone: `only(funnels=[...])`."""
+        settings = self.settings.model_copy(update={name: tuple(each) for name, each in chosen.items()})
+        return Scope(settings, self.as_of, self.prints, self)
+
+    def until(self, moment: datetime) -> "Scope":
+        """The scope as of an earlier moment; this one if the moment is later."""
+        as_of = min(moment, self.as_of)
+        return Scope(self.settings, as_of, _begun(self.prints, as_of), self)
+
+    @property
+    def home(self) -> Home:
+        return self.settings.home
+
+    @cached_property
+    def recorded_events(self) -> pl.LazyFrame:
+        """Every event before `as_of`, with persons, of overlapping sources too. Read once if they are few,
+        at each use if they are many."""
+        if self.wider is not None and self.wider.as_of == self.as_of:
+            return self.wider.recorded_events
+        if self.wider is not None:
+            scanned = self.wider.recorded_events
+        else:
+            scanned = scan_events(self.home, last=self.as_of.date())
+        scanned = scanned.filter(pl.col("ts") < self.as_of)
+        return scanned.collect().lazy() if self._few else scanned
+
+    @cached_property
+    def _few(self) -> bool:
+        stored = sum(file.stat().st_size for file in self.home.events.glob("day=*/*.parquet"))
+        return stored <= HELD_BYTES
 
     @cached_property
     def events(self) -> pl.LazyFrame:
-        """Events before `as_of`, with persons. Read once if they are few, at each use if they are many."""
-        scanned = scan_events(self.settings.home, last=self.as_of.date()).filter(pl.col("ts") < self.as_of)
-        stored = sum(file.stat().st_size for file in self.settings.home.events.glob("day=*/*.parquet"))
-        return scanned.collect().lazy() if stored <= HELD_BYTES else scanned
+        """Events before `as_of`, with persons; of overlapping sources each counts once."""
+        return self.events_for(None)
+
+    def events_for(self, sources: Sequence[str] | None) -> pl.LazyFrame:
+        """Events for a definition that names `sources`: overlaps are between those alone."""
+        overlaps = self.settings.overlaps
+        if not any(len(each.among(sources)) > 1 for each in overlaps):
+            return self.recorded_events
+        between = tuple(sorted({name for each in overlaps for name in each.among(sources)}))
+        if between not in self._counted:
+            counted = counted_once(self.recorded_events, overlaps, sources=sources)
+            self._counted[between] = counted.collect().lazy() if self._few else counted
+        return self._counted[between]
+
+    @cached_property
+    def _counted(self) -> dict[tuple[str, ...], pl.LazyFrame]:
+        """Events by the sources between which overlaps were settled."""
+        same = self.wider is not None and self.wider.as_of == self.as_of
+        return self.wider._counted if same and self.wider is not None else {}
 
     @cached_property
     def persons(self) -> pl.DataFrame:
-        return read_persons(self.settings.home)
+        return read_persons(self.home) if self.wider is None else self.wider.persons
 
     @cached_property
     def feedback(self) -> pl.DataFrame:
         """Feedback before `as_of`."""
-        return read_feedback(self.settings.home).filter(pl.col("ts") < self.as_of)
+        said = read_feedback(self.home) if self.wider is None else self.wider.feedback
+        return said.filter(pl.col("ts") < self.as_of)
+
+    @cached_property
+    def day_states(self) -> dict[str, dict[date, DayState]]:
+        """Rows and print of every day, by source."""
+        states: dict[str, dict[date, DayState]] = {}
+        for row in self.prints.iter_rows(named=True):
+            state = DayState(rows=row["rows"], content=row["content"], persons=row["persons"])
+            states.setdefault(row["source"], {})[row["day"]] = state
+        return states
+
+    def facts(
+        self,
+        tables: Sequence[Table],
+        *,
+        definition: Definition | None = None,
+        sources: Sequence[str] | None = None,
+        without: Collection[str] = (),
+    ) -> dict[str, str]:
+        """What a result from events depends on: see `lake.records`.
+
+        Args:
+            tables: that the result fills.
+            definition: the one it is of, if it is of one.
+            sources: whose events it reads; None: all.
+            without: sections of the configuration that cannot change it. A section that is new counts.
+        """
+        left_out = NO_MATTER | {"project"} | set(without)
+        rules = self.settings.model_dump(mode="json", exclude=set(left_out))
+        project = self.settings.project
+        facts = {
+            "as of": self.as_of.isoformat(),
+            "program": program_version(),
+            "tables": _digest([repr(table) for table in tables]),
+            "configuration": _digest([rules, project.timezone, project.week_start]),
+            "quality of events": self.event_quality,
+        }
+        if definition is not None:
+            facts["definition"] = _digest(definition.model_dump(mode="json"))
+        for source, days in self.day_states.items():
+            if sources is None or source in sources:
+                told = [
+                    (day.isoformat(), state.content, state.persons) for day, state in sorted(days.items())
+                ]
+                facts[f"events of {source}"] = _digest(told)
+        return facts
+
+    def feedback_facts(self) -> dict[str, str]:
+        """What a result from feedback depends on besides `facts`."""
+        said = self.feedback.select(pl.exclude(*OPERATIONAL))
+        authors = self.persons.filter(
+            (pl.col("id_kind") == "user") & pl.col("id").is_in(said["user_id"].drop_nulls().implode())
+        )
+        return {
+            "feedback": frame_digest(said),
+            "persons who gave feedback": frame_digest(authors.select("source", "id", "person")),
+            "quality of feedback": self.feedback_quality,
+        }
 
     @property
     def first_entry(self) -> date | None:
@@ -83,8 +222,21 @@ class Scope:
 
     @cached_property
     def event_quality(self) -> str:
-        return state(self.settings.home, ["events"])
+        return state(self.home, ["events"])
 
     @cached_property
     def feedback_quality(self) -> str:
-        return state(self.settings.home, ["feedback"])
+        return state(self.home, ["feedback"])
+
+
+def _begun(prints: pl.DataFrame, moment: datetime) -> pl.DataFrame:
+    return prints.filter(pl.col("day").cast(pl.Datetime("us")).dt.replace_time_zone("UTC") < moment)
+
+
+def frame_digest(frame: pl.DataFrame) -> str:
+    """Digest of the rows of a small frame, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(frame.write_ndjson().splitlines())).encode()).hexdigest()[:16]
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -1,8 +1,10 @@
 """Jobs, schedules and sensors: when what runs."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -16,10 +18,14 @@ from opsanalytics.config import Settings
 from opsanalytics.config.settings import Report
 from opsanalytics.lake.events import event_days
 from opsanalytics.operations.notifications import Notification, NotificationError, post, record
+from opsanalytics.sources.inbox import UNFINISHED, everything
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+DEEP_LOOK_BACK_DAYS = 45
+"""How far the weekly run reaches back: Mixpanel's days get a last look when they are 30 days old (the
+settings of a source say when), in weeks; only what is due is asked for."""
 MAX_RUNTIME = {"dagster/max_runtime": "21600"}
 LOOK_BACK_DAYS = 5
 """Days before yesterday that the daily run fetches again: late data of mobile clients (Mixpanel
@@ -92,7 +98,19 @@ def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
         today = context.scheduled_execution_time.astimezone(UTC).date()
         return _range_request(settings, today, today)
 
-    return [daily, intraday, *(_report_schedule(settings, report) for report in settings.reports)]
+    @dg.schedule(
+        name="late_data",
+        job_name="daily",
+        cron_schedule="0 3 * * 1",
+        execution_timezone=project.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"The last {DEEP_LOOK_BACK_DAYS} days, of which only those are asked for that are due.",
+    )
+    def late_data(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        yesterday = context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=1)
+        return _range_request(settings, yesterday - timedelta(days=DEEP_LOOK_BACK_DAYS), yesterday)
+
+    return [daily, intraday, late_data, *(_report_schedule(settings, report) for report in settings.reports)]
 
 
 def _range_request(settings: Settings, first: date, last: date) -> dg.RunRequest | dg.SkipReason:
@@ -143,7 +161,7 @@ def inbox_sensor(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason("the inboxes are empty")
         if settings.event_sources and not event_days(settings.home):
             return dg.SkipReason("there are no events yet; the first daily run takes the files in")
-        state = hashlib.sha256("\n".join(files).encode()).hexdigest()
+        state = hashlib.sha256("\n".join(files).encode("utf-8", "surrogateescape")).hexdigest()
         if context.cursor == state:
             return dg.SkipReason("no file is new or changed")
         context.update_cursor(state)
@@ -154,11 +172,18 @@ def inbox_sensor(settings: Settings) -> dg.SensorDefinition:
 
 
 def _inbox_files(settings: Settings) -> Iterator[str]:
+    """Each file that a run would look at, its state, and the rules it would be read by."""
     for source in settings.feedback_sources:
         inbox = settings.home.inbox(source.name)
-        for file in sorted(inbox.glob("*")) if inbox.is_dir() else []:
-            stat = file.stat()
-            yield f"{source.name}/{file.name}:{stat.st_size}:{stat.st_mtime_ns}"
+        rules = json.dumps(source.cleaning_fingerprint(), sort_keys=True, default=str)
+        for file in everything(inbox):
+            if file.suffix.lower() in UNFINISHED or (file.is_dir() and not file.is_symlink()):
+                continue
+            with suppress(
+                FileNotFoundError
+            ):  # gone since it was listed: the next tick sees what became of it
+                state = file.lstat()
+                yield f"{file}:{state.st_size}:{state.st_mtime_ns}:{state.st_mode}:{rules}"
 
 
 def failure_sensor(settings: Settings) -> dg.SensorDefinition:

@@ -1,26 +1,22 @@
 """Funnels and retention as marts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import dagster as dg
 import polars as pl
 
-from opsanalytics.analysis import behavior
-from opsanalytics.analysis.scope import Scope, complete_through
+from opsanalytics.analysis.marts import FUNNEL_TABLES, definition_mart, funnel_marts, retention_marts
+from opsanalytics.analysis.refresh import Refreshed
+from opsanalytics.analysis.scope import Scope, frame_digest
 from opsanalytics.assets import keys
 from opsanalytics.assets.previews import bars_preview, table_preview
-from opsanalytics.behavior.tables import (
-    FUNNEL_BREAKDOWN,
-    FUNNEL_STEPS,
-    FUNNEL_TREND,
-    METRIC_DEFINITIONS,
-    RETENTION_CELLS,
-)
+from opsanalytics.behavior.tables import FUNNEL_STEPS, METRIC_DEFINITIONS, RETENTION_CELLS
 from opsanalytics.config import Settings
-from opsanalytics.lake.marts import write_mart
 from opsanalytics.lake.tables import Table
 
-UPSTREAM = [keys.EVENTS, keys.PERSONS, keys.LEDGER]
+UPSTREAM = [keys.EVENTS, keys.PERSONS, keys.LEDGER, keys.MONITORING]
+DAYS_SHOWN = 100
 
 
 def mart_spec(settings: Settings, table: Table, group: str, deps: list[dg.AssetKey]) -> dg.AssetSpec:
@@ -44,32 +40,61 @@ def mart_spec(settings: Settings, table: Table, group: str, deps: list[dg.AssetK
 
 
 def mart_result(
-    settings: Settings, table: Table, frame: pl.DataFrame, **metadata: dg.MetadataValue
+    table: Table,
+    refreshed: Refreshed,
+    metadata: Mapping[str, dg.MetadataValue] = MappingProxyType({}),
+    *,
+    checks: Sequence[dg.AssetCheckResult] = (),
 ) -> dg.MaterializeResult:
-    """Write the mart and describe what was written."""
-    written = write_mart(settings.home, table, frame)
+    """What happened to one mart of a step, and the checks of it.
+
+    Its data version is its content, so that Dagster knows whether anything downstream is out of date.
+    """
+    frame = refreshed.frames[table.name]
     return dg.MaterializeResult(
         asset_key=table.name,
-        metadata={"dagster/row_count": written.height, "preview": table_preview(written), **metadata},
+        check_results=list(checks),
+        data_version=dg.DataVersion(frame_digest(frame)),
+        metadata={
+            "dagster/row_count": frame.height,
+            "preview": table_preview(frame),
+            **metadata,
+            **_refreshed(table, refreshed),
+        },
     )
+
+
+def _refreshed(table: Table, refreshed: Refreshed) -> dict[str, dg.MetadataValue | str | int]:
+    if refreshed.unchanged:
+        return {"computed": "unchanged: nothing it depends on has changed"}
+    told: dict[str, dg.MetadataValue | str | int] = {
+        "computed": f"because of: {', '.join(refreshed.because)}",
+        "rows changed": refreshed.rows_changed[table.name],
+    }
+    if refreshed.kept:
+        told["left alone"] = ", ".join(refreshed.kept)
+    if refreshed.days.height:
+        told["days that changed"] = table_preview(refreshed.days, DAYS_SHOWN)
+    return told
 
 
 def funnels(settings: Settings) -> dg.AssetsDefinition:
     """All funnel marts in one step: they read the same events."""
-    tables = (FUNNEL_STEPS, FUNNEL_TREND, FUNNEL_BREAKDOWN, METRIC_DEFINITIONS)
+    tables = (*FUNNEL_TABLES, METRIC_DEFINITIONS)
 
     @dg.multi_asset(
         name="funnels", specs=[mart_spec(settings, table, keys.BEHAVIOR, UPSTREAM) for table in tables]
     )
     def funnels(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-        scope = Scope(settings, complete_through(settings))
+        scope = Scope.of(settings)
         context.log.info(f"as of {scope.as_of:%Y-%m-%d %H:%M} UTC")
-        steps = behavior.funnel_steps(scope, behavior.funnel_results(scope))
+        refreshed = funnel_marts(scope)
+        steps = refreshed.frames[FUNNEL_STEPS.name]
         labels = [f"{row['funnel']}: {row['step_name']}" for row in steps.iter_rows(named=True)]
-        yield mart_result(settings, FUNNEL_STEPS, steps, rates=bars_preview(labels, steps["rate"].to_list()))
-        yield mart_result(settings, FUNNEL_TREND, behavior.funnel_trends(scope))
-        yield mart_result(settings, FUNNEL_BREAKDOWN, behavior.funnel_breakdowns(scope))
-        yield mart_result(settings, METRIC_DEFINITIONS, behavior.metric_definitions(settings))
+        rates = bars_preview(labels, steps["rate"].to_list())
+        for table in FUNNEL_TABLES:
+            yield mart_result(table, refreshed, {"rates": rates} if table is FUNNEL_STEPS else {})
+        yield mart_result(METRIC_DEFINITIONS, definition_mart(scope))
 
     return funnels
 
@@ -79,15 +104,10 @@ def retention(settings: Settings) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name="retention", specs=[mart_spec(settings, RETENTION_CELLS, keys.BEHAVIOR, UPSTREAM)])
     def retention() -> dg.MaterializeResult:
-        scope = Scope(settings, complete_through(settings))
-        cells = behavior.retention_cells(scope)
-        pooled = cells.filter(pl.col("cohort").is_null())
+        refreshed = retention_marts(Scope.of(settings))
+        pooled = refreshed.frames[RETENTION_CELLS.name].filter(pl.col("cohort").is_null())
         labels = [f"{row['retention']}: period {row['period']}" for row in pooled.iter_rows(named=True)]
-        return mart_result(
-            settings,
-            RETENTION_CELLS,
-            cells,
-            **{"pooled curve": bars_preview(labels, pooled["rate"].to_list())},
-        )
+        curve = bars_preview(labels, pooled["rate"].to_list())
+        return mart_result(RETENTION_CELLS, refreshed, {"pooled curve": curve})
 
     return retention

@@ -5,14 +5,18 @@ import dagster as dg
 from opsanalytics.assets import (
     automation,
     behavior,
+    clock,
     events,
     feedback,
     improvement,
     ingestion,
     keys,
+    monitoring,
     orphans,
+    profiles,
     publishing,
     reporting,
+    sources,
 )
 from opsanalytics.config import Settings
 
@@ -24,8 +28,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *(ingestion.feedback_landing(settings, source) for source in settings.feedback_sources),
     ]
     marts = [
+        monitoring.event_monitoring(settings),
         behavior.funnels(settings),
         behavior.retention(settings),
+        sources.source_comparison(settings),
         feedback.themes(settings),
         improvement.friction_and_backlog(settings),
     ]
@@ -37,6 +43,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *landing,
         events.events(settings),
         events.persons(settings),
+        *profiles.profiles(settings),
         events.ingestion_ledger(settings),
         feedback.feedback(settings),
         *marts,
@@ -45,6 +52,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     ]
     return dg.Definitions(
         assets=dg.with_source_code_references(assets),
+        asset_checks=[clock.project_clock(settings)],
         jobs=automation.jobs(settings),
         schedules=automation.schedules(settings),
         sensors=[

@@ -10,20 +10,27 @@ from opsanalytics.analysis.ledger import DESCRIPTION, RECONCILES, reconcile
 from opsanalytics.assets import keys
 from opsanalytics.assets.checks import check_results, check_specs
 from opsanalytics.assets.failures import clear_failures
-from opsanalytics.assets.partitions import days_of, of_days
+from opsanalytics.assets.partitions import days_of, key_of, of_days
 from opsanalytics.assets.previews import table_preview
 from opsanalytics.cleaning.events import clean_events
+from opsanalytics.cleaning.retired import retire
 from opsanalytics.config import Settings
 from opsanalytics.identity.persons import rebuild
+from opsanalytics.lake.day_changes import note_day_changes
+from opsanalytics.lake.day_prints import day_prints
 from opsanalytics.lake.events import event_days, read_persons, scan_raw_events
 from opsanalytics.lake.marts import write_mart
 from opsanalytics.lake.schemas import INGESTION_LEDGER
-from opsanalytics.quality.rules import EVENT_RULES
+from opsanalytics.quality.generated import event_rules
 from opsanalytics.quality.validate import validate_events
+from opsanalytics.quality.vendor_totals import COMPARED, compare_totals
+
+CHANGES_SHOWN = 100
 
 
 def events(settings: Settings) -> dg.AssetsDefinition:
     """Canonical events by UTC day."""
+    rules = event_rules(settings.quality)
 
     @dg.asset(
         key=keys.EVENTS,
@@ -33,7 +40,7 @@ def events(settings: Settings) -> dg.AssetsDefinition:
         group_name=keys.EVENTS_GROUP,
         kinds={"polars", "parquet", "greatexpectations"},
         owners=list(settings.project.owners),
-        check_specs=check_specs(keys.EVENTS, EVENT_RULES),
+        check_specs=check_specs(keys.EVENTS, rules),
         freshness_policy=dg.FreshnessPolicy.time_window(
             fail_window=timedelta(hours=settings.thresholds.freshness_hours)
         ),
@@ -45,44 +52,59 @@ def events(settings: Settings) -> dg.AssetsDefinition:
     )
     def events(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         days = days_of(context, settings)
-        changed: dict[str, list[object]] = {"source": [], "day": [], "before": [], "after": []}
+        touched: set[date] = set()
         quarantined = 0
         with clear_failures():
+            retired = retire(settings.home, [source.name for source in settings.sources])
+            for each in retired:
+                context.log.warning(str(each))
             privacy = settings.privacy_rules(os.environ)
             for source in settings.event_sources:
                 report = clean_events(
                     source, settings.home, settings.event_names, privacy=privacy.get(source.name)
                 )
                 quarantined += report.quarantined
-                for day, (before, after) in sorted(report.days.items()):
-                    for name, value in zip(changed, (source.name, day, before, after), strict=True):
-                        changed[name].append(value)
+                touched.update(report.days)
+            changes = note_day_changes(settings.home, noticed_at=datetime.now(UTC))
         stored = set(event_days(settings.home))
         in_range = {days.first + timedelta(days=offset) for offset in range(len(days))}
-        touched = {day for day in changed["day"] if isinstance(day, date) and day in stored}
         outcomes = validate_events(
             settings.home,
-            sorted(in_range | touched),
+            sorted(in_range | (touched & stored)),
             sources=[source.name for source in settings.event_sources],
             checked_at=datetime.now(UTC),
+            rules=rules,
+            plan=settings.quality.tracking_plan,
         )
+        _describe_partitions(context, settings, changes)
         frame = scan_raw_events(settings.home, first=days.first, last=days.last)
-        rows = frame.select(pl.len()).collect().item()
         top = (
             frame.group_by("event")
             .agg(pl.len().alias("events"))
             .sort("events", "event", descending=[True, False])
         )
+        compared = pl.concat(
+            [
+                COMPARED.to_frame(),
+                *(compare_totals(settings.home, source) for source in settings.event_sources),
+            ]
+        )
+        differing = compared.filter(pl.col("difference") != 0)
+        if differing.height:
+            context.log.warning(f"{differing.height} of {compared.height} totals differ from the vendor's")
         return dg.MaterializeResult(
             metadata={
-                "dagster/row_count": rows,
-                "days": str(days),
-                "days changed": dg.MetadataValue.md(_changes(changed)),
+                "dagster/row_count": scan_raw_events(settings.home).select(pl.len()).collect().item(),
+                "days of this run": str(days),
+                "days changed": _changes(changes),
                 "quarantined": quarantined,
-                "events by name": table_preview(top.collect(), 15),
+                "vendor totals compared": compared.height,
+                "vendor totals that differ": table_preview(differing, 20),
+                "sources taken out": ", ".join(each.source for each in retired) or "none",
+                "events by name, days of this run": table_preview(top.collect(), 15),
                 "folder": dg.MetadataValue.path(settings.home.events),
             },
-            check_results=check_results(keys.EVENTS, EVENT_RULES, outcomes),
+            check_results=check_results(keys.EVENTS, rules, outcomes),
         )
 
     return events
@@ -105,7 +127,11 @@ def persons(settings: Settings) -> dg.AssetsDefinition:
     )
     def persons() -> dg.MaterializeResult:
         with clear_failures():
-            report = rebuild(settings.home, [source.name for source in settings.event_sources])
+            report = rebuild(
+                settings.home,
+                [source.name for source in settings.event_sources],
+                {source.name: source.identity_rules for source in settings.event_sources},
+            )
         frame = read_persons(settings.home)
         return dg.MaterializeResult(
             metadata={
@@ -162,12 +188,38 @@ def ingestion_ledger(settings: Settings) -> dg.AssetsDefinition:
     return ingestion_ledger
 
 
-def _changes(changed: dict[str, list[object]]) -> str:
-    if not changed["day"]:
-        return "none: everything was up to date"
-    lines = ["| source | day | events before | events now |", "| --- | --- | ---: | ---: |"]
-    rows = list(zip(*changed.values(), strict=True))
-    lines += [f"| {source} | {day} | {before:,} | {after:,} |" for source, day, before, after in rows[:100]]
-    if len(rows) > 100:
-        lines.append(f"\nand {len(rows) - 100} more")
-    return "\n".join(lines)
+def _describe_partitions(
+    context: dg.AssetExecutionContext, settings: Settings, changes: pl.DataFrame
+) -> None:
+    """What each partition holds by itself: else it would show the figures of the whole run."""
+    partition = pl.col("day").map_elements(lambda day: key_of(settings, day), return_dtype=pl.String)
+    held = day_prints(settings.home).with_columns(partition.alias("partition"))
+    rows = dict(held.group_by("partition").agg(pl.col("rows").sum()).iter_rows())
+    by_source = held.group_by("partition", "source").agg(pl.col("rows").sum()).sort("source")
+    sources = by_source.partition_by("partition", as_dict=True, include_key=False)
+    changed = changes.with_columns(partition.alias("partition")).partition_by(
+        "partition", as_dict=True, include_key=False
+    )
+    for key in context.partition_keys:
+        told: dict[str, dg.MetadataValue | int] = {"dagster/partition_row_count": rows.get(key, 0)}
+        if (key,) in sources:
+            told["events by source"] = table_preview(sources[(key,)])
+        if (key,) in changed:
+            told["changed by this run"] = _changes(changed[(key,)])
+        context.add_asset_metadata(told, partition_key=key)
+
+
+def _changes(changes: pl.DataFrame) -> dg.MarkdownMetadataValue:
+    """The days of DAY_CHANGES, what was reported before first."""
+    if changes.is_empty():
+        return dg.MetadataValue.md("none: everything was as it was")
+    shown = changes.sort((pl.col("change") == "new").cast(pl.Int8), "source", "day").select(
+        "source",
+        "day",
+        "change",
+        pl.col("before").alias("events before"),
+        pl.col("after").alias("events now"),
+        (pl.col("after") - pl.col("before")).alias("difference"),
+        "delivery",
+    )
+    return table_preview(shown, CHANGES_SHOWN)

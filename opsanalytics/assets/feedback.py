@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import dagster as dg
 import polars as pl
 
-from opsanalytics.analysis.improvement import feedback_themes
-from opsanalytics.analysis.scope import Scope, complete_through
+from opsanalytics.analysis.marts import THEME_TABLES, theme_marts
+from opsanalytics.analysis.scope import Scope
 from opsanalytics.assets import keys
 from opsanalytics.assets.behavior import mart_result, mart_spec
 from opsanalytics.assets.checks import check_results, check_specs
@@ -18,12 +18,13 @@ from opsanalytics.cleaning.feedback import clean_feedback
 from opsanalytics.config import Settings
 from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
 from opsanalytics.lake.publish import read_feedback
-from opsanalytics.quality.rules import FEEDBACK_RULES
+from opsanalytics.quality.generated import feedback_rules
 from opsanalytics.quality.validate import validate_feedback
 
 
 def feedback(settings: Settings) -> dg.AssetsDefinition:
     """Canonical feedback of all sources."""
+    rules = feedback_rules(settings.quality)
 
     @dg.asset(
         key=keys.FEEDBACK,
@@ -31,7 +32,7 @@ def feedback(settings: Settings) -> dg.AssetsDefinition:
         group_name=keys.FEEDBACK_GROUP,
         kinds={"polars", "parquet", "greatexpectations"},
         owners=list(settings.project.owners),
-        check_specs=check_specs(keys.FEEDBACK, FEEDBACK_RULES),
+        check_specs=check_specs(keys.FEEDBACK, rules),
         description=(
             "What users said: surveys, forms, reviews and tickets in one table, ratings on one scale, e-mail "
             "addresses, phone and card numbers redacted."
@@ -46,7 +47,10 @@ def feedback(settings: Settings) -> dg.AssetsDefinition:
                 for source in settings.feedback_sources
             ]
         outcomes = validate_feedback(
-            settings.home, [source.name for source in settings.feedback_sources], checked_at=datetime.now(UTC)
+            settings.home,
+            [source.name for source in settings.feedback_sources],
+            checked_at=datetime.now(UTC),
+            rules=rules,
         )
         frame = read_feedback(settings.home)
         by_source = frame.group_by("source").agg(
@@ -61,7 +65,7 @@ def feedback(settings: Settings) -> dg.AssetsDefinition:
                 "quarantined": sum(report.quarantined for report in reports),
                 "by source": table_preview(by_source.sort("source")),
             },
-            check_results=check_results(keys.FEEDBACK, FEEDBACK_RULES, outcomes),
+            check_results=check_results(keys.FEEDBACK, rules, outcomes),
         )
 
     return feedback
@@ -69,24 +73,21 @@ def feedback(settings: Settings) -> dg.AssetsDefinition:
 
 def themes(settings: Settings) -> dg.AssetsDefinition:
     """Theme marts."""
-    tables = (FEEDBACK_THEMES, FEEDBACK_ASSIGNMENTS)
 
     @dg.multi_asset(
         name="themes",
         specs=[
             mart_spec(settings, table, keys.FEEDBACK_GROUP, [keys.FEEDBACK, keys.PERSONS, keys.LEDGER])
-            for table in tables
+            for table in THEME_TABLES
         ],
     )
     def themes() -> Iterator[dg.MaterializeResult]:
-        found = feedback_themes(Scope(settings, complete_through(settings)))
-        shown = found.themes.select("rank", "label", "authors", "share", "satisfaction", "recent", "earlier")
-        yield mart_result(settings, FEEDBACK_THEMES, found.themes, themes=table_preview(shown, 20))
-        yield mart_result(
-            settings,
-            FEEDBACK_ASSIGNMENTS,
-            found.assignments,
-            unassigned=dg.MetadataValue.int(found.unassigned),
+        refreshed = theme_marts(Scope.of(settings))
+        shown = refreshed.frames[FEEDBACK_THEMES.name].select(
+            "rank", "label", "authors", "share", "satisfaction", "recent", "earlier"
         )
+        yield mart_result(FEEDBACK_THEMES, refreshed, {"themes": table_preview(shown, 20)})
+        unassigned = refreshed.frames[FEEDBACK_ASSIGNMENTS.name]["theme_id"].null_count()
+        yield mart_result(FEEDBACK_ASSIGNMENTS, refreshed, {"unassigned": dg.MetadataValue.int(unassigned)})
 
     return themes

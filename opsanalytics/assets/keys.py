@@ -14,6 +14,8 @@ EVENTS = dg.AssetKey("events")
 PERSONS = dg.AssetKey("persons")
 LEDGER = dg.AssetKey("ingestion_ledger")
 FEEDBACK = dg.AssetKey("feedback")
+MONITORING = dg.AssetKey("event_drift")
+"""Stands for all of the step that watches what arrives: its warnings mark the numbers made after it."""
 DATABASE = dg.AssetKey("opsanalytics_duckdb")
 
 

@@ -1,5 +1,6 @@
 """Running a job from the command line, in this process, recorded where the Dagster UI finds it."""
 
+import logging
 import socket
 import uuid
 from collections.abc import Callable, Sequence
@@ -20,11 +21,16 @@ from opsanalytics.lake.paths import Home
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 WORKSPACE = "workspace.yaml"
+AGAIN = "opsanalytics/again"
+"""Tag of a run that asks the vendors for settled days too, whatever its value."""
 
 
 @dataclass(frozen=True)
 class StepUpdate:
-    """What happened in a run: a step `started`, said something (`log`), `succeeded` or `failed`."""
+    """What happened in a run: a step `started`, said something (`log`), `succeeded` or `failed`.
+
+    `problem`: what it said needs somebody's attention, although it went on.
+    """
 
     step: str
     kind: str
@@ -50,14 +56,15 @@ def run_job(
     *,
     partitions: Sequence[str],
     on_update: Callable[[StepUpdate], None] = lambda _: None,
+    again: bool = False,
 ) -> bool:
     """Execute `job` in one run, from the first to the last key of `partitions` if there are any.
 
-    Returns whether it succeeded.
+    `again`: also what landed long ago is asked for once more. Returns whether it succeeded.
 
     The run appears in the Dagster UI of this home folder like any other.
     """
-    tags = {HOST_TAG: socket.gethostname()}
+    tags = {HOST_TAG: socket.gethostname()} | ({AGAIN: "true"} if again else {})
     if partitions:
         tags |= {RANGE_START: partitions[0], RANGE_END: partitions[-1]}
     run_id = str(uuid.uuid4())
@@ -87,7 +94,9 @@ def _forward(entry: EventLogEntry, on_update: Callable[[StepUpdate], None]) -> N
     event = entry.dagster_event
     if event is None:
         if step:
-            on_update(StepUpdate(step, "log", entry.user_message))
+            grave = isinstance(entry.level, int) and entry.level >= logging.ERROR
+            kind = "problem" if grave else "log"
+            on_update(StepUpdate(step, kind, entry.user_message))
     elif event.is_step_start:
         on_update(StepUpdate(step, "started", ""))
     elif event.is_step_success:

@@ -5,22 +5,27 @@ from datetime import date, timedelta
 import dagster as dg
 import polars as pl
 
-from opsanalytics.analysis.report import report_data
+from opsanalytics.analysis.report import refresh_page
+from opsanalytics.analysis.scope import Scope
 from opsanalytics.assets import keys
 from opsanalytics.assets.partitions import weekly
 from opsanalytics.assets.previews import table_preview
+from opsanalytics.behavior.source_comparison import SOURCE_COMPARISON
 from opsanalytics.behavior.tables import FUNNEL_STEPS, RETENTION_CELLS
 from opsanalytics.config import Settings
 from opsanalytics.config.settings import Report
 from opsanalytics.feedback.tables import FEEDBACK_THEMES
 from opsanalytics.improvement.tables import BACKLOG
-from opsanalytics.reports.publish import write_report
+from opsanalytics.reports.publish import write_index
 
 DEPS = [
     # Weeks of the reporting zone do not line up with UTC days: a page looks at all of them.
     dg.AssetDep(keys.EVENTS, partition_mapping=dg.AllPartitionMapping()),
     *(dg.AssetDep(key) for key in (keys.PERSONS, keys.LEDGER, keys.FEEDBACK)),
-    *(dg.AssetDep(table.name) for table in (FUNNEL_STEPS, RETENTION_CELLS, FEEDBACK_THEMES, BACKLOG)),
+    *(
+        dg.AssetDep(table.name)
+        for table in (FUNNEL_STEPS, RETENTION_CELLS, SOURCE_COMPARISON, FEEDBACK_THEMES, BACKLOG)
+    ),
 ]
 
 
@@ -47,12 +52,14 @@ def report(settings: Settings, report: Report) -> dg.AssetsDefinition:
         ),
     )
     def weekly_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        scope = Scope.of(settings)
         written = []
         for key in context.partition_keys:
-            week = date.fromisoformat(key)
-            path = write_report(settings.home, report_data(settings, report, week))
-            context.log.info(f"week of {week}: {path}")
-            written.append({"week": key, "page": str(path)})
+            page = refresh_page(scope, report, date.fromisoformat(key))
+            because = ", ".join(page.because) or "unchanged: nothing it depends on has changed"
+            context.log.info(f"week of {key}: {page.path} ({because})")
+            written.append({"week": key, "computed": because, "page": str(page.path)})
+        write_index(settings.home)
         return dg.MaterializeResult(
             metadata={
                 "pages": table_preview(pl.DataFrame(written), 20),

@@ -10,7 +10,7 @@ counting it as mature while those who have not converted yet stay out would flat
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -25,15 +25,6 @@ from opsanalytics.lake.tables import UTC_TIME
 TIED = 1 << 30
 """A bit above those of steps and exclusions."""
 Bucket = Callable[[pl.Series], pl.Series]
-
-
-def check_range(first: date | None, last: date | None) -> None:
-    """Raise ValueError unless `first` and `last` are days, in this order."""
-    for name, day in (("first", first), ("last", last)):
-        if isinstance(day, datetime):
-            raise ValueError(f"{name}: {day} is a time; write a day, date(2026, 9, 1)")
-    if first is not None and last is not None and last < first:
-        raise ValueError(f"last ({last}) lies before first ({first})")
 
 
 def best_attempts(

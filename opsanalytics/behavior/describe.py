@@ -13,7 +13,11 @@ OPERATORS = {
     "eq": "is",
     "ne": "is not",
     "in": "is one of",
+    "not_in": "is none of",
     "contains": "contains",
+    "not_contains": "does not contain",
+    "regex": "matches",
+    "not_regex": "does not match",
     "gt": "is above",
     "ge": "is at least",
     "lt": "is below",
@@ -87,7 +91,7 @@ def _exclusions(definition: Funnel) -> str:
         return ""
     if definition.order == "any":
         events = " or ".join(map(_match, definition.exclusions))
-        return f"An attempt ends with {events}. "
+        return f"An attempt that meets {events} before it has all steps does not count. "
     parts = [
         f"{_match(one)} between step {one.from_step} and step {one.to_step or len(definition.steps)}"
         for one in definition.exclusions

@@ -4,11 +4,14 @@ from collections.abc import Collection
 
 import polars as pl
 
-from opsanalytics.behavior.spec import Filter, Match, Scalar, Step
+from opsanalytics.behavior.conditions import ANY_EVENT, LISTS, TEXTS, Filter, Match, Scalar, Step
 
 PROPERTIES = "properties"
-RESERVED = frozenset({"person", "event", "ts", PROPERTIES})
+PERSON_PROPERTIES = "person_properties"
+RESERVED = frozenset({"person", "event", "ts", PROPERTIES, PERSON_PROPERTIES})
 """Columns that are not properties of an event."""
+PERSON = "person."
+"""Before the name of a person property, in the name of its column."""
 EXACT_INTEGERS = 1 << 53
 """Beyond it neighbouring integers, such as long ids, are the same float."""
 
@@ -35,13 +38,36 @@ def property_text(name: str, columns: Collection[str]) -> pl.Expr:
             f"property {name!r}: the events have neither a column of that name nor a column "
             f"{PROPERTIES!r}; columns are {sorted(columns)}"
         )
+    return json_text(pl.col(PROPERTIES), name)
+
+
+def json_text(column: pl.Expr, name: str) -> pl.Expr:
+    """A key of JSON objects as text; null where it is missing.
+
+    Raises:
+        PropertyError: the key has a backslash.
+    """
     if "\\" in name:
         raise PropertyError(
             f"property {name!r}: JSON paths cannot name a key with a backslash; "
             "give the events a column of that name"
         )
     key = name.replace("'", "\\'")
-    return pl.col(PROPERTIES).str.json_path_match(f"$['{key}']")
+    return column.str.json_path_match(f"$['{key}']")
+
+
+def person_property_text(name: str, columns: Collection[str]) -> pl.Expr:
+    """Value of a person property as text, from the column that `subjects.prepared` made.
+
+    Raises:
+        PropertyError: there is no such column.
+    """
+    if PERSON + name not in columns:
+        raise PropertyError(
+            f"person property {name!r}: the events have no column {PERSON + name!r}; columns are "
+            f"{sorted(columns)}"
+        )
+    return pl.col(PERSON + name).cast(pl.String)
 
 
 def step_matches(step: Step, columns: Collection[str]) -> pl.Expr:
@@ -60,27 +86,31 @@ def event_matches(match: Match, columns: Collection[str]) -> pl.Expr:
         PropertyError: see `property_text`.
     """
     conditions = [_passes(condition, columns) for condition in match.where]
-    return pl.all_horizontal(pl.col("event") == match.event, *conditions).fill_null(False)
+    named = pl.lit(True) if match.event == ANY_EVENT else pl.col("event") == match.event
+    return pl.all_horizontal(named, *conditions).fill_null(False)
 
 
 def _passes(condition: Filter, columns: Collection[str]) -> pl.Expr:
-    text = property_text(condition.property, columns)
+    find = person_property_text if condition.of == "person" else property_text
+    text = find(condition.property, columns)
     value = condition.value
     if condition.op == "set":
         return text.is_not_null()
     if condition.op == "not_set":
         return text.is_null()
-    if condition.op == "in":
+    if condition.op in LISTS:
         wanted = value if isinstance(value, tuple) else ()
-        return pl.any_horizontal([_equals(text, one) for one in wanted])
+        among = pl.any_horizontal([_equals(text, one) for one in wanted])
+        return among if condition.op == "in" else ~among
     if value is None or isinstance(value, tuple):
         raise TypeError(f"op {condition.op!r} with the value {value!r}: not a validated filter")
     if condition.op == "eq":
         return _equals(text, value)
     if condition.op == "ne":
         return ~_equals(text, value)
-    if condition.op == "contains":
-        return text.str.contains(str(value), literal=True)
+    if condition.op in TEXTS:
+        found = text.str.contains(str(value), literal=condition.op.endswith("contains")).fill_null(False)
+        return ~found if condition.op.startswith("not_") else found
     number = text.cast(pl.Float64, strict=False)
     limit = pl.lit(value, dtype=pl.Float64)
     comparison = {"gt": number > limit, "ge": number >= limit, "lt": number < limit, "le": number <= limit}

@@ -1,6 +1,5 @@
 """Funnels: the rules of `Funnel`, evaluated exactly, as this project or as another tool counts."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -9,9 +8,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from opsanalytics.behavior.attempts import best_attempts, check_range
+from opsanalytics.behavior.attempts import best_attempts
 from opsanalytics.behavior.folding import check_preset
-from opsanalytics.behavior.funnel_rows import entry_rows, funnel_rows
+from opsanalytics.behavior.funnel_rows import check_range, entry_rows, funnel_rows
 from opsanalytics.behavior.marts import mart_rows, nullable, with_provenance
 from opsanalytics.behavior.periods import zone
 from opsanalytics.behavior.rows import Events, Int64, LeftOut, check_as_of
@@ -19,6 +18,7 @@ from opsanalytics.behavior.semantics import OPSANALYTICS, Semantics, preset_name
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.behavior.statistics import Floats, median_interval, wilson
 from opsanalytics.behavior.tables import FUNNEL_STEPS
+from opsanalytics.behavior.values import VALUE, numeric, with_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class FunnelResult:
     """`person`, `mature`, `step_reached`, `entry_ts`, `ts_1`, `ts_2`, ...: a person's best attempt.
     One row a person with mature attempts, one a person with open attempts, so some have both. Where the
     funnel counts attempts or sessions, one row each, told apart by `unit`. With `order = "any"` ts_k is
-    the time of the k-th distinct step."""
+    the time of the k-th distinct step. Where the definition has a `value`, also `value_1`, `value_2`, ..."""
     left_out: LeftOut
     """Matching events without person or time, which count nowhere."""
     semantics: Semantics = OPSANALYTICS
@@ -39,11 +39,7 @@ class FunnelResult:
     @property
     def definition_id(self) -> str:
         """The definition's, or with a preset a hash of it and the preset's switches."""
-        switches = self.semantics.identity()
-        if not switches:
-            return self.definition.definition_id
-        text = f"{self.definition.definition_id}:{switches}"
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return self.semantics.identified(self.definition.definition_id)
 
     @property
     def mature(self) -> pl.DataFrame:
@@ -91,7 +87,7 @@ class FunnelResult:
             {
                 "funnel": [definition.name] * len(definition.steps),
                 "step": pl.Series(_numbers(definition), dtype=pl.Int32),
-                "step_name": _labels(definition),
+                "step_name": step_labels(definition),
                 "entered": entered,
                 "persons": persons,
                 "previous": previous,
@@ -117,6 +113,23 @@ class FunnelResult:
     def mart_rows(self, *, quality: str) -> pl.DataFrame:
         """Rows of the mart FUNNEL_STEPS; `quality` is the state of the checks upstream."""
         return mart_rows(FUNNEL_STEPS, [self.to_polars()], quality=quality)
+
+    def persons_at(self, step: int, *, dropped: bool = False, still_open: bool = False) -> pl.DataFrame:
+        """The rows of `persons` that made a step, or with `dropped` made it but nothing after it.
+
+        Of the mature attempts, or with `still_open` of the others. Who left out the optional steps after
+        `step` and made a later one has not dropped.
+
+        Raises:
+            ValueError: there is no such step, or `dropped` at the last one, where nobody does.
+        """
+        steps = len(self.definition.steps)
+        if not 1 <= step <= steps:
+            raise ValueError(f"step: {step} is not one of the {steps} steps")
+        if dropped and step == steps:
+            raise ValueError(f"step: nobody drops out after step {step}, the last")
+        made = self.persons.filter(pl.col("mature") != still_open, pl.col(f"ts_{step}").is_not_null())
+        return made.filter(pl.col("step_reached") == step) if dropped else made
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -158,8 +171,8 @@ def funnel(
         events: see `rows.Events`.
         definition: what to count; its docstring has the rules.
         as_of: events up to here are complete; later ones are not looked at. Needs a time zone.
-        first, last: local days that limit entries (not conversions, unless the definition's or preset's
-            `date_range` says so), inclusive; all if not given.
+        first, last: local days, or times with a zone, that limit entries (not conversions, unless the
+            definition's or preset's `date_range` says so), inclusive; all if not given.
         timezone: IANA zone of `first` and `last`.
         preset: whose way of counting, by name (see `semantics.PRESETS`), or the switches themselves.
 
@@ -173,9 +186,23 @@ def funnel(
     zone(timezone)
     semantics = preset_named(preset)
     check_preset(definition, semantics)
-    found = funnel_rows(events, definition, semantics, as_of=as_of, first=first, last=last, timezone=timezone)
+    extra = None
+    if definition.value is not None:
+        extra = {VALUE: numeric(definition.value, events.lazy().collect_schema().names())}
+    found = funnel_rows(
+        events,
+        definition,
+        semantics,
+        as_of=as_of,
+        first=first,
+        last=last,
+        timezone=timezone,
+        extra=extra,
+    )
     entries = entry_rows(found.rows, definition, first=first, last=last, timezone=timezone)
     persons = best_attempts(found.rows, definition, entries, as_of=as_of, semantics=semantics)
+    if definition.value is not None:
+        persons = with_values(persons, found.matching, definition)
     return FunnelResult(
         definition=definition,
         as_of=as_of,
@@ -189,7 +216,7 @@ def _numbers(definition: Funnel) -> list[int]:
     return list(range(1, len(definition.steps) + 1))
 
 
-def _labels(definition: Funnel) -> list[str]:
+def step_labels(definition: Funnel) -> list[str]:
     if definition.order != "any":
         return [step.label for step in definition.steps]
     return [f"{k} of {len(definition.steps)} steps" for k in _numbers(definition)]

@@ -1,19 +1,28 @@
 """Funnels by segment: which values of a property convert better or worse than the rest."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Literal
 
+import numpy as np
 import polars as pl
 
-from opsanalytics.behavior.attempts import best_attempts, check_range
-from opsanalytics.behavior.filters import property_text
-from opsanalytics.behavior.funnel_rows import entering, entry_rows, funnel_rows
+from opsanalytics.behavior.attempts import best_attempts
+from opsanalytics.behavior.folding import check_preset
+from opsanalytics.behavior.funnel import FunnelResult
+from opsanalytics.behavior.funnel_rows import (
+    FunnelRows,
+    check_range,
+    entering,
+    entry_rows,
+    funnel_rows,
+    unit_rows,
+)
 from opsanalytics.behavior.marts import nullable, with_provenance
 from opsanalytics.behavior.periods import zone
-from opsanalytics.behavior.rows import Events, check_as_of, is_mature
-from opsanalytics.behavior.semantics import OPSANALYTICS
+from opsanalytics.behavior.rows import Events, PersonRows, check_as_of
+from opsanalytics.behavior.segments import NONE, OTHER, Segment, grouped, labelled, most_frequent
+from opsanalytics.behavior.semantics import OPSANALYTICS, Semantics, preset_named
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.behavior.statistics import (
     benjamini_hochberg,
@@ -21,10 +30,8 @@ from opsanalytics.behavior.statistics import (
     two_proportion_p,
     wilson,
 )
+from opsanalytics.behavior.subjects import prepared
 
-NONE = "(none)"
-OTHER = "(other)"
-"""Reserved: a value that reads so in the data is shown in quotation marks."""
 COUNTS = pl.DataFrame(
     schema={
         "segment": pl.String,
@@ -38,28 +45,32 @@ COUNTS = pl.DataFrame(
 )
 
 
-@dataclass(frozen=True)
-class Segment:
-    """A property by which to break down; `limit` values with the most entrants are shown."""
+@dataclass(frozen=True, eq=False)
+class Broken:
+    """A funnel broken down by one segment."""
 
-    property: str
-    name: str = ""
-    """How the segment is called in the table; the property's name if empty."""
-    limit: int = 10
-    attribution: Literal["entry", "first", "last"] = "entry"
-    """Which event gives a person's value: the first mature entry, or the first or last event of any step
-    that has one. With `first` and `last` what people did later may decide their group."""
+    segment: Segment
+    whole: FunnelResult
+    attempts: pl.DataFrame
+    """`FunnelResult.persons` with the column `value`."""
+    disjoint: bool
+    """Whether every person is in one group."""
 
-    def __post_init__(self) -> None:
-        if not self.property:
-            raise ValueError("segment: property is empty")
-        if self.attribution not in ("entry", "first", "last"):
-            raise ValueError(f"segment {self.label()!r}: attribution {self.attribution!r} is unknown")
-        if self.limit < 1:
-            raise ValueError(f"segment {self.label()!r}: limit is {self.limit}, it must be at least 1")
+    def values(self) -> list[str]:
+        """All groups: the values by name, then `(other)` and `(none)` where they occur."""
+        found = set(self.attempts["value"].to_list())
+        return [*sorted(found - {NONE, OTHER}), *(one for one in (OTHER, NONE) if one in found)]
 
-    def label(self) -> str:
-        return self.name or self.property
+    def of(self, value: str) -> FunnelResult:
+        """The funnel of one group, with its times and open attempts.
+
+        Raises:
+            KeyError: there is no such group.
+        """
+        chosen = self.attempts.filter(pl.col("value") == value)
+        if chosen.is_empty():
+            raise KeyError(f"{self.segment.label()}: {value!r} is not one of {self.values()}")
+        return replace(self.whole, persons=chosen.drop("value"))
 
 
 def funnel_breakdown(
@@ -72,99 +83,168 @@ def funnel_breakdown(
     last: date | None = None,
     timezone: str = "UTC",
     limit: int = 10,
+    preset: str | Semantics = OPSANALYTICS,
 ) -> pl.DataFrame:
-    """The funnel over mature attempts, by the value of a property on the entry event.
+    """The funnel over mature attempts, by the value of a property.
 
-    A person belongs to one value: that of the first mature entry event in the range (of several at the
-    same time stamp, the value that sorts first), whichever attempt got furthest, unless the segment's
-    `attribution` says otherwise. So the values add up to
-    the whole funnel, their groups are disjoint, and the outcome does not decide the group.
+    By default a person belongs to one value: that of the first mature entry event in the range (of several
+    at the same time stamp, the value that sorts first), whichever attempt got furthest; `Segment` has the
+    other ways. So the values add up to the whole funnel, their groups are disjoint, and the outcome does not
+    decide the group.
 
     Values beyond `limit` form `(other)`, entries without the property `(none)`; both are compared as any
-    other value. `difference` is with all persons outside the value. `q_value` adjusts over every value
-    and step after the first of all segments of this call: pass them together.
+    other value. `difference` is with all persons outside the value; where a person may be in several groups
+    (`all`, `step`) it has neither interval nor test. `q_value` adjusts over every value and step after the
+    first of all segments of this call: pass them together.
 
     In: as `funnel`; `segment` a property, or one or more `Segment` (then `limit` is theirs).
     Out: the columns of FUNNEL_BREAKDOWN without `quality`.
 
     Raises:
-        EventsError, PropertyError, ValueError: as `funnel`.
+        EventsError, PropertyError, ValueError, PresetError: as `funnel`.
     """
-    as_of = check_as_of(as_of)
-    check_range(first, last)
-    zone(timezone)
     if isinstance(segment, str):
         segments: Sequence[Segment] = [Segment(segment, limit=limit)]
     else:
         segments = [segment] if isinstance(segment, Segment) else list(segment)
-    columns = events.lazy().collect_schema().names()
-    values = {f"segment_{i}": property_text(one.property, columns) for i, one in enumerate(segments)}
-    found = funnel_rows(
+    parts = broken_down(
         events,
         definition,
-        OPSANALYTICS,
+        segments,
         as_of=as_of,
         first=first,
         last=last,
         timezone=timezone,
-        extra=values,
+        preset=preset,
     )
-    rows = found.rows
-    entries = entry_rows(rows, definition, first=first, last=last, timezone=timezone)
-    entries = entries[is_mature(rows.ts[entries], definition.window, as_of)]
-    best = best_attempts(rows, definition, entries, as_of=as_of)
-    counts = [
-        _counts(_by_value(best, found.matching, column, one, definition), one, definition)
-        for one, column in zip(segments, values, strict=True)
-    ]
-    frame = pl.concat([COUNTS, *counts])
-    return with_provenance(_compared(frame, definition), definition, as_of)
+    return breakdown_table(parts, definition, as_of=as_of, semantics=preset_named(preset))
 
 
-def _by_value(
-    best: pl.DataFrame, matching: pl.DataFrame, column: str, segment: Segment, definition: Funnel
+def broken_down(
+    events: Events,
+    definition: Funnel,
+    segments: Sequence[Segment],
+    *,
+    as_of: datetime,
+    first: date | None = None,
+    last: date | None = None,
+    timezone: str = "UTC",
+    preset: str | Semantics = OPSANALYTICS,
+) -> list[Broken]:
+    """The best attempts of every person by value, one `Broken` a segment.
+
+    In and raises: as `funnel_breakdown`.
+    """
+    as_of = check_as_of(as_of)
+    check_range(first, last)
+    zone(timezone)
+    semantics = preset_named(preset)
+    check_preset(definition, semantics)
+    for one in segments:
+        if one.step is not None and one.step > len(definition.steps):
+            raise ValueError(
+                f"segment {one.label()!r}: step {one.step}, but the funnel has {len(definition.steps)} steps"
+            )
+    wanted = [name for one in segments for name in one.person_properties()]
+    events = prepared(events, definition, as_of=as_of, wanted=wanted)
+    columns = events.lazy().collect_schema().names()
+    found = funnel_rows(
+        events,
+        definition,
+        semantics,
+        as_of=as_of,
+        first=first,
+        last=last,
+        timezone=timezone,
+        extra={f"segment_{i}": labelled(one.text(columns)) for i, one in enumerate(segments)},
+    )
+
+    def best(rows: PersonRows) -> pl.DataFrame:
+        entries = entry_rows(rows, definition, first=first, last=last, timezone=timezone)
+        return best_attempts(rows, definition, entries, as_of=as_of, semantics=semantics)
+
+    everybody = best(found.rows)
+    whole = FunnelResult(definition, as_of, everybody, found.rows.left_out, semantics)
+    parts = []
+    for i, one in enumerate(segments):
+        column, attribution = f"segment_{i}", one.attributed(semantics)
+        if attribution in ("all", "step"):
+            chosen = [
+                best(unit_rows(rows, definition, semantics, found)).with_columns(value=pl.lit(value))
+                for value, rows in _by_group(found.matching, column, one, definition)
+            ]
+            nobody = everybody.clear().with_columns(value=pl.lit(None, pl.String))
+            attempts = pl.concat([nobody, *chosen])
+        else:
+            attempts = _attributed(everybody, found, column, attribution, definition)
+            mature = attempts.filter("mature")["value"]
+            shown = most_frequent(mature if mature.len() else attempts["value"], one.limit)
+            attempts = attempts.with_columns(value=grouped(pl.col("value"), shown))
+        parts.append(Broken(one, whole, attempts, disjoint=attribution not in ("all", "step")))
+    return parts
+
+
+def breakdown_table(
+    parts: Sequence[Broken], definition: Funnel, *, as_of: datetime, semantics: Semantics = OPSANALYTICS
 ) -> pl.DataFrame:
-    """`value` and the times of the steps, null where not made, of each person (attempt, session)."""
-    units = ["person", *(["unit"] if "unit" in best.columns else [])]
-    if segment.attribution == "entry":
-        entry = matching.filter((pl.col("mask") & entering(definition)) != 0)
-        valued = best.join(
-            entry.select("person", "ts", value=column),
-            left_on=["person", "first_entry_ts"],
-            right_on=["person", "ts"],
-            how="left",
-        )
+    """FUNNEL_BREAKDOWN without `quality`: counts, rates and comparisons of all parts together."""
+    frames = [_counts(part, definition) for part in parts]
+    alone = np.repeat([not part.disjoint for part in parts], [frame.height for frame in frames])
+    compared = _compared(pl.concat([COUNTS, *frames]), definition, alone.astype(np.bool_))
+    identified = semantics.identified(definition.definition_id)
+    return with_provenance(compared, definition, as_of).with_columns(definition_id=pl.lit(identified))
+
+
+def _attributed(
+    best: pl.DataFrame, found: FunnelRows, column: str, attribution: str, definition: Funnel
+) -> pl.DataFrame:
+    """`best` with the `value` of each person (attempt, session)."""
+    if attribution == "entry":
+        entry = found.matching.filter((pl.col("mask") & entering(definition)) != 0)
+        value = entry.group_by("person", "ts").agg(_first_of(column))
+        valued = best.join(value, left_on=["person", "first_entry_ts"], right_on=["person", "ts"], how="left")
     else:
         of_steps = (pl.col("mask") & ((1 << len(definition.steps)) - 1)) != 0
-        touches = matching.filter(of_steps, pl.col(column).is_not_null(), pl.col("ts").is_not_null())
-        latest = segment.attribution == "last"
-        ordered = touches.sort("ts", column, descending=[latest, False])
+        touches = found.matching.filter(
+            of_steps, ~pl.col(column).is_in([NONE, ""]), pl.col("ts").is_not_null()
+        )
+        ordered = touches.sort("ts", column, descending=[attribution == "last", False])
         value = ordered.group_by("person", maintain_order=True).agg(value=pl.col(column).first())
         valued = best.join(value, on="person", how="left")
-    return valued.group_by(units).agg(pl.col("value").min(), pl.col("^ts_[0-9]+$").first()).drop(units)
+    return valued.with_columns(pl.col("value").fill_null(NONE))
 
 
-def _counts(by_value: pl.DataFrame, segment: Segment, definition: Funnel) -> pl.DataFrame:
-    value = pl.col("value")
-    labelled = by_value.with_columns(
-        pl.when(value.is_null())
-        .then(pl.lit(NONE))
-        .when(value.is_in([NONE, OTHER]))
-        .then(pl.format('"{}"', value))
-        .otherwise(value)
-        .alias("value")
-    )
-    ranked = (
-        labelled.filter(value != NONE)
-        .group_by("value")
-        .len()
-        .sort(["len", "value"], descending=[True, False])
-    )
-    shown = ranked["value"].head(segment.limit)
-    grouped = (
-        labelled.with_columns(
-            pl.when(value.is_in([NONE, *shown])).then(value).otherwise(pl.lit(OTHER)).alias("value")
-        )
+def _first_of(column: str) -> pl.Expr:
+    """The value that sorts first; none only where nothing else is there."""
+    given = pl.col(column).filter(pl.col(column) != NONE)
+    return given.min().fill_null(NONE).alias("value")
+
+
+def _by_group(
+    matching: pl.DataFrame, column: str, segment: Segment, definition: Funnel
+) -> list[tuple[str, pl.DataFrame]]:
+    """The rows that each group's funnel sees."""
+    bit = entering(definition) if segment.step is None else 1 << (segment.step - 1)
+    serving = matching.filter((pl.col("mask") & bit) != 0, pl.col("person").is_not_null())
+    ranked = serving.select("person", column).unique()[column]
+    shown = most_frequent(ranked, segment.limit)
+    given = set((matching if segment.step is None else serving)[column].to_list())
+    groups = [*shown, *([NONE] if NONE in given else []), *([OTHER] if given - {NONE, *shown} else [])]
+    own = grouped(pl.col(column), shown)
+    if segment.step is None:
+        return [(value, matching.filter(own == value)) for value in groups]
+    parts = []
+    for value in groups:
+        persons = serving.filter(own == value)["person"].unique()
+        rows = matching.filter(pl.col("person").is_in(persons.implode()))
+        elsewhere = pl.when(own == value).then(pl.col("mask")).otherwise(pl.col("mask") & ~bit)
+        parts.append((value, rows.with_columns(mask=elsewhere)))
+    return parts
+
+
+def _counts(part: Broken, definition: Funnel) -> pl.DataFrame:
+    by_value = (
+        part.attempts.filter("mature")
         .group_by("value")
         .agg(
             pl.len().cast(pl.Int64).alias("entered"),
@@ -174,9 +254,9 @@ def _counts(by_value: pl.DataFrame, segment: Segment, definition: Funnel) -> pl.
             ),
         )
     )
-    by_step = grouped.unpivot(index=["value", "entered"], variable_name="step", value_name="persons")
+    by_step = by_value.unpivot(index=["value", "entered"], variable_name="step", value_name="persons")
     return by_step.select(
-        pl.lit(segment.label()).alias("segment"),
+        pl.lit(part.segment.label()).alias("segment"),
         "value",
         pl.col("step").cast(pl.Int32),
         "entered",
@@ -186,15 +266,16 @@ def _counts(by_value: pl.DataFrame, segment: Segment, definition: Funnel) -> pl.
     ).sort("value", "step")
 
 
-def _compared(counts: pl.DataFrame, definition: Funnel) -> pl.DataFrame:
+def _compared(counts: pl.DataFrame, definition: Funnel, alone: np.ndarray) -> pl.DataFrame:
     persons, entered = counts["persons"].to_numpy(), counts["entered"].to_numpy()
     others = counts["others_persons"].to_numpy(), counts["others_entered"].to_numpy()
     rate_low, rate_high = wilson(persons, entered)
     difference_low, difference_high = newcombe_difference(persons, entered, *others)
     p = two_proportion_p(persons, entered, *others)
-    # Everybody in a segment has made step 1, so there is nothing to compare.
+    # Everybody in a segment has made step 1, so there is nothing to compare; groups that share persons
+    # are not independent.
     for compared in (difference_low, difference_high, p):
-        compared[counts["step"].to_numpy() == 1] = float("nan")
+        compared[(counts["step"].to_numpy() == 1) | alone] = float("nan")
     rate = pl.col("persons") / pl.col("entered")
     others_rate = pl.col("others_persons") / pl.col("others_entered")
     return counts.select(

@@ -9,11 +9,14 @@ import polars as pl
 
 from opsanalytics.behavior.filters import property_text
 from opsanalytics.behavior.folding import is_plain
-from opsanalytics.behavior.periods import day_start
+from opsanalytics.behavior.periods import day_start, microseconds
 from opsanalytics.behavior.rows import Events, Int64, PersonRows, matching_rows, person_rows
 from opsanalytics.behavior.semantics import Semantics
 from opsanalytics.behavior.spec import Funnel
+from opsanalytics.behavior.subjects import prepared
 from opsanalytics.lake.tables import UTC_TIME
+
+LONG_AGO, FAR_OFF = -(1 << 61), 1 << 61
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,7 @@ def funnel_rows(
     Raises:
         EventsError, PropertyError: see `matching_rows`.
     """
+    events = prepared(events, definition, as_of=as_of)
     columns = events.lazy().collect_schema().names()
     apart: dict[str, pl.Expr] = {}
     if definition.counting == "sessions":
@@ -60,9 +64,21 @@ def funnel_rows(
         among=among,
         keep_all=definition.order == "strict" or "strict_order" in semantics.modes,
     )
+    return FunnelRows(matching, _by_person(matching, definition, semantics, list(apart)))
+
+
+def unit_rows(
+    matching: pl.DataFrame, definition: Funnel, semantics: Semantics, found: FunnelRows
+) -> PersonRows:
+    """Some of the rows of `found`, perhaps with other masks, by person (session, value held constant)."""
+    if definition.order != "strict" and "strict_order" not in semantics.modes:
+        matching = matching.filter(pl.col("mask") != 0)
+    return _by_person(matching, definition, semantics, found.rows.keys.columns)
+
+
+def _by_person(matching: pl.DataFrame, definition: Funnel, semantics: Semantics, by: list[str]) -> PersonRows:
     # The plain fold does not care about the order of equal times.
-    by_mask = not is_plain(definition, semantics)
-    return FunnelRows(matching, person_rows(matching, by=list(apart), ties_by_mask=by_mask))
+    return person_rows(matching, by=by, ties_by_mask=not is_plain(definition, semantics))
 
 
 def entering(definition: Funnel) -> int:
@@ -73,23 +89,48 @@ def entering(definition: Funnel) -> int:
 def entry_rows(
     rows: PersonRows, definition: Funnel, *, first: date | None, last: date | None, timezone: str
 ) -> Int64:
-    """Numbers of the rows that may start an attempt, in the local days `first` to `last`, inclusive."""
+    """Numbers of the rows that may start an attempt from `first` to `last` (see `time_range`)."""
+    since, to = time_range(first, last, timezone)
     chosen = (rows.mask & entering(definition)) != 0
+    chosen &= (rows.ts >= since) & (rows.ts <= to)
+    entries = np.flatnonzero(chosen)
+    if definition.reentry or not len(entries):
+        return entries
+    person, times = rows.person_of_row()[entries], rows.ts[entries]
+    begins = np.flatnonzero(np.diff(person, prepend=-1))
+    earliest = np.repeat(times[begins], np.diff(np.append(begins, len(entries))))
+    return np.asarray(entries[times == earliest], np.int64)
+
+
+def check_range(first: date | None, last: date | None) -> None:
+    """Raise ValueError unless `first` and `last` are days, or times with a zone, in this order."""
+    for name, end in (("first", first), ("last", last)):
+        if isinstance(end, datetime) and end.tzinfo is None:
+            raise ValueError(
+                f"{name}: {end.isoformat()} is a time without a zone; write a day, date(2026, 9, 1), or "
+                "datetime(..., tzinfo=UTC)"
+            )
+    since, to = time_range(first, last, "UTC")
+    if to < since:
+        raise ValueError(f"last ({last}) lies before first ({first})")
+
+
+def time_range(first: date | None, last: date | None, timezone: str) -> tuple[int, int]:
+    """Microseconds since 1970 of the first and last instant: local days in full, times as they are."""
+    since, to = LONG_AGO, FAR_OFF
     if first is not None:
-        chosen &= rows.ts >= day_start(first, timezone)
-    if last is not None:
-        chosen &= rows.ts < day_start(last + timedelta(days=1), timezone)
-    return np.flatnonzero(chosen)
+        since = microseconds(first) if isinstance(first, datetime) else day_start(first, timezone)
+    if isinstance(last, datetime):
+        to = microseconds(last)
+    elif last is not None:
+        to = day_start(last + timedelta(days=1), timezone) - 1
+    return since, to
 
 
 def _between(first: date | None, last: date | None, timezone: str) -> pl.Expr | None:
-    ts = pl.col("ts").dt.epoch("us")
-    inside = pl.lit(True)
-    if first is not None:
-        inside &= ts >= day_start(first, timezone)
-    if last is not None:
-        inside &= ts < day_start(last + timedelta(days=1), timezone)
-    return None if first is None and last is None else inside
+    if first is None and last is None:
+        return None
+    return pl.col("ts").dt.epoch("us").is_between(*time_range(first, last, timezone))
 
 
 def _session(definition: Funnel, columns: list[str]) -> pl.Expr:

@@ -4,13 +4,21 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from opsanalytics.behavior.attempts import best_attempts, check_range
-from opsanalytics.behavior.funnel_rows import entry_rows, funnel_rows
+from opsanalytics.behavior.attempts import best_attempts
+from opsanalytics.behavior.folding import check_preset
+from opsanalytics.behavior.funnel_rows import check_range, entry_rows, funnel_rows
 from opsanalytics.behavior.marts import nullable, with_provenance
-from opsanalytics.behavior.periods import Weekday, period_first_day, period_number, period_of, zone
+from opsanalytics.behavior.periods import (
+    Weekday,
+    hour_start,
+    period_first_day,
+    period_number,
+    period_of,
+    zone,
+)
 from opsanalytics.behavior.rows import Events, check_as_of
-from opsanalytics.behavior.semantics import OPSANALYTICS
-from opsanalytics.behavior.spec import Funnel, Period
+from opsanalytics.behavior.semantics import OPSANALYTICS, Semantics, preset_named
+from opsanalytics.behavior.spec import Funnel, RetentionPeriod
 from opsanalytics.behavior.statistics import wilson
 
 
@@ -23,7 +31,8 @@ def funnel_trend(
     last: date | None = None,
     timezone: str = "UTC",
     week_start: Weekday = "monday",
-    period: Period = "week",
+    period: RetentionPeriod = "week",
+    preset: str | Semantics = OPSANALYTICS,
 ) -> pl.DataFrame:
     """Conversion over the whole funnel by local calendar period of the entry event.
 
@@ -32,20 +41,22 @@ def funnel_trend(
     holds the time `as_of` minus window, entries before it are mature and those after it are open.
 
     In: as `funnel`. Out: the columns of FUNNEL_TREND without `quality`, every period from the first to
-    the last with an entry, also those without.
+    the last with an entry, also those without. For `period = "hour"` `period_start` is a UTC time stamp.
 
     Raises:
-        EventsError, PropertyError, ValueError: as `funnel`.
+        EventsError, PropertyError, ValueError, PresetError: as `funnel`.
     """
     as_of = check_as_of(as_of)
     check_range(first, last)
     zone(timezone)
+    semantics = preset_named(preset)
+    check_preset(definition, semantics)
 
     def number(ts: pl.Expr) -> pl.Expr:
         return period_number(ts, period, timezone=timezone, week_start=week_start)
 
     rows = funnel_rows(
-        events, definition, OPSANALYTICS, as_of=as_of, first=first, last=last, timezone=timezone
+        events, definition, semantics, as_of=as_of, first=first, last=last, timezone=timezone
     ).rows
     entries = entry_rows(rows, definition, first=first, last=last, timezone=timezone)
     units = best_attempts(
@@ -54,6 +65,7 @@ def funnel_trend(
         entries,
         as_of=as_of,
         bucket=lambda ts: ts.to_frame().select(number(pl.col("ts"))).to_series(),
+        semantics=semantics,
     )
     mature = pl.col("mature")
     done = pl.col("step_reached") == len(definition.steps)
@@ -73,9 +85,13 @@ def funnel_trend(
         .with_columns(pl.col("entered", "converted", "immature_entered").fill_null(0))
     )
     rate_low, rate_high = wilson(frame["converted"].to_numpy(), frame["entered"].to_numpy())
+    if period == "hour":
+        begins = hour_start(pl.col("bucket"), timezone)
+    else:
+        begins = period_first_day(pl.col("bucket"), period, week_start=week_start)
     shaped = frame.select(
         pl.lit(definition.name).alias("funnel"),
-        period_first_day(pl.col("bucket"), period, week_start=week_start).alias("period_start"),
+        begins.alias("period_start"),
         "entered",
         "converted",
         (pl.col("converted") / pl.col("entered")).fill_nan(None).alias("rate"),
@@ -84,4 +100,5 @@ def funnel_trend(
         "immature_entered",
         ((pl.col("bucket") < now) & (pl.col("immature_entered") == 0)).alias("complete"),
     )
-    return with_provenance(shaped, definition, as_of)
+    identified = pl.lit(semantics.identified(definition.definition_id))
+    return with_provenance(shaped, definition, as_of).with_columns(definition_id=identified)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,17 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from opsanalytics.behavior.attempts import best_attempts, check_range
+from opsanalytics.behavior.attempts import best_attempts
+from opsanalytics.behavior.conditions import ANY_EVENT
 from opsanalytics.behavior.folding import check_preset, is_plain
 from opsanalytics.behavior.funnel import FunnelResult
-from opsanalytics.behavior.funnel_rows import entry_rows
+from opsanalytics.behavior.funnel_rows import LONG_AGO, check_range, entry_rows, time_range
 from opsanalytics.behavior.index_store import MOST_CODES, NOBODY, read_index, refresh_index
 from opsanalytics.behavior.periods import day_start, microseconds, zone
 from opsanalytics.behavior.rows import LeftOut, PersonRows, check_as_of, window_microseconds
 from opsanalytics.behavior.semantics import OPSANALYTICS, Semantics, preset_named
 from opsanalytics.behavior.spec import Exclusion, Funnel, Step
 from opsanalytics.lake.paths import Home
-
-LONG_AGO, FAR_OFF = -(1 << 61), 1 << 61
 
 
 class NotIndexedError(ValueError):
@@ -55,13 +54,8 @@ class BehaviorIndex:
         return sum(len(segment.ts) for segment in self.segments)
 
     def covers(self, definition: Funnel) -> bool:
-        """Whether names, persons and times are all the definition needs."""
-        matches = [one for step in definition.steps for one in step.matches]
-        return (
-            not any(one.where for one in [*matches, *definition.exclusions])
-            and not definition.hold
-            and definition.counting != "sessions"
-        )
+        """See `indexable`."""
+        return indexable(definition)
 
     def funnel(
         self,
@@ -159,8 +153,8 @@ class BehaviorIndex:
         check_preset(definition, semantics)
         if not self.covers(definition):
             raise NotIndexedError(
-                f"funnel {definition.name!r} has filters, held properties or sessions, which the index does "
-                "not hold; evaluate it on the events of the lake"
+                f"funnel {definition.name!r} has filters, held properties, first events ever, an entity, a "
+                "value or sessions, which the index does not hold; evaluate it on the events of the lake"
             )
         return as_of, semantics
 
@@ -282,19 +276,37 @@ class BehaviorIndex:
         """Bits of steps, and above these of exclusions, by code."""
         groups: list[Step | Exclusion] = [*definition.steps, *definition.exclusions]
         names = [one.events if isinstance(one, Step) else (one.event,) for one in groups]
-        masks = [sum(1 << bit for bit, known in enumerate(names) if name in known) for _, name in self.codes]
+        masks = [
+            sum(1 << bit for bit, known in enumerate(names) if name in known or ANY_EVENT in known)
+            for _, name in self.codes
+        ]
         return np.where(self._of_sources(definition), np.array(masks, np.int32), 0).astype(np.int32)
 
     def _steps(self, definition: Funnel) -> npt.NDArray[np.int8] | None:
         """The step of every code, 0 for none; None where two steps share an event."""
         events = [name for step in definition.steps for name in step.events]
-        if len(set(events)) < len(events) or definition.exclusions:
+        if len(set(events)) < len(events) or ANY_EVENT in events or definition.exclusions:
+            return None
+        if not definition.reentry:
             return None
         masks = self._masks(definition)
         step_of = np.zeros(MOST_CODES, np.int8)
         for code, mask in enumerate(masks.tolist()):
             step_of[code] = mask.bit_length()
         return step_of
+
+
+def indexable(definition: Funnel) -> bool:
+    """Whether names, persons and times are all the definition needs."""
+    matches = [one for step in definition.steps for one in step.matches]
+    return (
+        not any(one.where for one in [*matches, *definition.exclusions])
+        and not definition.hold
+        and definition.counting != "sessions"
+        and definition.entity is None
+        and definition.value is None
+        and all(step.occurrence == "any" for step in definition.steps)
+    )
 
 
 def open_index(home: Home) -> BehaviorIndex:
@@ -341,9 +353,8 @@ def _one_state_a_step(definition: Funnel, semantics: Semantics) -> bool:
 
 
 def _range(first: date | None, last: date | None, timezone: str, now: int) -> tuple[int, int]:
-    """Microseconds of the local days `first` to `last`, inclusive, up to `now`."""
-    since = LONG_AGO if first is None else day_start(first, timezone)
-    to = FAR_OFF if last is None else day_start(last + timedelta(days=1), timezone) - 1
+    """`time_range` up to `now`."""
+    since, to = time_range(first, last, timezone)
     return since, min(to, now)
 
 

@@ -642,6 +642,8 @@ def fold_attempts(
                         while times[depth] == NEVER or times[depth] > x:
                             depth -= 1
             excluded = x != NEVER and order != ANY
+            # Unordered: an attempt that an exclusion met before it was complete is thrown away.
+            thrown = order == ANY and vanish and depth < steps and x != NEVER and x <= t + window
             if sequence:
                 if excluded or (order == ANY and x != NEVER and depth < steps and x <= t + window):
                     free_from = x
@@ -652,14 +654,14 @@ def fold_attempts(
                 else:
                     free_from = last + 1
                 free_from = max(free_from, t + 1)
-                if not (excluded and vanish):
+                if not thrown and not (excluded and vanish):
                     unit[written] = u
                     reached[written] = depth
                     for s in range(1, depth + 1):
                         step_times[written, s - 1] = times[s]
                     written += 1
                 continue
-            if not (excluded and vanish):
+            if not thrown and not (excluded and vanish):
                 better = depth > best
                 if depth == best and choice != EARLIEST_ENTRY:
                     better = times[depth] < best_times[depth] or (

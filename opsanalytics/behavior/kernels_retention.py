@@ -29,15 +29,20 @@ def fold_columns(
     minimum: int,
     unbounded: bool,
     whole_zero: bool,
+    amount: Any,
     size: Any,
     latest: Any,
     returned: Any,
+    valued: Any,
+    total: Any,
 ) -> None:
     """Count cohorts and returns over persons (rows begins[u] to ends[u], in order of time).
 
     `period` never decreases within a person; `cohorts` are the sorted numbers of all periods with a start
     event; `column_of[k]` is the column of period k. With `length` above 0, microseconds, periods roll from
     the start event. Adds to `size[c]` and `returned[c, column]`; `latest[c]` becomes the last start.
+    `amount` is a number a row, NaN for none, or empty: those of return events are added to `total[c, column]`
+    and counted in `valued[c, column]`.
     """
     last = len(column_of) - 1
     seen = np.empty(columns, np.int64)
@@ -68,6 +73,9 @@ def fold_columns(
                     break
                 if kind[j] & RETURN and ts[j] > started:
                     seen[column_of[k]] += 1
+                    if len(amount) > 0 and not np.isnan(amount[j]):
+                        valued[c, column_of[k]] += 1
+                        total[c, column_of[k]] += amount[j]
             came = False
             for column in range(columns - 1, -1, -1):
                 enough = seen[column] >= (minimum if column > 0 else 1)

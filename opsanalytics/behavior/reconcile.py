@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from opsanalytics.behavior.attempts import check_range
 from opsanalytics.behavior.folding import PresetError
 from opsanalytics.behavior.funnel import FunnelResult, funnel
+from opsanalytics.behavior.funnel_rows import check_range
 from opsanalytics.behavior.periods import zone
 from opsanalytics.behavior.rows import Events, check_as_of
 from opsanalytics.behavior.semantics import OPSANALYTICS, PRESETS, Semantics, preset_named

@@ -29,14 +29,17 @@ from opsanalytics.behavior.rows import (
     person_rows,
 )
 from opsanalytics.behavior.spec import Match, Retention, Step
-from opsanalytics.behavior.statistics import wilson
+from opsanalytics.behavior.statistics import Floats, wilson
+from opsanalytics.behavior.subjects import prepared
 from opsanalytics.behavior.tables import RETENTION_CELLS
+from opsanalytics.behavior.values import VALUE, numeric
 from opsanalytics.lake.tables import UTC_TIME
 
 START = 1
 """Bit of `mask`; see `kernels_retention`."""
 LENGTHS = {"hour": 3_600, "day": 86_400, "week": 7 * 86_400, "month": 30 * 86_400}
 """Seconds of a rolling period."""
+AMOUNTS = ("valued", "total")
 COHORTS = ("first", "first_ever", "recurring")
 """As numbered in `kernels_retention`."""
 
@@ -54,6 +57,8 @@ class RetentionResult:
     """Matching events without person or time, which count nowhere."""
     by_hour: pl.DataFrame | None = None
     """For `period = "hour"`: `cohort` (start of the hour, UTC), `period`, `n`, `returned`, `complete`."""
+    amounts: pl.DataFrame | None = None
+    """Where the definition has a `value`: `cohort`, `period`, `n`, `events`, `total`; pooled rows first."""
 
     def to_polars(self) -> pl.DataFrame:
         return self.cells
@@ -62,6 +67,21 @@ class RetentionResult:
         """The overall curve: `period`, `n`, `returned`, `rate`, `rate_low`, `rate_high`, `complete`."""
         return self.cells.filter(pl.col("cohort").is_null()).drop(
             "retention", "cohort", "definition_id", "as_of"
+        )
+
+    def value_cells(self) -> pl.DataFrame:
+        """The definition's `value` over the return events: `cohort` (null: complete cells pooled), `period`,
+        `n` (persons of the cohort), `events` (with a value), `total`, `per_event`, `per_person` (total / n).
+
+        Raises:
+            ValueError: the definition has no `value`.
+        """
+        if self.amounts is None:
+            raise ValueError(f"{self.definition.name!r} has no `value`; name the property to add up")
+        total = pl.col("total")
+        return self.amounts.with_columns(
+            (total / pl.col("events")).fill_nan(None).alias("per_event"),
+            (total / pl.col("n")).fill_nan(None).alias("per_person"),
         )
 
     def mart_rows(self, *, quality: str) -> pl.DataFrame:
@@ -138,7 +158,14 @@ def retention(
     groups: list[list[Step | Match]] = [[definition.start], list(definition.returning)]
     if definition.cohort == "first_ever":
         groups.append([Match(event=name) for name in definition.start.events])
-    rows = person_rows(matching_rows(events, groups, as_of=as_of, sources=definition.sources))
+    events = prepared(events, definition, as_of=as_of)
+    extra = None
+    if definition.value is not None:
+        extra = {VALUE: numeric(definition.value, events.lazy().collect_schema().names())}
+    rows = person_rows(
+        matching_rows(events, groups, as_of=as_of, sources=definition.sources, extra=extra),
+        ties_by_mask=definition.value is not None,
+    )
     period = rows.times().to_frame().select(number(pl.col("ts"))).to_series().to_numpy()
     folded = _fold(rows, period, definition)
     now = _Now(as_of, number)
@@ -148,18 +175,23 @@ def retention(
         table = table.filter(pl.col("cohort").is_in(folded.cohorts[-max_cohorts:]))
     by_hour = None
     if definition.period == "hour":
-        by_hour = table.with_columns(hour_start(pl.col("cohort"), timezone))
-        table = _by_day(by_hour, timezone)
+        by_hour = table.with_columns(hour_start(pl.col("cohort"), timezone)).drop(*AMOUNTS, strict=False)
+        table = table.with_columns(hour_start(pl.col("cohort"), timezone))
+        table = _by_day(table, timezone)
     else:
         first_day = period_first_day(pl.col("cohort"), definition.period, week_start=week_start)
         table = table.with_columns(first_day.alias("cohort"))
-    cells = _with_rates(pl.concat([pooled, table.sort("cohort", "period")]), definition)
+    table = pl.concat([pooled, table.sort("cohort", "period")])
+    cells = _with_rates(table, definition)
     return RetentionResult(
         definition=definition,
         as_of=as_of,
         cells=with_provenance(cells, definition, as_of),
         left_out=rows.left_out,
         by_hour=by_hour,
+        amounts=None
+        if definition.value is None
+        else table.select("cohort", "period", "n", pl.col("valued").alias("events"), "total"),
     )
 
 
@@ -172,6 +204,9 @@ class _Folded:
     """Last start event that counts, microseconds."""
     returned: Int64
     """By cohort and column."""
+    valued: Int64
+    total: Floats
+    """Return events with a value and the sum of their values, by cohort and column."""
 
 
 class _Now:
@@ -193,6 +228,8 @@ def _fold(rows: PersonRows, period: Int32, definition: Retention) -> _Folded:
         size=np.zeros(len(cohorts), np.int64),
         latest=np.full(len(cohorts), np.iinfo(np.int64).min),
         returned=np.zeros((len(cohorts), len(columns)), np.int64),
+        valued=np.zeros((len(cohorts), len(columns)), np.int64),
+        total=np.zeros((len(cohorts), len(columns))),
     )
     if len(cohorts):
         from opsanalytics.behavior.kernels_retention import fold_columns
@@ -212,9 +249,12 @@ def _fold(rows: PersonRows, period: Int32, definition: Retention) -> _Folded:
             definition.minimum,
             definition.returns == "on_or_after",
             definition.zero == "started",
+            np.empty(0) if rows.value is None else rows.value,
             folded.size,
             folded.latest,
             folded.returned,
+            folded.valued,
+            folded.total,
         )
     return folded
 
@@ -250,6 +290,10 @@ def _cells(folded: _Folded, definition: Retention, now: _Now) -> pl.DataFrame:
             "complete": complete,
         }
     )
+    if definition.value is not None:
+        cells = cells.with_columns(
+            pl.Series("valued", folded.valued.ravel()), pl.Series("total", folded.total.ravel())
+        )
     return cells.filter((pl.col("n") > 0) & begun)
 
 
@@ -259,12 +303,18 @@ def _by_day(by_hour: pl.DataFrame, timezone: str) -> pl.DataFrame:
     return (
         by_hour.with_columns(day)
         .group_by("cohort", "period")
-        .agg(pl.col("n", "returned").sum(), pl.col("complete").all())
+        .agg(pl.col(_summed(by_hour)).sum(), pl.col("complete").all())
+        .select(by_hour.columns)
     )
 
 
+def _summed(table: pl.DataFrame) -> list[str]:
+    return [name for name in ("n", "returned", *AMOUNTS) if name in table.columns]
+
+
 def _pooled(table: pl.DataFrame, definition: Retention) -> pl.DataFrame:
-    sums = table.filter("complete").group_by("period").agg(pl.col("n").sum(), pl.col("returned").sum())
+    names = _summed(table)
+    sums = table.filter("complete").group_by("period").agg(pl.col(names).sum())
     periods = pl.Series("period", definition.columns, dtype=pl.Int32)
     return (
         periods.to_frame()
@@ -275,6 +325,7 @@ def _pooled(table: pl.DataFrame, definition: Retention) -> pl.DataFrame:
             pl.col("n").fill_null(0),
             pl.col("returned").fill_null(0),
             (pl.col("n").fill_null(0) > 0).alias("complete"),
+            *(pl.col(name).fill_null(0) for name in names if name in AMOUNTS),
         )
     )
 

@@ -9,15 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from opsanalytics.behavior.filters import event_matches
+from opsanalytics.behavior.conditions import ANY_EVENT, Match, Step
+from opsanalytics.behavior.filters import PERSON_PROPERTIES, PROPERTIES, event_matches
 from opsanalytics.behavior.periods import microseconds
-from opsanalytics.behavior.spec import Match, Step
 from opsanalytics.lake.tables import UTC_TIME
 
 Events: TypeAlias = pl.DataFrame | pl.LazyFrame
 """One row an event; columns `person` (any type that sorts), `event` (text), `ts` (a Datetime; without a
-time zone it is UTC), and where filters or segments need them `properties` (JSON text), `source` and
-further columns by name. Rows may come in any order."""
+time zone it is UTC; a Date is its midnight), and where filters or segments need them `properties` (JSON
+text or a struct), `person_properties` (the same), `source` and further columns by name. Rows may come in
+any order."""
 
 Int64: TypeAlias = npt.NDArray[np.int64]
 Int32: TypeAlias = npt.NDArray[np.int32]
@@ -48,6 +49,8 @@ class PersonRows:
     mask: Int32
     """Bit g is set where the event matches group g."""
     left_out: LeftOut
+    value: npt.NDArray[np.float64] | None = None
+    """A number on every row, NaN where there is none; only where the definition has a `value`."""
 
     def person_of_row(self) -> Int64:
         """Index into `persons` of every row."""
@@ -90,7 +93,7 @@ def matching_rows(
         EventsError: a column is missing or has the wrong type; found before any data is read.
         PropertyError: a filter names a property the events cannot have.
     """
-    frame, columns = _checked(events, needs_source=sources is not None)
+    frame, columns = checked(events, needs_source=sources is not None)
     matches = [[one for step in group for one in _matches(step)] for group in groups]
     wanted = pl.col("ts").is_null() | (pl.col("ts") <= pl.lit(as_of).cast(UTC_TIME))
     if sources is not None:
@@ -98,14 +101,25 @@ def matching_rows(
     frame = frame.filter(wanted)
     if before:
         frame = frame.with_columns(**before)
+    firsts = {
+        f"first_{position}": _first_match(step, columns)
+        for position, group in enumerate(groups)
+        for step in group
+        if isinstance(step, Step) and step.occurrence != "any"
+    }
+    frame = frame.with_columns(**firsts)
     if among is not None:
         frame = frame.filter(pl.col("ts").is_null() | among)
-    if not keep_all:
-        frame = frame.filter(pl.col("event").is_in(sorted({one.event for group in matches for one in group})))
-    bits = [
-        pl.any_horizontal([event_matches(one, columns) for one in group]).cast(pl.Int32) * (1 << position)
+    names = {one.event for group in matches for one in group}
+    if not keep_all and ANY_EVENT not in names:
+        frame = frame.filter(pl.col("event").is_in(sorted(names)))
+    serves = [
+        pl.col(f"first_{position}")
+        if f"first_{position}" in firsts
+        else pl.any_horizontal([event_matches(one, columns) for one in group])
         for position, group in enumerate(matches)
     ]
+    bits = [one.cast(pl.Int32) * (1 << position) for position, one in enumerate(serves)]
     rows = frame.select(
         "person",
         "ts",
@@ -132,7 +146,8 @@ def person_rows(matching: pl.DataFrame, *, by: Sequence[str] = (), ties_by_mask:
     elif not matching["ts"].is_sorted():
         matching = matching.sort("ts")
     # Rows of a group keep their order, so each person's stay in order of time.
-    grouped = matching.group_by("person", *by).agg("ts", "mask").sort("person", *by)
+    carried = ["ts", "mask", *(["value"] if "value" in matching.columns else [])]
+    grouped = matching.group_by("person", *by).agg(carried).sort("person", *by)
     ends = grouped["ts"].list.len().cast(pl.Int64).cum_sum().to_numpy()
     return PersonRows(
         persons=grouped["person"],
@@ -141,7 +156,20 @@ def person_rows(matching: pl.DataFrame, *, by: Sequence[str] = (), ties_by_mask:
         ts=grouped["ts"].explode().to_physical().to_numpy(),
         mask=grouped["mask"].explode().to_numpy(),
         left_out=LeftOut(without_person, without_time),
+        value=grouped["value"].explode().fill_null(np.nan).to_numpy() if "value" in carried else None,
     )
+
+
+def _first_match(step: Step, columns: list[str]) -> pl.Expr:
+    """Whether each event is the person's first ever that serves the step, or the first of its name."""
+    serves = pl.any_horizontal([event_matches(one, columns) for one in step.matches])
+    if step.occurrence == "first":
+        candidates = serves
+    else:
+        bare = [Match(event=name) for name in step.events]
+        candidates = pl.any_horizontal([event_matches(one, columns) for one in bare])
+    first = pl.when(candidates).then(pl.col("ts")).min().over("person")
+    return (serves & (pl.col("ts") == first)).fill_null(False)
 
 
 def _matches(step: Step | Match) -> tuple[Match, ...]:
@@ -157,7 +185,12 @@ def is_mature(entries: Int64, window: timedelta, as_of: datetime) -> npt.NDArray
     return entries <= microseconds(as_of) - window_microseconds(window)
 
 
-def _checked(events: Events, *, needs_source: bool) -> tuple[pl.LazyFrame, list[str]]:
+def checked(events: Events, *, needs_source: bool = False) -> tuple[pl.LazyFrame, list[str]]:
+    """The events with text names, UTC times and JSON properties, and the names of their columns.
+
+    Raises:
+        EventsError: a column is missing or has the wrong type; no row is read.
+    """
     frame = events.lazy()
     schema = frame.collect_schema()
     needed = ["person", "event", "ts", *(["source"] if needs_source else [])]
@@ -169,20 +202,27 @@ def _checked(events: Events, *, needs_source: bool) -> tuple[pl.LazyFrame, list[
             f"Columns are {schema.names()}"
         )
     ts, event = schema["ts"], schema["event"]
-    if not isinstance(ts, pl.Datetime) and ts != pl.Null:
+    if not isinstance(ts, (pl.Datetime, pl.Date)) and ts != pl.Null:
         raise EventsError(f"column ts is {ts}, not Datetime; parse it first, in UTC")
     if not isinstance(event, (pl.String, pl.Categorical, pl.Enum, pl.Null)):
         raise EventsError(f"column event is {event}, not text")
-    properties = schema.get("properties", pl.String())
-    if not isinstance(properties, (pl.String, pl.Null)):
-        raise EventsError(f"column properties is {properties}, not the text of a JSON object")
     if schema["person"].is_nested():
         raise EventsError(f"column person is {schema['person']}, which does not sort")
-    if isinstance(ts, pl.Datetime) and ts.time_zone is None:
+    objects = []
+    for name in (PROPERTIES, PERSON_PROPERTIES):
+        kind = schema.get(name, pl.String())
+        if isinstance(kind, pl.Struct):
+            objects.append(pl.col(name).struct.json_encode())
+        elif isinstance(kind, pl.Null):
+            objects.append(pl.col(name).cast(pl.String))
+        elif not isinstance(kind, pl.String):
+            raise EventsError(f"column {name} is {kind}, not the text of a JSON object nor a struct")
+    if ts == pl.Date() or (isinstance(ts, pl.Datetime) and ts.time_zone is None):
         utc = pl.col("ts").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     else:
         utc = pl.col("ts").cast(UTC_TIME)
     person = pl.col("person")
     if isinstance(schema["person"], (pl.Categorical, pl.Enum)):
         person = person.cast(pl.String)
-    return frame.with_columns(person, utc, pl.col("event").cast(pl.String)), schema.names()
+    plain = frame.with_columns(person, utc, pl.col("event").cast(pl.String), *objects)
+    return plain, schema.names()

@@ -4,6 +4,7 @@ A preset evaluates a definition as that tool would, by what its code and documen
 (`docs/semantics.md`). `opsanalytics` is the default; every other preset differs in the switches shown.
 """
 
+import hashlib
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Any, Literal
@@ -74,6 +75,13 @@ class Semantics:
             for one in fields(self)
             if one.name != "name" and getattr(self, one.name) != getattr(other, one.name)
         }
+
+    def identified(self, definition_id: str) -> str:
+        """The definition's id, or with another preset than `opsanalytics` a hash of it and the switches."""
+        switches = self.identity()
+        if not switches:
+            return definition_id
+        return hashlib.sha256(f"{definition_id}:{switches}".encode()).hexdigest()[:12]
 
     def identity(self) -> str:
         """Everything that can change a number, as text; equal for equal switches."""

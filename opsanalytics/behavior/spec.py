@@ -1,154 +1,32 @@
-"""Definitions of funnels and retention: what is counted, before any data is read.
+"""Definitions of funnels and retention: what is counted, before any data is read."""
 
-They are pydantic models: written in `opsanalytics.toml`, built in Python, serialised to JSON, and
-hashed to an id that every number computed from them carries.
-"""
-
-import hashlib
-import json
-import math
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from opsanalytics.behavior.conditions import Definition, Filter, Filters, Match, Scalar, Step, StepField
 from opsanalytics.behavior.duration import Duration
 
-Scalar = bool | int | float | str
-Operator = Literal["eq", "ne", "in", "contains", "gt", "ge", "lt", "le", "set", "not_set"]
+__all__ = [
+    "Definition",
+    "Exclusion",
+    "Filter",
+    "Filters",
+    "Funnel",
+    "Match",
+    "Period",
+    "Retention",
+    "RetentionPeriod",
+    "Scalar",
+    "Step",
+]
+
+NAME = r"^[a-z][a-z0-9_]*$"
 MOST_PERIODS = 1_000
 Period = Literal["day", "week", "month"]
 RetentionPeriod = Literal["hour", "day", "week", "month"]
-
-
-class Definition(BaseModel):
-    """Base of all definitions: immutable, unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    labels: ClassVar[Any] = {"name": True, "title": True}
-    """What is only shown to people, in the form of pydantic's `exclude`."""
-    later: ClassVar[frozenset[str]] = frozenset()
-    """Fields that came later: at their default they stay out of the id, so that ids outlive new rules."""
-
-    @property
-    def definition_id(self) -> str:
-        """First 12 hex digits of the SHA-256 of everything that can change a number.
-
-        Names and titles do not: two funnels with equal rules have equal ids.
-        """
-        rules = _without_defaults(self, self.model_dump(mode="json", exclude=self.labels))
-        text = json.dumps(rules, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(f"{type(self).__name__}:{text}".encode()).hexdigest()[:12]
-
-
-def _without_defaults(definition: Definition, rules: dict[str, Any]) -> dict[str, Any]:
-    """`rules`, the dump of `definition`, without its `later` fields that are at their default."""
-    kept = {}
-    for name, dumped in rules.items():
-        value = getattr(definition, name)
-        if name in definition.later and value == type(definition).model_fields[name].get_default():
-            continue
-        if isinstance(value, Definition):
-            dumped = _without_defaults(value, dumped)
-        elif isinstance(value, tuple) and value and isinstance(value[0], Definition):
-            dumped = [_without_defaults(one, part) for one, part in zip(value, dumped, strict=True)]
-        kept[name] = dumped
-    return kept
-
-
-class Filter(Definition):
-    """One condition on an event: a column (`platform`, `url`, ...) or else a key of `properties`.
-
-    `eq`, `ne` and `in` compare as text if `value` is text, as numbers if it is a number ("5" equals 5),
-    and with `true` or `false` if it is a boolean. `contains` looks for a piece of text, upper and lower
-    case distinct. `gt`, `ge`, `lt`, `le` compare numbers. A missing value, a JSON null among them, fails
-    every operator except `not_set` and `ne`; so does text that is no number where numbers are compared.
-    """
-
-    property: str = Field(min_length=1)
-    op: Operator = "eq"
-    value: Scalar | tuple[Scalar, ...] | None = None
-
-    @model_validator(mode="after")
-    def _value_fits(self) -> "Filter":
-        if self.op in ("set", "not_set"):
-            if self.value is not None:
-                raise ValueError(f"op {self.op!r} takes no value")
-        elif self.op == "in":
-            if not isinstance(self.value, tuple) or not self.value:
-                raise ValueError("op 'in' takes a list of values")
-        elif self.value is None or isinstance(self.value, tuple):
-            raise ValueError(f"op {self.op!r} takes one value")
-        elif self.op == "contains":
-            if not isinstance(self.value, str) or not self.value:
-                raise ValueError(f"op 'contains' takes a piece of text, not {self.value!r}")
-        elif self.op in ("gt", "ge", "lt", "le") and (
-            isinstance(self.value, (bool, str)) or not math.isfinite(self.value)
-        ):
-            raise ValueError(f"op {self.op!r} compares numbers; {self.value!r} is not one")
-        return self
-
-
-def _filters(value: Any) -> Any:
-    """Accept the short form `{plan = "pro"}` for a list of equality filters."""
-    if isinstance(value, dict) and "property" not in value:
-        return [
-            {"property": key, "op": "in" if isinstance(wanted, list) else "eq", "value": wanted}
-            for key, wanted in value.items()
-        ]
-    return [value] if isinstance(value, (dict, Filter)) else value
-
-
-Filters = Annotated[tuple[Filter, ...], BeforeValidator(_filters)]
-"""Filters that must all pass; also written as `{plan = "pro"}`."""
-
-
-def _event(value: Any) -> Any:
-    return {"event": value} if isinstance(value, str) else value
-
-
-class Match(Definition):
-    """An event that passes all filters of `where`."""
-
-    event: str = Field(min_length=1)
-    where: Filters = ()
-
-
-class Step(Definition):
-    """An event that passes all filters of `where`, or one of `also`. `Step("sign_up")` is the short form."""
-
-    event: str = Field(min_length=1)
-    where: Filters = ()
-    name: str | None = None
-    also: tuple[Annotated[Match, BeforeValidator(_event)], ...] = ()
-    """Other events that serve the step just as well."""
-    optional: bool = False
-    """The step may be left out; an attempt that meets it before the next step has made it."""
-    within: Duration | None = None
-    """Longest time since the step before (the last one made, where that is optional), inclusive."""
-    after: Duration | None = None
-    """Shortest time since the step before, inclusive."""
-
-    later: ClassVar[frozenset[str]] = frozenset({"also", "optional", "within", "after"})
-
-    def __init__(self, event: str | None = None, /, **data: Any) -> None:
-        super().__init__(**({"event": event} if event is not None else {}), **data)
-
-    @property
-    def label(self) -> str:
-        return self.name or " or ".join(self.events)
-
-    @property
-    def matches(self) -> tuple[Match, ...]:
-        """Everything that serves the step."""
-        return (Match(event=self.event, where=self.where), *self.also)
-
-    @property
-    def events(self) -> tuple[str, ...]:
-        """The names of the events that may serve the step, each once."""
-        return tuple(dict.fromkeys(one.event for one in self.matches))
 
 
 class Exclusion(Match):
@@ -164,19 +42,10 @@ class Exclusion(Match):
     """Number of a later step; the last if not given."""
 
 
-def _step(value: Any) -> Any:
-    """Accept a name, or a list of names and matches, any of which serves the step."""
-    if isinstance(value, list) and value:
-        first, *also = (_event(one) for one in value)
-        return {**(first if isinstance(first, dict) else first.model_dump()), "also": also}
-    return _event(value)
-
-
 def _names(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-StepField = Annotated[Step, BeforeValidator(_step)]
 SourceName = Annotated[str, Field(min_length=1)]
 Sources = Annotated[tuple[SourceName, ...], Field(min_length=1)] | None
 """Sources whose events count; all if not given."""
@@ -197,16 +66,17 @@ class Funnel(Definition):
     funnel asks whether there is such a sequence.
     """
 
-    name: str = Field(min_length=1, pattern=r"^[a-z][a-z0-9_]*$")
+    name: str = Field(default="funnel", min_length=1, pattern=NAME)
     title: str | None = None
-    steps: Annotated[tuple[StepField, ...], Field(min_length=2, max_length=20)]
+    steps: Annotated[tuple[StepField, ...], Field(min_length=1, max_length=20)]
     """Two neighbouring steps may be equal: the second then needs a second event."""
     window: Duration
     sources: Sources = None
     order: Literal["ordered", "strict", "any"] = "ordered"
     exclusions: Annotated[tuple[Exclusion, ...], Field(max_length=10)] = ()
     """If the attempts that get furthest are all excluded, the person counts nowhere, step 1 included.
-    With `order = "any"` the excluded attempt is thrown away, the person is not."""
+    With `order = "any"` an attempt that is not complete before the exclusion is thrown away, the person is
+    not: another attempt may count."""
     date_range: Literal["entry", "all_steps"] = "entry"
     """What `first` and `last` limit: entries only, or the events of all steps and exclusions."""
     counting: Literal["persons", "attempts", "sessions"] = "persons"
@@ -219,6 +89,13 @@ class Funnel(Definition):
     hold: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_names)] = ()
     """Properties that must have the same values on all events of an attempt, exclusions included. An
     event without one of them counts nowhere."""
+    entity: str | None = Field(default=None, min_length=1)
+    """Property whose values are counted in place of persons, an account for example. Events without it count
+    nowhere."""
+    reentry: bool = True
+    """Whether later events of step 1 start further attempts; if not, only the first in the range does."""
+    value: str | None = Field(default=None, min_length=1)
+    """Numeric property, revenue for example, that is added up over the events that made each step."""
 
     labels: ClassVar[Any] = {"name": True, "title": True, "steps": {"__all__": {"name"}}}
     later: ClassVar[frozenset[str]] = frozenset(
@@ -230,6 +107,9 @@ class Funnel(Definition):
             "session_gap",
             "session_property",
             "hold",
+            "entity",
+            "reentry",
+            "value",
         }
     )
 
@@ -248,6 +128,8 @@ class Funnel(Definition):
                 )
             if step.within and self.exclusions:
                 raise ValueError(f"step {number} has `within`, which cannot be combined with exclusions")
+        if not self.reentry and self.counting != "persons":
+            raise ValueError(f"reentry = false does not go with counting = {self.counting!r}")
         for number, one in enumerate(self.exclusions):
             to_step = one.to_step or len(self.steps)
             if to_step > len(self.steps) or one.from_step >= to_step:
@@ -278,7 +160,7 @@ class Retention(Definition):
     periods have ended for the whole cohort; the pooled curve uses complete cells only.
     """
 
-    name: str = Field(min_length=1, pattern=r"^[a-z][a-z0-9_]*$")
+    name: str = Field(default="retention", min_length=1, pattern=NAME)
     title: str | None = None
     start: StepField
     returning: Annotated[tuple[StepField, ...], Field(min_length=1)]
@@ -302,8 +184,14 @@ class Retention(Definition):
     """Return events that a person needs in a column; in column 0 one is enough."""
     zero: Literal["returned", "started"] = "returned"
     """What column 0 counts: those who returned, or the whole cohort."""
+    entity: str | None = Field(default=None, min_length=1)
+    """Property whose values are counted in place of persons. Events without it count nowhere."""
+    value: str | None = Field(default=None, min_length=1)
+    """Numeric property, revenue for example, that is added up over the return events of each column."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"clock", "returns", "brackets", "minimum", "zero"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"clock", "returns", "brackets", "minimum", "zero", "entity", "value"}
+    )
     labels: ClassVar[Any] = {
         "name": True,
         "title": True,
@@ -326,6 +214,13 @@ class Retention(Definition):
             raise ValueError(
                 "clock = 'rolling' counts from the first start event; cohort cannot be 'recurring'"
             )
+        if self.value is not None and self.returns == "on_or_after":
+            raise ValueError("value is added up by period; it does not go with returns = 'on_or_after'")
+        for step in (self.start, *self.returning):
+            if step.occurrence != "any" or step.optional or step.within or step.after:
+                raise ValueError(
+                    f"{step.label}: `occurrence`, `optional`, `within` and `after` are for funnels"
+                )
         if sum(self.brackets) > MOST_PERIODS:
             raise ValueError(
                 f"brackets: {sum(self.brackets)} periods in all; at most {MOST_PERIODS} are followed"

@@ -7,6 +7,7 @@ delivery is whole: the old one, the new one, or the new one beside a file that c
 import gzip
 import hashlib
 import io
+import os
 import re
 import shutil
 import zipfile
@@ -24,8 +25,13 @@ from opsanalytics.lake.files import write_bytes
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.manifests import Erasure, LandedFile, Manifest, deliveries, write_manifest
 from opsanalytics.lake.paths import Home
-from opsanalytics.sources.base import EventSourceSettings, FeedbackSourceSettings, SourceSettings
-from opsanalytics.sources.errors import InboxError
+from opsanalytics.sources.base import (
+    EventApiSettings,
+    EventSourceSettings,
+    FeedbackSourceSettings,
+    SourceSettings,
+)
+from opsanalytics.sources.errors import CredentialError, InboxError
 from opsanalytics.sources.landing import (
     LineCounter,
     check_zip,
@@ -54,8 +60,14 @@ class Scrubbed:
 
 def landing_lock(settings: SourceSettings, home: Home) -> str:
     """Name of the lock that is held while deliveries of a source are replaced."""
-    if isinstance(settings, EventSourceSettings) and hasattr(settings, "project_key"):
-        return SharedLimiter(home, settings.kind, settings.project_key, settings.limits).name
+    if isinstance(settings, EventApiSettings):
+        try:
+            counted_by = settings.limited_by(os.environ)
+        except CredentialError:
+            counted_by = settings.project_key  # without it nothing is fetched either
+        return SharedLimiter(home, settings.kind, counted_by, settings.limits).name
+    if isinstance(settings, EventSourceSettings):
+        return f"files-{settings.name}"
     return f"collect-{settings.name}"
 
 

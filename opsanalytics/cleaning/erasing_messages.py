@@ -18,7 +18,7 @@ import msgspec
 from opsanalytics.cleaning.erasing_records import Eraser, Found
 from opsanalytics.sources.base import FeedbackRow, FeedbackSourceSettings, RejectedRow
 from opsanalytics.sources.errors import InboxError
-from opsanalytics.sources.feedback_csv.table import decode_text, guess_delimiter
+from opsanalytics.sources.feedback_files.text import decode_text, guess_delimiter
 
 GZIP = b"\x1f\x8b"
 HEADER_ROWS = (1, 2, 3)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from opsanalytics.cleaning.erasing_messages import encoded, numbered, packed, row_spans, unpacked
 from opsanalytics.cleaning.erasing_records import Eraser, Found
-from opsanalytics.sources.feedback_csv.table import decode_text
+from opsanalytics.sources.feedback_files.text import decode_text
 
 TABLES = (".csv", ".csv.gz", ".parquet")
 

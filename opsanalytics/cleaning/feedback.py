@@ -26,14 +26,20 @@ from opsanalytics.lake.manifests import Manifest, deliveries
 from opsanalytics.lake.paths import Home
 from opsanalytics.lake.schemas import DUPLICATES, FEEDBACK, QUARANTINE
 from opsanalytics.sources.base import FeedbackRow, FeedbackSourceSettings, RejectedRow
+from opsanalytics.sources.errors import InboxError
 
-CLEANER_VERSION = 2
+CLEANER_VERSION = 3
 """Raise it when the same files would be cleaned into other rows."""
 LANGUAGE_TAG = re.compile(r"([A-Za-z]{2})(?:[-_].*)?")
 MESSAGES = pl.Schema(
     {column.name: column.dtype for column in FEEDBACK.columns}
     | {"delivery": pl.String, "member": pl.String, "record": pl.Int64}
+    | {"updated_at": pl.Datetime("us", "UTC"), "left_out": pl.String}
 )
+RESPONSE = pl.coalesce("response_id", "feedback_id")
+"""What a message belongs to: each is one record of a file."""
+SHOWN_BYTES = 4096
+"""Of a file that is set aside as a whole; all of it is in the landing area."""
 
 
 def clean_feedback(
@@ -41,15 +47,15 @@ def clean_feedback(
 ) -> CleanReport:
     """Read all landed files of a source into `home.feedback_file`, if any file or rule is new.
 
-    A message that comes again, by its id, is kept as the newest delivery has it; earlier ones go to
-    `home.feedback_duplicates_file`. Text, title and all fields the configuration does not name are
-    redacted, also in `raw`; an e-mail column is kept as a hash only. Landed files stay as received.
+    A response that comes again, by its id, is kept in its newest version, and of equal versions as the
+    newest delivery has it; the others go to `home.feedback_duplicates_file`. Text, title and all fields
+    the configuration does not name are redacted, also in `raw`; an e-mail column is kept as a hash only.
+    Landed files stay as received; one that the present settings do not fit is set aside as one record.
 
     Args:
         privacy: what else must not be kept; other rules read all files anew.
 
     Raises:
-        InboxError: a landed file cannot be read with the present settings.
         LockHeldError: another process cleans this source for more than ten minutes.
     """
     with exclusive(home, f"clean-{settings.name}"):
@@ -96,8 +102,11 @@ def fingerprint(
 
 
 def in_order(manifests: Iterable[Manifest]) -> list[Manifest]:
-    """As they were delivered."""
-    return sorted(manifests, key=lambda manifest: (manifest.fetched_at, manifest.delivery))
+    """As they were delivered, the newest last. Files taken in together go by when they were written."""
+    return sorted(
+        manifests,
+        key=lambda each: (each.fetched_at, each.request.get("modified", ""), each.delivery),
+    )
 
 
 def remove_vanished(source: str, home: Home, names: set[str]) -> None:
@@ -119,12 +128,13 @@ def read_all(
         rejected: list[tuple[Any, ...]] = []
         for landed in manifest.files:
             path = home.delivery(settings.name, manifest.delivery) / landed.name
-            rows, refused = settings.read(path)
+            rows, refused = read_or_refuse(settings, path)
             if privacy is not None:
                 rows = [private_row(privacy, row) for row in rows]
                 refused = [private_reject(row) for row in refused]
             messages += [message(settings, manifest, landed.name, row) for row in rows]
-            rows_by_day.update(row.ts.date() for row in rows)
+            # the messages of one record are one record
+            rows_by_day.update({row.record: row.ts.date() for row in rows}.values())
             rejected += [quarantined(settings.name, manifest.delivery, landed.name, row) for row in refused]
         if rejected:
             frame = pl.DataFrame(rejected, schema=QUARANTINE.schema, orient="row")
@@ -146,17 +156,32 @@ def read_all(
     return summaries, pl.DataFrame(messages, schema=MESSAGES)
 
 
+def read_or_refuse(
+    settings: FeedbackSourceSettings, path: Path
+) -> tuple[list[FeedbackRow], list[RejectedRow]]:
+    """As `settings.read`; a file that cannot be read is one rejected record."""
+    try:
+        return settings.read(path)
+    except InboxError as error:
+        with path.open("rb") as file:
+            return [], [RejectedRow(1, "unusable_file", str(error), file.read(SHOWN_BYTES))]
+
+
 def message(
     settings: FeedbackSourceSettings, manifest: Manifest, member: str, row: FeedbackRow
 ) -> dict[str, Any]:
     """One row of `MESSAGES`, redacted."""
-    said = "\n\n".join(redact(part) for part in (row.title, row.text) if part)
+    # the title of an answer is the question, which somebody else asked
+    told = (row.title, row.text) if row.part is None else (row.text,)
+    said = "\n\n".join(redact(part) for part in told if part)
     satisfaction = None
     if row.rating is not None and row.rating_min is not None and row.rating_max is not None:
         satisfaction = (row.rating - row.rating_min) / (row.rating_max - row.rating_min)
+    response_id = f"{settings.name}:{row.id}"
     return {
-        "feedback_id": f"{settings.name}:{row.id}",
+        "feedback_id": response_id if row.part is None else f"{response_id}:{row.part}",
         "source": settings.name,
+        "response_id": None if row.part is None else response_id,
         "ts": row.ts,
         "user_id": row.user_id,
         "email_hash": row.email_hash or (email_hash(row.email) if row.email else None),
@@ -178,6 +203,8 @@ def message(
         "delivery": manifest.delivery,
         "member": member,
         "record": row.record,
+        "updated_at": row.updated_at,
+        "left_out": row.left_out,
     }
 
 
@@ -205,18 +232,27 @@ def quarantined(source: str, delivery: str, member: str, row: RejectedRow) -> tu
 
 
 def deduplicated(messages: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Messages to keep, the newest of each id, and the others (columns of `DUPLICATES`)."""
-    newest = pl.col("feedback_id").is_last_distinct()
-    kept = messages.filter(newest).select(FEEDBACK.names)
-    duplicates = messages.filter(~newest).select(
-        pl.col("feedback_id").alias("event_id"),
+    """Messages to keep, and the records left out (columns of `DUPLICATES`).
+
+    Of each response the newest version stays, with all its messages, and of equal versions the last. What
+    the source deleted is left out with all its earlier versions.
+    """
+    place = ["delivery", "member", "record"]
+    records = (
+        messages.with_columns(RESPONSE.alias("response"))
+        .unique(place, keep="first", maintain_order=True)
+        .sort("updated_at", nulls_last=False, maintain_order=True)
+        .with_columns(pl.col("response").is_last_distinct().alias("newest"))
+    )
+    stays = pl.col("newest") & pl.col("left_out").is_null()
+    kept = messages.join(records.filter(stays), on=place, how="semi").select(FEEDBACK.names)
+    duplicates = records.filter(~stays).select(
+        pl.col("response").alias("event_id"),
         "source",
         pl.col("ts").dt.date().alias("day"),
-        "delivery",
-        "member",
-        "record",
+        *place,
         "ingest_run",
-        pl.lit(SAME_KEY).alias("reason"),
+        pl.when("newest").then("left_out").otherwise(pl.lit(SAME_KEY)).alias("reason"),
     )
     return FEEDBACK.conform(kept), DUPLICATES.conform(duplicates)
 
@@ -244,16 +280,16 @@ def report(
     parsed: tuple[str, ...],
     changed: dict[date, tuple[int, int]],
 ) -> CleanReport:
-    def rows(path: Path) -> int:
-        return int(pl.scan_parquet(path).select(pl.len()).collect().item()) if path.exists() else 0
+    def count(path: Path, what: pl.Expr) -> int:
+        return int(pl.scan_parquet(path).select(what).collect().item()) if path.exists() else 0
 
     return CleanReport(
         source=settings.name,
         deliveries=len(summaries),
         parsed=parsed,
         records=sum(sum(summary.records.values()) for summary in summaries),
-        canonical=rows(home.feedback_file(settings.name)),
-        duplicates=rows(home.feedback_duplicates_file(settings.name)),
+        canonical=count(home.feedback_file(settings.name), RESPONSE.n_unique()),
+        duplicates=count(home.feedback_duplicates_file(settings.name), pl.len()),
         quarantined=sum(summary.rejected for summary in summaries),
         days=changed,
     )

@@ -15,6 +15,7 @@ from isal import igzip
 
 from opsanalytics.sources.landing import GzipStream, event_members
 from opsanalytics.sources.lines import RawLines
+from opsanalytics.sources.record_files import TABLES, RecordFile
 
 READ_BYTES = 4 * 1024 * 1024
 USUAL_RATIO = 8
@@ -52,8 +53,9 @@ class Records:
 
 
 def read_batches(path: Path, batch_bytes: int) -> Iterator[Batch]:
-    """Lines of a landed `.jsonl`, `.jsonl.gz` or `.zip` file, in batches of bounded size.
+    """Lines of a landed `.jsonl`, `.jsonl.gz` or `.zip` file in batches of bounded size.
 
+    Rows of a table (`.csv`, `.csv.gz`, `.parquet`) become lines of JSON.
     A batch is larger than `batch_bytes` by at most one block or one line.
     """
     batch: list[Piece] = []
@@ -69,6 +71,12 @@ def read_batches(path: Path, batch_bytes: int) -> Iterator[Batch]:
 
 
 def read_pieces(path: Path) -> Iterator[Piece]:
+    if path.name.endswith(TABLES):
+        first = 1
+        for block in RecordFile.landed(path).json_blocks():
+            yield Piece(path.name, first, block)
+            first += block.count(b"\n") + 1
+        return
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
             for name in sorted(event_members(archive)):

@@ -15,10 +15,18 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "ui": ("opsanalytics.cli.pipeline", "Open Dagster on this machine."),
     "docs": ("opsanalytics.cli.pipeline", "Build the Data Docs of the quality checks."),
     "export": ("opsanalytics.cli.pipeline", "Write a self-contained copy of the published file."),
+    "tracking-plan": ("opsanalytics.cli.tracking", "Declare what the product sends; see where it does not."),
+    "funnel": ("opsanalytics.cli.questions", "Evaluate a funnel, as this or another tool counts it."),
+    "retention": ("opsanalytics.cli.questions", "Evaluate retention by cohort."),
+    "reconcile": (
+        "opsanalytics.cli.questions",
+        "Show a funnel as other tools count it, and why.",
+    ),
     "backlog": ("opsanalytics.cli.results", "Show what to fix next."),
     "person": ("opsanalytics.cli.person", "Explain how an identity came about."),
     "quarantine": ("opsanalytics.cli.quarantine", "List, inspect and replay records that were set aside."),
     "forget": ("opsanalytics.cli.forget", "Erase a person from everything in the home folder."),
+    "compare-sources": ("opsanalytics.cli.compare", "Show where two sources of one product disagree."),
     "demo": ("opsanalytics.cli.demo", "Run everything on a generated product, or replay a real one."),
 }
 
@@ -32,7 +40,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -36,7 +36,10 @@ def last_day(settings: Settings) -> date:
     "--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="First UTC day; project.start if not given."
 )
 @click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last UTC day; yesterday if not given.")
-def run(config: Path | None, first: datetime | None, last: datetime | None) -> None:
+@click.option(
+    "--again", is_flag=True, help="Ask for days too that landed long ago: events were imported late."
+)
+def run(config: Path | None, first: datetime | None, last: datetime | None, again: bool) -> None:
     """Pull, clean, check, analyse, publish and report, in one Dagster run."""
     from opsanalytics.cli.progress import run_with_progress, say_where_to_look
 
@@ -48,7 +51,7 @@ def run(config: Path | None, first: datetime | None, last: datetime | None) -> N
     if end < start:
         raise click.ClickException(f"there is no day to pull between {start} and {end}")
     console = Console(highlight=False)
-    if not run_with_progress(settings, start, end, console):
+    if not run_with_progress(settings, start, end, console, again=again):
         sys.exit(1)
     say_where_to_look(settings, path, console, ui=["ui", "--config", str(config)] if config else ["ui"])
 
@@ -86,9 +89,10 @@ def open_ui(path: Path, settings: Settings, host: str, port: int) -> int:
 def docs(config: Path | None) -> None:
     """Build the Data Docs of the quality checks: pages that work without a network."""
     from opsanalytics.quality.docs import build_data_docs
+    from opsanalytics.quality.generated import suites
 
     _, settings = read_config(config)
-    click.echo(f"Data Docs: {build_data_docs(settings.home)}")
+    click.echo(f"Data Docs: {build_data_docs(settings.home, rules=suites(settings.quality))}")
 
 
 @click.command()

@@ -14,8 +14,13 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from opsanalytics.config import Settings
 
 
-def run_with_progress(settings: Settings, first: date, last: date, console: Console) -> bool:
-    """Run the daily job from `first` to `last`, then the latest reports. Returns whether all succeeded."""
+def run_with_progress(
+    settings: Settings, first: date, last: date, console: Console, *, again: bool = False
+) -> bool:
+    """Run the daily job from `first` to `last`, then the latest reports. Returns whether all succeeded.
+
+    `again`: days that landed long ago are asked for once more.
+    """
     with Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -42,6 +47,8 @@ def run_with_progress(settings: Settings, first: date, last: date, console: Cons
                     progress.update(task, description=name)
                 elif update.kind == "log":
                     progress.update(task, description=f"{name}: {escape(update.message)[:100]}")
+                elif update.kind == "problem":
+                    console.print(f"[red]problem[/] {name}: {escape(update.message)}", soft_wrap=True)
                 else:
                     seconds = time.monotonic() - began.get(update.step, time.monotonic())
                     mark = "[green]done[/]  " if update.kind == "succeeded" else "[red]failed[/]"
@@ -51,7 +58,7 @@ def run_with_progress(settings: Settings, first: date, last: date, console: Cons
 
             home = settings.home
             days = tuple(key_of(settings, day) for day in (first, last))
-            if not run_job(definitions, "daily", home, partitions=days, on_update=show):
+            if not run_job(definitions, "daily", home, partitions=days, on_update=show, again=again):
                 return False
             for report in settings.reports:
                 weeks = weeks_to_report(settings, report, complete_through(settings))

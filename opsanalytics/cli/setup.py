@@ -32,7 +32,9 @@ def init(folder: Path) -> None:
 def check(config: Path | None, offline: bool) -> None:
     """Validate the configuration, the environment and the credentials (one smallest live request each)."""
     from opsanalytics.sources.errors import SourceError
-    from opsanalytics.sources.fetching import probe
+    from opsanalytics.sources.page_fetching import probe_pages
+    from opsanalytics.sources.paging import ApiFeedbackSourceSettings
+    from opsanalytics.sources.pulling import probe_events
 
     console = Console(soft_wrap=True, highlight=False)
     path = (config or find_config()).resolve()
@@ -48,12 +50,14 @@ def check(config: Path | None, offline: bool) -> None:
     say(True, f"{path} is valid: {len(settings.sources)} sources, {len(settings.funnels)} funnels")
     say(*_writable(settings.project.home))
     for source in settings.event_sources:
+        for notice in source.notices:
+            console.print(f"note  source {source.name}: {notice}", markup=False)
         try:
             missing = _missing_variables(source)
             if missing:
                 say(False, f"source {source.name}: set the environment variable(s) {', '.join(missing)}")
             elif not offline:
-                answer = probe(source, settings.home, environ=os.environ, now=datetime.now(UTC))
+                answer = probe_events(source, settings.home, environ=os.environ, now=datetime.now(UTC))
                 say(True, f"source {source.name}: {answer}")
             else:
                 say(True, f"source {source.name}: credentials are set (not tried)")
@@ -63,6 +67,16 @@ def check(config: Path | None, offline: bool) -> None:
         inbox = settings.home.inbox(feedback.name)
         count = sum(1 for file in inbox.glob("*") if file.is_file()) if inbox.is_dir() else 0
         say(True, f"source {feedback.name}: {count} file(s) in {inbox}")
+        if not isinstance(feedback, ApiFeedbackSourceSettings) or not feedback.pulls:
+            continue
+        try:
+            feedback.credentials(os.environ, datetime.now(UTC))
+            answer = "credentials are set (not tried)"
+            if not offline:
+                answer = probe_pages(feedback, settings.home, environ=os.environ, now=datetime.now(UTC))
+            say(True, f"source {feedback.name}: {answer}")
+        except SourceError as error:
+            say(False, str(error))
     try:
         settings.privacy_rules(os.environ)
     except SourceError as error:
@@ -79,8 +93,7 @@ def check(config: Path | None, offline: bool) -> None:
 
 
 def _missing_variables(source: SourceSettings) -> list[str]:
-    named = [str(getattr(source, field)) for field in type(source).model_fields if field.endswith("_env")]
-    return [variable for variable in named if not os.environ.get(variable, "").strip()]
+    return [variable for variable in source.variables if not os.environ.get(variable, "").strip()]
 
 
 def _writable(home: Path) -> tuple[bool, str]:

@@ -2,42 +2,19 @@
 
 import difflib
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from opsanalytics.config.lines import Location, key_lines, line_of
+from opsanalytics.config.files import ConfigError, ConfigFile, Problem, include, read_toml
+from opsanalytics.config.lines import Location, line_of
 from opsanalytics.config.settings import Settings
 
 CONFIG_NAME = "opsanalytics.toml"
 CONFIG_VARIABLE = "OPSANALYTICS_CONFIG"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One mistake in the configuration."""
-
-    file: Path
-    line: int | None
-    key: str
-    message: str
-
-    def __str__(self) -> str:
-        where = f"{self.file}:{self.line}" if self.line else str(self.file)
-        return f"{where}: {self.key}: {self.message}" if self.key else f"{where}: {self.message}"
-
-
-class ConfigError(ValueError):
-    """The configuration cannot be used; `problems` lists every mistake found."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in problems))
 
 
 def find_config(environ: Mapping[str, str] = os.environ) -> Path:
@@ -70,29 +47,19 @@ def load_settings(path: Path) -> Settings:
     Raises:
         ConfigError: unreadable, not TOML, unknown keys, wrong values; all mistakes at once.
     """
+    main = read_toml(path)
+    included = include(main)
     try:
-        text = path.read_bytes().decode()
-    except OSError as error:
-        raise ConfigError([Problem(path, None, "", f"cannot be read: {error.strerror}")]) from error
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise ConfigError([Problem(path, line, "", "is not UTF-8; save it as UTF-8")]) from error
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            [Problem(path, getattr(error, "lineno", None), "", f"not valid TOML: {error}")]
-        ) from error
-    try:
-        return Settings.model_validate(data, context={"folder": path.parent})
+        return Settings.model_validate(main.data, context={"folder": path.parent})
     except ValidationError as error:
-        lines = key_lines(text)
-        problems = [_problem(path, lines, data, each) for each in error.errors()]
-        raise ConfigError(sorted(problems, key=lambda problem: problem.line or 0)) from error
+        problems = [_problem(main, included, each) for each in error.errors()]
+        raise ConfigError(sorted(problems, key=lambda p: (p.file != path, p.file, p.line or 0))) from error
 
 
-def _problem(path: Path, lines: Mapping[Location, int], data: Any, error: ErrorDetails) -> Problem:
-    location = _in_file(error["loc"], data)
+def _problem(main: ConfigFile, included: Mapping[Location, ConfigFile], error: ErrorDetails) -> Problem:
+    at = next((at for at in included if error["loc"][: len(at)] == at), ())
+    file = included.get(at, main)
+    location = _in_file(error["loc"][len(at) :], file.data)
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         message = "unknown key" + _nearest(error["loc"])
@@ -104,7 +71,7 @@ def _problem(path: Path, lines: Mapping[Location, int], data: Any, error: ErrorD
     elif error["type"] == "literal_error":
         message = f"{error['input']!r}: expected {error['ctx']['expected']}"
     key = ".".join(f"[{part}]" if isinstance(part, int) else part for part in location).replace(".[", "[")
-    return Problem(path, line_of(lines, location), key, message)
+    return Problem(file.path, line_of(file.lines, location), key, message)
 
 
 def _in_file(location: Sequence[int | str], data: Any) -> Location:

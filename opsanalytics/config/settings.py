@@ -8,12 +8,15 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from opsanalytics.behavior.overlaps import Overlap
 from opsanalytics.behavior.periods import WEEKDAYS, Weekday
+from opsanalytics.behavior.segments import Attribution
 from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.cleaning.privacy import PrivacyRules, PrivacySettings
 from opsanalytics.feedback.themes import ThemeSettings
 from opsanalytics.improvement.settings import BacklogSettings, FrictionSettings, PainPointSettings
 from opsanalytics.lake.paths import Home
+from opsanalytics.quality.settings import QualitySettings
 from opsanalytics.sources.base import (
     EventSourceSettings,
     FeedbackSourceSettings,
@@ -87,11 +90,21 @@ class Project(Section):
 
 
 class Segment(Section):
-    """`[[segments]]`: a property of the entry event by which funnels are broken down."""
+    """`[[segments]]`: a property by which funnels are broken down; the entry event's unless it says more."""
 
     name: str = Field(pattern=NAME)
-    property: str = Field(min_length=1)
+    property: Annotated[str, Field(min_length=1)] | Annotated[tuple[str, ...], Field(min_length=1)]
     limit: int = Field(default=10, ge=1, le=100)
+    attribution: Attribution | None = None
+    """Which event gives a person's value; see `behavior.segments`."""
+    step: int | None = Field(default=None, ge=1)
+    of: Literal["event", "person"] = "event"
+
+    @model_validator(mode="after")
+    def _step_fits(self) -> "Segment":
+        if (self.attribution == "step") != (self.step is not None):
+            raise ValueError("attribution = 'step' and a number `step` go together")
+        return self
 
 
 class Report(Section):
@@ -147,6 +160,8 @@ class Settings(Section):
     sources: tuple[AnySource, ...] = ()
     events: Mapping[str, tuple[str, ...]] = {}
     """Canonical event name -> names as the vendors export them."""
+    overlaps: tuple[Overlap, ...] = ()
+    """Sources that instrument the same product, so that nothing counts twice."""
     funnels: tuple[Funnel, ...] = ()
     retentions: tuple[Retention, ...] = ()
     segments: tuple[Segment, ...] = ()
@@ -157,6 +172,7 @@ class Settings(Section):
     reports: tuple[Report, ...] = (Report(name="weekly"),)
     thresholds: Thresholds = Thresholds()
     notify: Notify = Notify()
+    quality: QualitySettings = QualitySettings()
     privacy: PrivacySettings = PrivacySettings()
 
     @property
@@ -212,6 +228,8 @@ class Settings(Section):
         definitions: tuple[Funnel | Retention, ...] = (*self.funnels, *self.retentions)
         for definition in definitions:
             _all_known(f"{definition.name}: sources", definition.sources, event_sources)
+        for overlap in self.overlaps:
+            _all_known("overlaps: prefer", overlap.prefer, event_sources)
         for report in self.reports:
             _all_known(f"report {report.name}: funnels", report.funnels, [each.name for each in self.funnels])
             _all_known(

@@ -83,7 +83,7 @@ def cluster(
     """Group unit `vectors`, find the groups in the rows `sample`, and put every row to its nearest centre.
 
     Args:
-        vectors: unit vectors, one a row.
+        vectors: unit vectors, one a row; zero where no word of a message occurs in another.
         weights: how many messages each row stands for.
         sample: rows that groups are found in (average linkage is quadratic in their number).
         min_size: groups with less weight than this are dissolved.
@@ -91,6 +91,7 @@ def cluster(
         min_similarity: rows less similar than this to every centre stay without a group.
     """
     nothing = Clusters(np.full(len(vectors), -1, dtype=np.int64), np.zeros(len(vectors)), 0)
+    sample = sample[vectors[sample].any(axis=1)]  # a zero vector has no direction, so no distance
     if not len(sample):
         return nothing
     if len(sample) == 1:

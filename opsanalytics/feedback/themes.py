@@ -155,9 +155,14 @@ def _alone(messages: pl.DataFrame, settings: ThemeSettings) -> pl.DataFrame:
 
 def _messages(feedback: pl.DataFrame, persons: pl.DataFrame | None) -> pl.DataFrame:
     """One row a message with its author, words, `text_id` (first message with that text)."""
-    shaped = feedback.select(
-        "feedback_id", "ts", "user_id", "email_hash", "satisfaction", "text", *SAID
-    ).sort("ts", "feedback_id")
+    shaped = (
+        feedback.select(
+            "feedback_id", "response_id", "ts", "user_id", "email_hash", "satisfaction", "text", *SAID
+        )
+        # the title of an answer is the question: nobody who answered said it
+        .with_columns(title=pl.when(pl.col("response_id").is_null()).then("title"))
+        .sort("ts", "feedback_id")
+    )
     texts = shaped["text"].fill_null("").to_list()
     first: dict[str, str] = {}
     leaders = [
@@ -179,7 +184,7 @@ def _messages(feedback: pl.DataFrame, persons: pl.DataFrame | None) -> pl.DataFr
         )
         known = known.drop("person").join(single, on="user_id", how="left", maintain_order="left")
     return known.with_columns(
-        author=pl.coalesce("person", "user_id", "email_hash", "text_id"),
+        author=pl.coalesce("person", "user_id", "email_hash", "response_id", "text_id"),
         duplicate_of=pl.when(pl.col("text_id") != pl.col("feedback_id")).then("text_id"),
     )
 

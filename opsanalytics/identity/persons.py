@@ -3,20 +3,24 @@
 A signed-in event belongs to its user. An anonymous one belongs to the first user ever seen on its
 device, else to the device itself; an event without user and device belongs to its distinct id. Two
 users never become one because they shared a device: ids are not joined transitively. Vendors
-resolve shared devices the same way (first user wins).
+resolve shared devices the same way (first user wins). That is the rule `devices`; sources whose vendor
+says more follow it instead: identity events (`verbs`, see `clusters`), or the vendor's own person id
+(`vendor_ids`).
 
 The mapping is retroactive: a sign-in today gives yesterday's anonymous events to that user, and no
 event file is rewritten.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from opsanalytics.lake.events import event_days
-from opsanalytics.lake.files import write_bytes
+from opsanalytics.identity.clusters import Join, resolve_by_verbs, stated_joins
+from opsanalytics.identity.vendor_ids import resolve_by_vendor_id
+from opsanalytics.lake.events import IDENTITY_RULES, event_days
+from opsanalytics.lake.files import write_bytes, write_json
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.paths import Home
 from opsanalytics.lake.schemas import EVENTS, PERSONS
@@ -42,15 +46,35 @@ class IdentityReport:
     """Events without any usable id; they belong to nobody."""
 
 
-def rebuild(home: Home, sources: Sequence[str]) -> IdentityReport:
+def rebuild(home: Home, sources: Sequence[str], rules: Mapping[str, str] | None = None) -> IdentityReport:
     """Rebuild `persons.parquet` (schema PERSONS) from all events of `sources`.
+
+    `rules`: `sources.base.IdentityRules` of each source; `devices` if not given.
 
     Raises:
         LockHeldError: another process rebuilds it for more than ten minutes.
     """
     with exclusive(home, "identity"):
-        sightings, unidentified = seen_ids(home, sources)
-        persons = resolve(sightings)
+        joins: dict[str, list[Join]] = {}
+        applied: dict[str, str] = {}
+        for source in sorted(sources):
+            rule = (rules or {}).get(source, "devices")
+            if rule in ("verbs", "detect"):
+                joins[source] = stated_joins(home, source)
+            if rule in ("verbs", "vendor_ids"):
+                applied[source] = rule
+            elif joins.get(source):
+                applied[source] = "verbs"
+        sightings, unidentified = seen_ids(home, sources, every_id=list(applied))
+        own = pl.col("source").is_in(list(applied))
+        mappings = [resolve(sightings.filter(~own))]
+        for source, rule in applied.items():
+            seen = sightings.filter(pl.col("source") == source)
+            mappings.append(
+                resolve_by_vendor_id(seen) if rule == "vendor_ids" else resolve_by_verbs(seen, joins[source])
+            )
+        persons = PERSONS.conform(pl.concat(mappings))
+        write_json(home.identity / IDENTITY_RULES, applied)
         content = io.BytesIO()
         persons.write_parquet(content, compression="zstd", statistics=True)
         changed = write_bytes(home.identity / "persons.parquet", content.getvalue())
@@ -69,14 +93,15 @@ def rebuild(home: Home, sources: Sequence[str]) -> IdentityReport:
     )
 
 
-def seen_ids(home: Home, sources: Sequence[str]) -> tuple[pl.DataFrame, int]:
+def seen_ids(home: Home, sources: Sequence[str], every_id: Sequence[str] = ()) -> tuple[pl.DataFrame, int]:
     """Combinations of source and ids in the lake, each with its first time; and events without any.
 
-    Distinct ids matter only where an event has neither user nor device.
+    Distinct ids matter only where an event has neither user nor device, except in the sources `every_id`.
     """
     found = []
     unidentified = 0
     anonymous = pl.col("user_id").is_null() & pl.col("device_id").is_null()
+    anonymous |= pl.col("source").is_in(list(every_id))
     for scan in scans(home, sources):
         combinations = (
             scan.select("source", *IDS, "ts")

@@ -1,12 +1,22 @@
 """Reading events from the lake, joined to persons."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import polars as pl
 
 from opsanalytics.lake.paths import Home
 from opsanalytics.lake.schemas import EVENTS, PERSONS
+
+IDENTITY_RULES = "rules.json"
+"""File beside the mapping: sources of which another id than usual decides, with their rule."""
+DECIDING: Mapping[str, tuple[str, ...]] = {
+    "devices": ("user", "device", "distinct"),
+    "vendor_ids": ("user", "distinct", "device"),
+    "verbs": ("distinct",),
+}
+"""Kinds of ids by rule; the first that an event has decides whose it is."""
 
 
 def event_days(home: Home) -> list[date]:
@@ -38,6 +48,23 @@ def read_persons(home: Home) -> pl.DataFrame:
     return pl.read_parquet(path, glob=False) if path.exists() else PERSONS.empty()
 
 
+def read_identity_rules(home: Home) -> dict[str, str]:
+    """Rule (a key of `DECIDING`) of each source that has another one than `devices`."""
+    path = home.identity / IDENTITY_RULES
+    rules: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    return rules
+
+
+def by_rule(rules: Mapping[str, str], values: Mapping[str, pl.Expr]) -> pl.Expr:
+    """Of each event the value of the id that decides; `values` by kind, each null without that id."""
+    usual = pl.coalesce(*(values[kind] for kind in DECIDING["devices"]))
+    for rule in sorted(set(rules.values())):
+        sources = sorted(source for source, own in rules.items() if own == rule)
+        own = pl.coalesce(*(values[kind] for kind in DECIDING[rule]))
+        usual = pl.when(pl.col("source").is_in(sources)).then(own).otherwise(usual)
+    return usual
+
+
 def scan_events(
     home: Home,
     *,
@@ -48,21 +75,17 @@ def scan_events(
     """Scan canonical events with a `person` column in front.
 
     An event belongs to the person of its user id; without one to the person of its device; without
-    a device to that of its distinct id. Without any id, or before the mapping was rebuilt with it,
-    `person` is null: the event belongs to nobody. Rows are not sorted.
+    a device to that of its distinct id (in the sources of `read_identity_rules` as `DECIDING` says).
+    Without any id, or before the mapping was rebuilt with it, `person` is null: the event belongs to
+    nobody. Rows are not sorted.
     """
     events = scan_raw_events(home, first=first, last=last)
     if sources is not None:
         events = events.filter(pl.col("source").is_in(list(sources)))
     persons = read_persons(home).lazy().select("source", "id_kind", "id", "person")
     # one join: which id decides does not depend on the mapping
-    deciding = events.with_columns(
-        pl.when(pl.col("user_id").is_not_null())
-        .then(pl.lit("user"))
-        .when(pl.col("device_id").is_not_null())
-        .then(pl.lit("device"))
-        .otherwise(pl.lit("distinct"))
-        .alias("id_kind"),
-        pl.coalesce("user_id", "device_id", "distinct_id").alias("id"),
-    )
+    ids = {kind: pl.col(f"{kind}_id") for kind in DECIDING["devices"]}
+    kinds = {kind: pl.when(value.is_not_null()).then(pl.lit(kind)) for kind, value in ids.items()}
+    rules = read_identity_rules(home)
+    deciding = events.with_columns(by_rule(rules, kinds).alias("id_kind"), by_rule(rules, ids).alias("id"))
     return deciding.join(persons, on=["source", "id_kind", "id"], how="left").select("person", *EVENTS.names)

@@ -2,6 +2,7 @@
 
 import fcntl
 import glob
+import hashlib
 import json
 import os
 import tempfile
@@ -57,6 +58,18 @@ def _remove_abandoned(temporary: Path) -> bool:
     except (FileNotFoundError, BlockingIOError):
         return False
     return True
+
+
+def stamp(path: Path) -> str:
+    """What tells a file from another one under its name without reading it: size, times, inode."""
+    stat = path.stat()
+    return f"{stat.st_size}-{stat.st_mtime_ns}-{stat.st_ctime_ns}-{stat.st_ino}"
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_bytes(path: Path, content: bytes) -> bool:

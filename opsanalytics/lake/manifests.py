@@ -60,6 +60,8 @@ class Manifest(BaseModel):
     """Start of the span asked for, UTC; null for a delivered file."""
     covers_until: datetime | None = None
     """End of the span asked for, exclusive, UTC. Whether it was over by then, `fetched_at` tells."""
+    project: str | None = None
+    """Hash of the vendor's project that it came from; null where that cannot be told."""
     request: dict[str, str]
     status: int | None
     attempts: int

@@ -24,6 +24,10 @@ class Home:
         """One complete fetch or one delivered file of a source: data file and `manifest.json`."""
         return self.landing / source / delivery
 
+    def vendor_totals_file(self, source: str) -> Path:
+        """What the vendor itself counts, by day and event; no source is called `_totals`."""
+        return self.landing / "_totals" / f"{source}.json"
+
     @property
     def lake(self) -> Path:
         return self.root / "lake"
@@ -63,11 +67,20 @@ class Home:
         """Records that could not be read, one Parquet file a delivery."""
         return self.lake / "quarantine" / source
 
+    def profiles_file(self, source: str) -> Path:
+        """What a vendor knows of the users themselves."""
+        return self.lake / "profiles" / f"{source}.parquet"
+
     def feedback_file(self, source: str) -> Path:
         return self.feedback / f"{source}.parquet"
 
     def feedback_duplicates_file(self, source: str) -> Path:
         return self.lake / "feedback_duplicates" / f"{source}.parquet"
+
+    @property
+    def profiles(self) -> Path:
+        """What events and their properties looked like, by UTC day and source; rebuilt from events."""
+        return self.root / "profiles"
 
     @property
     def identity(self) -> Path:
@@ -83,6 +96,16 @@ class Home:
     def marts(self) -> Path:
         """Small result tables, one Parquet file each; the published DuckDB file is made of them."""
         return self.root / "marts"
+
+    @property
+    def fingerprints(self) -> Path:
+        """What each mart and page was computed from. Delete it, and all of them are computed again."""
+        return self.root / "fingerprints"
+
+    @property
+    def changes(self) -> Path:
+        """Which days of the lake changed, and when that was noticed: a record of runs, not of data."""
+        return self.root / "changes"
 
     def inbox(self, source: str) -> Path:
         """Where feedback dumps of a source are dropped."""

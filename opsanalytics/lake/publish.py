@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from opsanalytics.lake.events import read_persons
+from opsanalytics.lake.events import DECIDING, read_identity_rules, read_persons
 from opsanalytics.lake.files import write_parquet
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.paths import Home
@@ -176,20 +176,26 @@ def _build(path: Path, home: Home, contents: Sequence[tuple[Table, pl.DataFrame]
 
 
 def _events_view(home: Home) -> str:
-    """Joins persons by the rule of `lake.events.scan_events`: user id, else device, else distinct id."""
+    """Joins persons by the rule of `lake.events.scan_events`: the id that decides in each source."""
     kinds = {"user": "user_id", "device": "device_id", "distinct": "distinct_id"}
     joins = " ".join(
         f"LEFT JOIN persons AS by_{kind} ON by_{kind}.id_kind = '{kind}' "
         f"AND by_{kind}.source = event.source AND by_{kind}.id = event.{column}"
         for kind, column in kinds.items()
     )
-    person = ", ".join(f"by_{kind}.person" for kind in kinds)
+    first = {
+        rule: f"coalesce({', '.join(f'by_{kind}.person' for kind in order)})"
+        for rule, order in DECIDING.items()
+    }
+    cases = " ".join(
+        f"WHEN event.source = {_literal(source)} THEN {first[rule]}"
+        for source, rule in sorted(read_identity_rules(home).items())
+    )
+    person = f"CASE {cases} ELSE {first['devices']} END" if cases else first["devices"]
     columns = ", ".join(f"event.{_name(name)}" for name in (*EVENTS.names, "day"))
     pattern = _literal(home.events_pattern)
     files = f"read_parquet({pattern}, hive_partitioning = true, hive_types = {{'day': DATE}})"
-    return (
-        f"CREATE VIEW events AS SELECT coalesce({person}) AS person, {columns} FROM {files} AS event {joins}"
-    )
+    return f"CREATE VIEW events AS SELECT {person} AS person, {columns} FROM {files} AS event {joins}"
 
 
 def _comment_events(con: duckdb.DuckDBPyConnection, kind: str, description: str) -> None:

@@ -48,6 +48,11 @@ FEEDBACK = Table(
     columns=(
         Column("feedback_id", pl.String, "<source>:<id at the source>.", True),
         Column("source", pl.String, "Name of the configured source.", True),
+        Column(
+            "response_id",
+            pl.String,
+            "Shared by the answers of one survey response; null: the message is the whole response.",
+        ),
         Column("ts", UTC_TIME, "When it was said, UTC.", True),
         Column("user_id", pl.String, "Id of the user who said it, where the source gives one."),
         Column("email_hash", pl.String, "SHA-256 of the lower-case e-mail address, if there was one."),
@@ -55,8 +60,8 @@ FEEDBACK = Table(
         Column("rating_min", pl.Float64, "Lowest rating of the scale."),
         Column("rating_max", pl.Float64, "Highest rating of the scale."),
         Column("satisfaction", pl.Float64, "Rating on a scale from 0 (worst) to 1 (best)."),
-        Column("title", pl.String, "Title alone, where the source has one, personal data redacted."),
-        Column("text", pl.String, "What was said: title and text, personal data redacted."),
+        Column("title", pl.String, "Title alone, or the question of an answer, personal data redacted."),
+        Column("text", pl.String, "What was said: title and text, or the answer, personal data redacted."),
         Column("kind", pl.String, "bug, complaint, request, question, praise or other; null: unknown."),
         Column("tags", pl.List(pl.String), "Tags as the source gives them; null if it gives none."),
         Column("votes", pl.Int64, "Votes when delivered, negative if more are against; null: unknown."),
@@ -100,7 +105,8 @@ DUPLICATES = Table(
         Column(
             "reason",
             pl.String,
-            "same_key, or redelivered when a newer delivery covers the day.",
+            "same_key; redelivered when a newer delivery covers the day; of feedback also deleted (at the "
+            "source) or no_words (of a customer).",
             True,
         ),
     ),
@@ -118,10 +124,30 @@ PERSONS = Table(
         Column(
             "rule",
             pl.String,
-            "Why: user_id, first_user_on_device, anonymous_device, distinct_id.",
+            "Why: user_id, first_user_on_device, anonymous_device, distinct_id, vendor_merge (the vendor's "
+            "identity events), vendor_id_of_user (the vendor's own id was seen with this user).",
             True,
         ),
         Column("since", UTC_TIME, "First event that shows it, UTC.", True),
+    ),
+)
+
+PROFILES = Table(
+    name="profiles",
+    description="What the vendor knows of users themselves: one row a profile of the newest fetch.",
+    order=("source", "distinct_id"),
+    columns=(
+        Column("source", pl.String, "Name of the configured source.", True),
+        Column("distinct_id", pl.String, "Id of the profile.", True),
+        Column("properties", pl.String, "JSON object: names, types and digits unchanged.", True),
+        Column(
+            "unset",
+            pl.List(pl.String),
+            "Properties that the profile no longer has; the value is the last one seen.",
+            True,
+        ),
+        Column("fetched_at", UTC_TIME, "When the profile was last fetched, UTC.", True),
+        Column("ingest_run", pl.String, "Delivery it came from: <delivery>@<sha256, 12 digits>.", True),
     ),
 )
 

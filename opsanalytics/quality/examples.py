@@ -12,6 +12,7 @@ SHOWN_IN_FULL = frozenset(
     {
         "event", "source_event", "source", "ts", "received_at", "platform", "os", "browser", "app_version",
         "country", "language", "rating", "rating_min", "rating_max", "satisfaction", "rows", "usual_events",
+        "plan_declared", "plan_required", "plan_types", "plan_values", "plan_blocking",
     }
 )  # fmt: skip
 """Columns that say nothing about a single person."""

@@ -4,6 +4,7 @@ Only the columns that the rules name are read.
 """
 
 import hashlib
+import json
 import statistics
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +22,27 @@ from opsanalytics.quality.rules import PARTITION
 BATCH_ROWS = 200_000
 """Rows of one validation. Small days share one, a larger day is split by its key."""
 
+PROPERTY = "properties."
+"""`properties.plan` is the property `plan` of an event, as text."""
+
 USUAL_EVENTS = 10
 """Median of the same weekday in the four weeks before, from which an empty day is a surprise.
 
 A Poisson count with mean 10 is zero once in 22,000 days.
 """
+
+DERIVED_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "events": (
+        "ts_day",
+        "event_length",
+        "any_id",
+        "seconds_after_ingestion",
+        "seconds_before_receipt",
+        "properties_kind",
+    ),
+    "feedback": ("ts_day", "seconds_after_ingestion", "content_length"),
+}
+"""Derived columns that a table's rules may name."""
 
 _DERIVED: Mapping[str, pl.Expr] = {
     "ts_day": pl.col("ts").dt.date().cast(pl.String),
@@ -126,6 +143,11 @@ def batches(
         yield _read(home, group, columns)
 
 
+def whole(home: Home, partition: Partition, columns: Collection[str]) -> pl.DataFrame:
+    """All rows of one partition with `partition` and `columns`."""
+    return _read(home, [partition], columns)
+
+
 def _partition(name: str, files: Sequence[Path]) -> Partition:
     return Partition(name, tuple(files), sum(pq.read_metadata(path).num_rows for path in files))
 
@@ -137,9 +159,17 @@ def _read(home: Home, partitions: Sequence[Partition], columns: Collection[str])
     if "seconds_after_ingestion" in columns:
         needed = needed.join(_ingestion_times(home, rows), on=["source", "ingest_run"], how="left")
     wanted = [name for name in sorted(columns) if name != PARTITION]
-    return needed.select(
-        PARTITION, *(_DERIVED[name].alias(name) if name in _DERIVED else pl.col(name) for name in wanted)
-    ).collect()
+    return needed.select(PARTITION, *(_column(name) for name in wanted)).collect()
+
+
+def _column(name: str) -> pl.Expr:
+    if name in _DERIVED:
+        return _DERIVED[name].alias(name)
+    if name.startswith(PROPERTY):
+        # A quoted name; JSONPath escapes quotes and backslashes as JSON does.
+        quoted = json.dumps(name.removeprefix(PROPERTY), ensure_ascii=False)
+        return pl.col("properties").str.json_path_match(f"$[{quoted}]").alias(name)
+    return pl.col(name)
 
 
 def _ingestion_times(home: Home, rows: pl.LazyFrame) -> pl.LazyFrame:

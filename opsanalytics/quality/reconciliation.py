@@ -89,7 +89,12 @@ def canonical_counts(home: Home, settings: SourceSettings) -> pl.DataFrame:
     else:
         files = sorted(home.events.glob(f"day=*/{settings.name}.parquet"))
     delivery = pl.col("ingest_run").str.extract(r"^(.*)@[0-9a-f]{12}$").alias("delivery")
-    return collected(scan.select(delivery, pl.col("ts").dt.date().alias("day")) for scan in scans(files))
+    columns = [delivery, pl.col("ts").dt.date().alias("day")]
+    if settings.family == "feedback":
+        # the answers of one survey response are one record
+        response = pl.coalesce("response_id", "feedback_id").alias("response")
+        return collected(scan.select(*columns, response).unique().select(KEY) for scan in scans(files))
+    return collected(scan.select(columns) for scan in scans(files))
 
 
 def duplicates_files(home: Home, settings: SourceSettings) -> list[Path]:

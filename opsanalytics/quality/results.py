@@ -50,8 +50,10 @@ def record(
     producer: str,
     checked_at: datetime,
     data_version: str | Mapping[str, str],
+    instead_of_all: bool = False,
 ) -> None:
-    """Replace what `producer` recorded before about the tables and partitions that `outcomes` name.
+    """Replace what `producer` recorded before about the tables and partitions that `outcomes` name; with
+    `instead_of_all`, all that it recorded about these tables.
 
     A result that says the same about the same data as before keeps its old `checked_at`, so that checking
     twice changes no file. `data_version` is one for all or a mapping from partition; `producer` names who
@@ -82,6 +84,10 @@ def record(
             path = home.quality / str(table) / f"{shard}.parquet"
             remove_leftovers(path.parent)
             _replace(path, part.drop("_shard"))
+        if instead_of_all:
+            for table in new["table"].unique():
+                partitions = new.filter(pl.col("table") == table)["partition"].implode()
+                _withdraw(home.quality / table, producer, ~pl.col("partition").is_in(partitions))
 
 
 def latest(home: Home) -> pl.DataFrame:
@@ -115,7 +121,7 @@ def state(home: Home, tables: Iterable[str]) -> State:
     """Whether numbers computed from `tables` can be shown.
 
     "failed" if a blocking check failed anywhere in them, else "not_checked" if one of them has no result,
-    else "warning" if another check failed, else "passed".
+    else "warning" if a check that warns failed, else "passed".
     """
     wanted = set(tables)
     results = latest(home).filter(pl.col("table").is_in(wanted))
@@ -124,7 +130,7 @@ def state(home: Home, tables: Iterable[str]) -> State:
         return "failed"
     if wanted - set(results["table"]):
         return "not_checked"
-    return "warning" if failed else "passed"
+    return "warning" if "warning" in failed else "passed"
 
 
 _DAY = re.compile(r"(\d{4}-\d{2})-\d{2}")
@@ -132,6 +138,16 @@ _DAY = re.compile(r"(\d{4}-\d{2})-\d{2}")
 
 def _read(path: Path) -> pl.DataFrame:
     return pl.read_parquet(path, glob=False)
+
+
+def _withdraw(folder: Path, producer: str, which: pl.Expr) -> None:
+    for path in sorted(folder.glob("*.parquet")):
+        old = _read(path)
+        kept = old.filter(~((pl.col(PRODUCER) == producer) & which))
+        if kept.is_empty():
+            path.unlink()
+        elif kept.height < old.height:
+            write_parquet(path, kept)
 
 
 def _replace(path: Path, new: pl.DataFrame) -> None:

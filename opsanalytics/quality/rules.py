@@ -11,12 +11,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from opsanalytics.lake.schemas import KINDS
+from opsanalytics.lake.schemas import EVENTS, KINDS
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "info"]
+"""What a failure does to numbers downstream: withheld, marked, or nothing."""
 
 PARTITION = "partition"
 """Column that every validated frame has: the UTC day (events) or the source (feedback) of the row."""
+
+EVENTS_TABLE = EVENTS.name
+"""Table that checks of events are recorded for."""
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 DAY_SECONDS = 86_400
@@ -39,8 +43,11 @@ class Rule:
     """Columns that the examples of failing rows show; personal ones are redacted."""
     mostly: float = 1.0
     """Share of a partition's rows that must pass."""
-    on: Literal["rows", "partitions"] = "rows"
-    """Whether it looks at the rows of a partition or at one row of figures for each partition."""
+    on: Literal["rows", "partitions", "whole"] = "rows"
+    """Whether it looks at rows one by one, at one row of figures for each partition, or at all rows of a
+    partition together (a mean, a count, uniqueness)."""
+    needs: tuple[str, ...] = ()
+    """Columns besides `columns` that it has to see, such as those of its row condition."""
 
     @property
     def blocking(self) -> bool:
@@ -57,7 +64,7 @@ class Rule:
 def rules_version(rules: tuple[Rule, ...], parameters: Mapping[str, Any]) -> str:
     """Hash of everything in the rules that can change a result."""
     told = [
-        (r.name, r.expectation, dict(r.kwargs), r.severity, r.description, r.shows, r.mostly, r.on)
+        (r.name, r.expectation, dict(r.kwargs), r.severity, r.description, r.shows, r.mostly, r.on, r.needs)
         for r in rules
     ]
     text = json.dumps([told, dict(parameters)], sort_keys=True, default=str)

@@ -25,7 +25,10 @@ from opsanalytics.quality.frames import (
     feedback_partitions,
     usual_events,
     volumes,
+    whole,
 )
+from opsanalytics.quality.plan import TrackingPlan
+from opsanalytics.quality.plan_rows import PLAN_COLUMNS, plan_columns, plan_needs
 from opsanalytics.quality.results import CheckOutcome, record, recorded
 from opsanalytics.quality.rules import EVENT_RULES, FEEDBACK_RULES, PARTITION, Rule, rules_version
 
@@ -43,18 +46,20 @@ def validate_events(
     sources: Collection[str],
     checked_at: datetime,
     rules: tuple[Rule, ...] = EVENT_RULES,
+    plan: TrackingPlan | None = None,
 ) -> list[CheckOutcome]:
     """Check the events of the given UTC days and record the results.
 
-    `sources` are the configured ones. A day that did not change since it was checked by the same rules is
-    not checked again; its recorded results are returned. Ordered by day, then as `rules`.
+    `sources` are the configured ones; `plan` is the tracking plan that rules of `plan_rows` look at. A day
+    that did not change since it was checked by the same rules is not checked again; its recorded results
+    are returned. Ordered by day, then as `rules`.
 
     Raises:
         RuleError: a rule names an expectation, argument or column that does not exist.
     """
     partitions = event_partitions(home, days)
     usual = usual_events(home, (day for day in partitions if not day.rows))
-    suite = _Suite(home, EVENTS.name, "event_id", rules, {"sources": sorted(sources)})
+    suite = _Suite(home, EVENTS.name, "event_id", rules, {"sources": sorted(sources)}, plan or TrackingPlan())
     return suite.run(partitions, usual, checked_at)
 
 
@@ -78,6 +83,7 @@ class _Suite:
     key: str
     rules: tuple[Rule, ...]
     parameters: Mapping[str, Any]
+    plan: TrackingPlan = field(default_factory=TrackingPlan)
 
     def __post_init__(self) -> None:
         names = [rule.name for rule in self.rules]
@@ -87,7 +93,7 @@ class _Suite:
     def run(
         self, partitions: Sequence[Partition], usual: Mapping[str, float], checked_at: datetime
     ) -> list[CheckOutcome]:
-        by_rules = rules_version(self.rules, self.parameters)
+        by_rules = rules_version(self.rules, {**self.parameters, "plan": self.plan.model_dump_json()})
         versions = {
             # All that a result depends on: data, rules, and the usual volume of an empty day.
             partition.name: _hash(partition.content_hash, by_rules, usual.get(partition.name))
@@ -105,18 +111,39 @@ class _Suite:
         findings: dict[tuple[str, str], _Finding] = defaultdict(_Finding)
         session = _Session(self.parameters)
         on_rows = [rule for rule in self.rules if rule.on == "rows"]
-        columns = {name for rule in on_rows for name in (*rule.columns, *rule.shows)}
-        for frame in batches(self.home, partitions, columns, self.key):
+        for frame in self._frames(partitions, on_rows):
             self._attribute(frame, session.failing_rows(frame, on_rows), on_rows, findings)
         on_partitions = [rule for rule in self.rules if rule.on == "partitions"]
         if on_partitions:
             figures = volumes(partitions, usual)
             self._attribute(figures, session.failing_rows(figures, on_partitions), on_partitions, findings)
+        on_whole = [rule for rule in self.rules if rule.on == "whole"]
+        for partition in partitions if on_whole else ():
+            if partition.rows:
+                frame = whole(self.home, partition, _seen(on_whole))
+                for rule, result in session.judge(frame, on_whole):
+                    finding = findings[rule.name, partition.name] = _finding_of_whole(result, frame.height)
+                    if finding.failed and "unexpected_count" in result["result"]:
+                        finding.show(_examples(rule, frame[session.failing_rows(frame, [rule])[rule.name]]))
         return [
             self._outcome(rule, partition.name, findings[rule.name, partition.name])
             for partition in partitions
             for rule in self.rules
         ]
+
+    def _frames(self, partitions: Sequence[Partition], rules: Sequence[Rule]) -> Iterator[pl.DataFrame]:
+        """Batches with all columns that the rules look at or show."""
+        columns = _seen(rules)
+        of_plan = [column for column in columns if column in PLAN_COLUMNS]
+        if not of_plan:
+            yield from batches(self.home, partitions, columns, self.key)
+            return
+        stored = {*(columns - set(of_plan)), *plan_needs(self.plan)}
+        for frame in batches(self.home, partitions, stored, self.key):
+            judged = plan_columns(frame, self.plan).select(of_plan)
+            yield pl.concat(
+                [frame.select(PARTITION, *sorted(columns - {PARTITION, *of_plan})), judged], how="horizontal"
+            )
 
     def _attribute(
         self,
@@ -131,22 +158,21 @@ class _Suite:
                 # Expectations pass over rows where a column is null, except those that look for null.
                 about_nulls = rule.expectation.endswith(("BeNull", "NotBeNull"))
                 looked_at = ("_rows",) if about_nulls else tuple(c for c in rule.columns if c != PARTITION)
+                looked_at = looked_at or ("_rows",)
                 findings[rule.name, counts[PARTITION]].checked += min(counts[name] for name in looked_at)
         for rule in rules:
             if rows := failing.get(rule.name):
                 for (name,), part in frame[list(rows)].partition_by(PARTITION, as_dict=True).items():
                     finding = findings[rule.name, str(name)]
                     finding.unexpected += part.height
-                    if rule.shows:
-                        rows_shown = part.select(rule.shows).unique(maintain_order=True).head(EXAMPLES)
-                        finding.show(example(row) for row in rows_shown.to_dicts())
+                    finding.show(_examples(rule, part))
 
     def _outcome(self, rule: Rule, partition: str, finding: "_Finding") -> CheckOutcome:
         return CheckOutcome(
             table=self.table,
             check=rule.name,
             partition=partition,
-            passed=finding.unexpected <= round((1 - rule.mostly) * finding.checked, 6),
+            passed=not finding.failed and finding.unexpected <= round((1 - rule.mostly) * finding.checked, 6),
             severity=rule.severity,
             description=rule.description,
             checked=finding.checked,
@@ -155,11 +181,34 @@ class _Suite:
         )
 
 
+def _examples(rule: Rule, rows: pl.DataFrame) -> list[str]:
+    shown = rows.select(rule.shows).unique(maintain_order=True).head(EXAMPLES) if rule.shows else rows.head(0)
+    return [example(row) for row in shown.to_dicts()]
+
+
+def _seen(rules: Sequence[Rule]) -> set[str]:
+    return {name for rule in rules for name in (*rule.columns, *rule.shows, *rule.needs)}
+
+
+def _finding_of_whole(result: Mapping[str, Any], rows: int) -> "_Finding":
+    """Of a rule on all rows together: how many failed if it says, else all; what was observed if a figure."""
+    told = result["result"]
+    rows = int(told.get("element_count", rows))
+    if result["success"]:
+        return _Finding(rows)
+    observed = told.get("observed_value")
+    shown = [f"observed {observed}"] if isinstance(observed, int | float) else []
+    # `mostly` is judged already: what is left counts as failed.
+    return _Finding(rows, max(1, int(told.get("unexpected_count") or rows)), shown, failed=True)
+
+
 @dataclass
 class _Finding:
     checked: int = 0
     unexpected: int = 0
     examples: list[str] = field(default_factory=list)
+    failed: bool = False
+    """Whether it failed whatever share of rows may."""
 
     def show(self, examples: Iterable[str]) -> None:
         """Keep the first few that differ."""
@@ -183,8 +232,7 @@ class _Session:
 
     def failing_rows(self, frame: pl.DataFrame, rules: Sequence[Rule]) -> dict[str, list[int]]:
         """Row numbers that break each rule, rules that hold left out."""
-        columns = sorted({name for rule in rules for name in rule.columns})
-        batch = self._batches.get_batch(batch_parameters={"dataframe": frame.select(columns).to_pandas()})
+        batch = self._batch(frame, rules)
         # No failing value leaves the data frame: which rows failed is asked in a second round.
         broken = [rule for rule, result in self._run(batch, rules, "BASIC") if result["unexpected_count"]]
         return {
@@ -192,24 +240,42 @@ class _Session:
             for rule, result in self._run(batch, broken, "COMPLETE")
         }
 
+    def judge(self, frame: pl.DataFrame, rules: Sequence[Rule]) -> Iterator[tuple[Rule, dict[str, Any]]]:
+        """What each rule says of all rows together: `success` and `result`."""
+        if frame.is_empty():
+            return
+        results = self._results(self._batch(frame, rules), rules, "BASIC")
+        for rule in rules:
+            result = results[rule.name]
+            if reason := _reason(result.exception_info):
+                raise RuleError(f"rule {rule.name} ({rule.expectation}): {reason}")
+            yield rule, {"success": bool(result.success), "result": result.result}
+
+    def _batch(self, frame: pl.DataFrame, rules: Sequence[Rule]) -> Any:
+        columns = sorted({name for rule in rules for name in (*rule.columns, *rule.needs)}) or [PARTITION]
+        return self._batches.get_batch(batch_parameters={"dataframe": frame.select(columns).to_pandas()})
+
     def _run(
         self, batch: Any, rules: Sequence[Rule], result_format: str
     ) -> Iterator[tuple[Rule, dict[str, Any]]]:
         if not rules:
             return
-        expectations = [self._expectation(rule) for rule in rules]
-        suite = self._gx.ExpectationSuite(name=result_format, expectations=expectations)
-        results = batch.validate(
-            suite,
-            result_format={"result_format": result_format, "partial_unexpected_count": 0},
-            expectation_parameters=self._parameters,
-        )
-        by_name = {result.expectation_config.meta["rule"]: result for result in results.results}
+        by_name = self._results(batch, rules, result_format)
         for rule in rules:
             result = by_name[rule.name]
             if "unexpected_count" not in result.result:
-                raise RuleError(f"rule {rule.name} ({rule.expectation}): {_reason(result.exception_info)}")
+                reason = _reason(result.exception_info) or "it does not judge row by row"
+                raise RuleError(f"rule {rule.name} ({rule.expectation}): {reason}")
             yield rule, result.result
+
+    def _results(self, batch: Any, rules: Sequence[Rule], result_format: str) -> dict[str, Any]:
+        expectations = [self._expectation(rule) for rule in rules]
+        results = batch.validate(
+            self._gx.ExpectationSuite(name=result_format, expectations=expectations),
+            result_format={"result_format": result_format, "partial_unexpected_count": 0},
+            expectation_parameters=self._parameters,
+        )
+        return {result.expectation_config.meta["rule"]: result for result in results.results}
 
     def _expectation(self, rule: Rule) -> Any:
         kind = getattr(self._gx.expectations, rule.expectation, None)
@@ -218,6 +284,8 @@ class _Session:
         kwargs = {
             key: list(value) if isinstance(value, tuple) else value for key, value in rule.kwargs.items()
         }
+        if rule.on == "whole" and rule.mostly < 1:
+            kwargs["mostly"] = rule.mostly
         try:
             return kind(**kwargs, meta={"rule": rule.name})
         except ValueError as error:
@@ -233,4 +301,4 @@ def _reason(exception_info: Mapping[str, Any]) -> str:
     """Great Expectations gives one exception, or one for each metric."""
     infos = [exception_info, *(info for info in exception_info.values() if isinstance(info, Mapping))]
     messages = [str(info["exception_message"]) for info in infos if info.get("exception_message")]
-    return "; ".join(messages) or "it does not judge row by row"
+    return "; ".join(messages)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
+from opsanalytics.behavior.source_comparison import SOURCE_COMPARISON
 from opsanalytics.behavior.tables import (
     FUNNEL_BREAKDOWN,
     FUNNEL_STEPS,
@@ -19,8 +20,9 @@ from opsanalytics.behavior.tables import (
 )
 from opsanalytics.feedback.tables import FEEDBACK_THEMES
 from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINTS
+from opsanalytics.lake.day_changes import DAY_CHANGES
 from opsanalytics.lake.schemas import INGESTION_LEDGER
-from opsanalytics.quality.tables import QUALITY_RESULTS
+from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, QUALITY_RESULTS, VOLUME_ANOMALIES
 
 Section = Literal["funnels", "retention", "behaviour", "voice", "themes", "friction"]
 """Parts of the page that are withheld on their own. `behaviour` and `voice` are the lanes of the backlog."""
@@ -44,6 +46,11 @@ FRAMES = {
     "backlog": BACKLOG,
     "quality_results": QUALITY_RESULTS,
     "ingestion_ledger": INGESTION_LEDGER,
+    "event_drift": EVENT_DRIFT,
+    "volumes": VOLUME_ANOMALIES,
+    "freshness": EVENT_FRESHNESS,
+    "day_changes": DAY_CHANGES,
+    "source_comparison": SOURCE_COMPARISON,
 }
 """The fields of `ReportData` that are frames, and the table each has to fit."""
 
@@ -91,6 +98,15 @@ class ReportData:
     backlog: pl.DataFrame = field(default_factory=BACKLOG.empty)
     quality_results: pl.DataFrame = field(default_factory=QUALITY_RESULTS.empty)
     ingestion_ledger: pl.DataFrame = field(default_factory=INGESTION_LEDGER.empty)
+    event_drift: pl.DataFrame = field(default_factory=EVENT_DRIFT.empty)
+    volumes: pl.DataFrame = field(default_factory=VOLUME_ANOMALIES.empty)
+    freshness: pl.DataFrame = field(default_factory=EVENT_FRESHNESS.empty)
+    has_plan: bool = False
+    """Whether a tracking plan is configured."""
+    day_changes: pl.DataFrame = field(default_factory=DAY_CHANGES.empty)
+    """Days that changed after the report of the week before."""
+    source_comparison: pl.DataFrame = field(default_factory=SOURCE_COMPARISON.empty)
+    """Days of the week of sources that tell of the same product."""
 
     def __post_init__(self) -> None:
         if self.last_day < self.first_day:

@@ -4,6 +4,7 @@ from opsanalytics.reports.backlog_sections import backlog_view
 from opsanalytics.reports.behavior_sections import funnel_views, retention_views
 from opsanalytics.reports.data import ReportData, Section
 from opsanalytics.reports.data_section import data_view
+from opsanalytics.reports.quality_section import quality_view
 from opsanalytics.reports.rendering import page_scripts, render
 from opsanalytics.reports.states import section_states, worst
 from opsanalytics.reports.voice_sections import friction_view, themes_view
@@ -44,5 +45,6 @@ def render_week(data: ReportData) -> str:
         backlog=backlog_view(data, states),
         themes=themes_view(data),
         friction=friction_view(data),
+        quality=quality_view(data),
         view=data_view(data),
     )

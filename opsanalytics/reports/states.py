@@ -92,7 +92,7 @@ def section_states(data: ReportData) -> dict[Section, SectionState]:
     for section in SECTIONS:
         upstream = [row for row in failed if section in _SECTIONS_OF.get(row["table"], SECTIONS)]
         errors = tuple(_reason(row) for row in upstream if row["severity"] == "error")
-        warnings = tuple(_reason(row) for row in upstream if row["severity"] != "error")
+        warnings = tuple(_reason(row) for row in upstream if row["severity"] == "warning")
         marked = _marked(data, section)
         if section in data.withheld:
             states[section] = SectionState("failed", (data.withheld[section], *errors))

@@ -1,9 +1,9 @@
 """What every source has in common: its settings, its credentials, and the interface a vendor fills in.
 
 A source kind is one module or package in `opsanalytics.sources` that defines `SETTINGS`, a subclass
-of `EventSourceSettings` or `FeedbackSourceSettings` with a literal `kind`. Nothing else needs to
-know it: configuration builds its union from `source_kinds()`, and fetching, landing and cleaning
-work through the interface below.
+of `EventApiSettings`, `EventFileSettings` (in `files`) or `FeedbackSourceSettings` with a literal
+`kind`. Nothing else needs to know it: configuration builds its union from `source_kinds()`, and
+fetching, landing and cleaning work through the interface below. The guide is `docs/sources.md`.
 """
 
 import importlib
@@ -24,6 +24,7 @@ from opsanalytics.lake.tables import DataType
 from opsanalytics.sources.errors import CredentialError
 from opsanalytics.sources.limiter import Limit
 from opsanalytics.sources.lines import RawLines
+from opsanalytics.sources.totals import VendorTotals
 from opsanalytics.sources.windows import DAY, Window, midnight
 
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
@@ -43,6 +44,12 @@ class SourceSettings(BaseModel):
     def cleaning_fingerprint(self) -> dict[str, Any]:
         """The settings that change how landed bytes are read. Others must not cause re-cleaning."""
         return {"kind": self.kind, "version": self.cleaner_version}
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Environment variables that must be set."""
+        named = (getattr(self, field) for field in type(self).model_fields if field.endswith("_env"))
+        return tuple(str(variable) for variable in named if variable is not None)
 
     def secret(self, environ: Mapping[str, str], setting: str) -> str:
         """Value of the environment variable that `setting` names.
@@ -82,10 +89,12 @@ class Request:
     params: Mapping[str, str]
     auth: tuple[str, str] = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] | None = None
+    """Fields of a form: the request is a POST if they are given."""
 
     def public(self) -> dict[str, str]:
         """For manifests and messages: no secret."""
-        return {"url": self.url, **self.params}
+        return {"url": self.url, **self.params, **(self.form or {})}
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,11 @@ class Answer:
 
 Verdict = Literal["retry", "wait", "smaller", "empty", "credentials", "refused"]
 """What an answer other than 200 means for the window that was asked for."""
+
+
+IdentityRules = Literal["devices", "verbs", "detect", "vendor_ids"]
+"""By user and first user of a device; by the vendor's identity events; by these if there are any; by
+user, else by the vendor's own person id, else by device."""
 
 
 @dataclass(frozen=True)
@@ -159,18 +173,12 @@ class Deduplication:
 
 
 class EventSourceSettings(SourceSettings, ABC):
-    """A vendor whose raw events are fetched by windows of time."""
+    """A source of raw events, whichever way they come: what cleaning and analysis know of it."""
 
     family: ClassVar[Literal["events", "feedback"]] = "events"
-    unit: ClassVar[timedelta]
-    """Smallest window: a day or an hour."""
-    initial_window: ClassVar[timedelta] = timedelta(days=7)
-    largest_window: ClassVar[timedelta] = timedelta(days=365)
     deduplication: ClassVar[Deduplication]
-    body: ClassVar[Literal["jsonl", "zip"]]
-    """Shape of a complete answer, which decides how its completeness is proven."""
-    identity_verbs: ClassVar[frozenset[str]] = frozenset()
-    """Event names that state an identity and are no behaviour."""
+    clock_setting: ClassVar[str | None] = None
+    """Setting that names the zone of the vendor's clock, where somebody has to tell."""
     property_folders: ClassVar[tuple[str, ...]] = ("properties", "event_properties", "event_params")
     """Members of a record that hold properties: `[privacy]` names these without the folder."""
     properties_rest: ClassVar[str | None] = None
@@ -178,32 +186,20 @@ class EventSourceSettings(SourceSettings, ABC):
     id_prefixes: ClassVar[tuple[str, ...]] = ()
     """Starts of ids that tell their kind; they stay readable where an id is hashed."""
 
-    start: date | None = None
-    """First day to fetch when a backfill asks for everything."""
-    read_timeout_seconds: float = Field(default=600.0, gt=0)
-    retry: RetrySettings = RetrySettings()
+    @property
+    def identity_verbs(self) -> frozenset[str]:
+        """Event names that state an identity and are no behaviour."""
+        return frozenset()
 
     @property
-    @abstractmethod
-    def project_key(self) -> str:
-        """What the vendor counts its limits by; equal for two sources of the same project."""
+    def notices(self) -> tuple[str, ...]:
+        """What the reader of the log should know about this configuration: what the vendor retires."""
+        return ()
 
     @property
-    @abstractmethod
-    def limits(self) -> tuple[Limit, ...]:
-        """The vendor's rate limits, which hold over all processes."""
-
-    @abstractmethod
-    def request(self, window: Window, environ: Mapping[str, str]) -> Request:
-        """The request for `window`. Raises `CredentialError` if a credential is missing."""
-
-    @abstractmethod
-    def verdict(self, answer: Answer, window: Window) -> Verdict:
-        """What an answer other than 200 means. `empty` counts only before `certain_until`."""
-
-    @abstractmethod
-    def advice(self, answer: Answer) -> str:
-        """What the reader should do about it: names variables and settings, never values."""
+    def identity_rules(self) -> IdentityRules:
+        """How ids of this vendor become persons; see `opsanalytics.identity`."""
+        return "devices"
 
     @property
     def vendor_zone(self) -> ZoneInfo:
@@ -225,20 +221,22 @@ class EventSourceSettings(SourceSettings, ABC):
         return Window(midnight(start.date()), midnight(end.date()) + DAY)
 
     @abstractmethod
-    def available_until(self, now: datetime) -> datetime:
-        """End of what can be asked for at `now`, on the vendor's clock. `now` is aware."""
-
-    @abstractmethod
-    def certain_until(self, now: datetime) -> datetime:
-        """Before this, "no data" means that there are none; later, that they may not be there yet."""
-
-    @abstractmethod
     def complete_until(self, fetched_at: datetime) -> datetime:
         """Up to where an answer fetched at `fetched_at` is complete, on the vendor's clock."""
 
-    @abstractmethod
-    def settled_until(self, fetched_at: datetime) -> datetime:
-        """Up to where an answer fetched at `fetched_at` will not change any more, vendor's clock."""
+    def spans_without_data(self, landed: Sequence[Window]) -> list[Window]:
+        """Spans, vendor's clock, of which it is sure that they hold no events although nothing landed."""
+        del landed
+        return []
+
+    def vendor_totals(self, first: date, last: date, environ: Mapping[str, str]) -> VendorTotals | None:
+        """How many events the vendor itself counts on the days of its clock; None if it is not asked.
+
+        Raises:
+            SourceError: it could not say.
+        """
+        del first, last, environ
+        return None
 
     @abstractmethod
     def parse(self, lines: Sequence[Line]) -> ParsedLines:
@@ -259,6 +257,88 @@ class EventSourceSettings(SourceSettings, ABC):
                 undecodable.append((position, "not_utf8", detail, None))
         parsed = self.parse(lines)
         return ParsedLines(parsed.rows, [*undecodable, *parsed.rejected])
+
+
+class EventApiSettings(EventSourceSettings, ABC):
+    """A vendor whose raw events are fetched over HTTP by windows of time."""
+
+    unit: ClassVar[timedelta]
+    """Smallest window: a day or an hour."""
+    initial_window: ClassVar[timedelta] = timedelta(days=7)
+    largest_window: ClassVar[timedelta] = timedelta(days=365)
+    body: ClassVar[Literal["jsonl", "zip"]]
+    """Shape of a complete answer, which decides how its completeness is proven."""
+
+    start: date | None = None
+    """First day to fetch when a backfill asks for everything."""
+    read_timeout_seconds: float = Field(default=600.0, gt=0)
+    retry: RetrySettings = RetrySettings()
+
+    @property
+    @abstractmethod
+    def project_key(self) -> str:
+        """What the vendor counts its limits by; equal for two sources of the same project."""
+
+    def limited_by(self, environ: Mapping[str, str]) -> str:  # noqa: ARG002 - for vendors that count by key
+        """As `project_key`, where it takes a credential to tell. It is hashed before it is stored.
+
+        Raises `CredentialError` if that is missing.
+        """
+        return self.project_key
+
+    def landed_project(self, environ: Mapping[str, str]) -> str | None:  # noqa: ARG002 - as above
+        """Which of the vendor's projects this is, whatever the host; None if it cannot be told.
+
+        It is recorded as a hash with each delivery: days of another project never count.
+        """
+        return None
+
+    @property
+    @abstractmethod
+    def limits(self) -> tuple[Limit, ...]:
+        """The vendor's rate limits, which hold over all processes."""
+
+    @abstractmethod
+    def request(self, window: Window, environ: Mapping[str, str]) -> Request:
+        """The request for `window`. Raises `CredentialError` if a credential is missing."""
+
+    def narrowed(self, request: Request, events: Sequence[str]) -> Request | None:  # noqa: ARG002 - as above
+        """The same request for these events only; None: the vendor cannot narrow an export so."""
+        return None
+
+    def names_request(self, environ: Mapping[str, str]) -> Request | None:  # noqa: ARG002 - as above
+        """A request that is answered with a JSON list of event names; None: there is none."""
+        return None
+
+    @abstractmethod
+    def verdict(self, answer: Answer, window: Window) -> Verdict:
+        """What an answer other than 200 means. `empty` counts only before `certain_until`.
+
+        `smaller` is taken for `retry` (5xx) or `refused` where nothing smaller can be asked for.
+        """
+
+    @abstractmethod
+    def advice(self, answer: Answer) -> str:
+        """What the reader should do about it: names variables and settings, never values."""
+
+    @abstractmethod
+    def available_until(self, now: datetime) -> datetime:
+        """End of what can be asked for at `now`, on the vendor's clock. `now` is aware."""
+
+    @abstractmethod
+    def certain_until(self, now: datetime) -> datetime:
+        """Before this, "no data" means that there are none; later, that they may not be there yet."""
+
+    @abstractmethod
+    def settled_until(self, fetched_at: datetime) -> datetime:
+        """Up to where an answer fetched at `fetched_at` will not change any more, vendor's clock."""
+
+    def once_more(self, fetched_at: datetime, now: datetime) -> Window | None:  # noqa: ARG002 - as above
+        """What of an answer fetched at `fetched_at`, although settled, is due once more at `now`.
+
+        For vendors that take events of any age. On the vendor's clock; None: nothing.
+        """
+        return None
 
 
 @dataclass(frozen=True)
@@ -289,6 +369,13 @@ class FeedbackRow:
     """Fields of `raw` that hold an e-mail address and are kept only as a hash."""
     plain_fields: frozenset[str] = frozenset()
     """Fields of `raw` that are ids, times, numbers: no free text, nothing to redact."""
+    updated_at: datetime | None = None
+    """When it was last changed, aware; of two with the same id the later changed one counts."""
+    left_out: Literal["deleted", "no_words"] | None = None
+    """Why this record is no message: the source says that it is deleted, or no customer said anything
+    in it. It supersedes earlier versions all the same."""
+    part: str | None = None
+    """Tells several messages of one record apart: they share `record` and `id`."""
     email_hash: str | None = None
     """What stands for the e-mail address instead of its plain hash, if the configuration wants that."""
 
@@ -318,7 +405,11 @@ class FeedbackSourceSettings(SourceSettings, ABC):
 
     @abstractmethod
     def read(self, path: Path) -> tuple[list[FeedbackRow], list[RejectedRow]]:
-        """Read a landed file; every record is in exactly one of the two lists."""
+        """Read a landed file; every record is in exactly one of the two lists.
+
+        Raises:
+            InboxError: as `count_records`; the file was landed under other settings.
+        """
 
 
 @cache

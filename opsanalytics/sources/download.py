@@ -13,7 +13,7 @@ import requests
 import tenacity
 import urllib3
 
-from opsanalytics.sources.base import Answer, EventSourceSettings, Request
+from opsanalytics.sources.base import Answer, EventApiSettings, Request
 from opsanalytics.sources.errors import (
     CredentialError,
     IncompleteExportError,
@@ -23,6 +23,7 @@ from opsanalytics.sources.errors import (
 )
 from opsanalytics.sources.http import TRANSPORT_ERRORS, error_text, opened, wire_chunks
 from opsanalytics.sources.landing import (
+    Body,
     DoubtfulBodyError,
     EarlyEndError,
     IncompleteBodyError,
@@ -75,14 +76,23 @@ class WindowDownload:
 
     def __init__(
         self,
-        settings: EventSourceSettings,
+        settings: EventApiSettings,
         session: requests.Session,
         limiter: SharedLimiter,
         request: Request,
         window: Window,
         now: datetime,
         tell: Callable[[str], None],
+        *,
+        can_shrink: bool | None = None,
+        partial: Callable[[Path], None] | None = None,
+        sent: Callable[[], None] | None = None,
+        body: Body | None = None,
     ) -> None:
+        """`can_shrink`: whether less can be asked for (if not given: the window is not the smallest).
+        `partial` is shown the file of each answer that the vendor ended early, `sent` called at each request.
+        `body` is the shape of a complete answer where it is not that of the source's export.
+        """
         self._settings = settings
         self._session = session
         self._limiter = limiter
@@ -91,6 +101,10 @@ class WindowDownload:
         self._now = now
         self._tell = tell
         self._smallest = window.length <= settings.unit
+        self._can_shrink = not self._smallest if can_shrink is None else can_shrink
+        self._partial = partial
+        self._sent = sent
+        self._body = body or settings.body
         self._believed: str | None = None
         self._waited = 0.0
         self._told_bytes = 0
@@ -122,6 +136,8 @@ class WindowDownload:
     def _attempt(self, file: IO[bytes], path: Path) -> tuple[Received | None, int]:
         self._limiter.acquire(lambda pause: self._tell(f"waiting {pause:.0f} s for the vendor's rate limit"))
         self.attempts += 1
+        if self._sent is not None:
+            self._sent()
         self._told_bytes = 0
         file.seek(0)
         file.truncate()
@@ -136,6 +152,8 @@ class WindowDownload:
             self._believed = error.content_sha256
             raise AttemptError("cut", str(error)) from error
         except EarlyEndError as error:
+            if self._partial is not None:
+                self._partial(path)
             raise AttemptError("gave_up", str(error)) from error
         except IncompleteBodyError as error:
             raise AttemptError("cut", str(error)) from error
@@ -152,7 +170,7 @@ class WindowDownload:
             wire_chunks(response),
             file,
             path,
-            body=self._settings.body,
+            body=self._body,
             gzipped=encoding == "gzip",
             expected_bytes=int(length) if length and length.isdigit() else None,
             framed="chunked" in response.headers.get("Transfer-Encoding", "").lower(),
@@ -187,7 +205,11 @@ class WindowDownload:
                 raise NotYetError(said)
             return None, answer.status
         if verdict == "smaller":
-            raise TooLargeError(said)
+            if self._can_shrink and not self._smallest:
+                raise TooLargeError(said)
+            if self._can_shrink:
+                raise AttemptError("gave_up", said)
+            verdict = "retry" if answer.status >= 500 else "refused"
         if verdict == "wait":
             raise AttemptError("limit", said, retry_after(answer))
         if verdict == "retry":
@@ -217,7 +239,7 @@ class WindowDownload:
         error = failure(state)
         if error.cause == "limit":
             return self._waited + state.upcoming_sleep > self._settings.retry.rate_limit_patience_seconds
-        if error.cause == "gave_up" and not self._smallest:
+        if error.cause == "gave_up" and self._can_shrink:
             return self._failures["gave_up"] >= GIVE_UP_ATTEMPTS
         others = sum(count for cause, count in self._failures.items() if cause != "limit")
         return others >= self._settings.retry.attempts
@@ -229,7 +251,7 @@ class WindowDownload:
         self._tell(f"{self._window}: {error}; next attempt in {state.upcoming_sleep:.0f} s")
 
     def _final(self, error: AttemptError) -> Exception:
-        if error.cause in HALVABLE and not self._smallest:
+        if error.cause in HALVABLE and self._can_shrink:
             return TooLargeError(str(error))
         times = f"after {self.attempts} attempts"
         if error.cause == "limit":

@@ -13,6 +13,10 @@ class RequestError(SourceError):
     """The vendor refuses this request as such (parameters, plan, region). Never retried."""
 
 
+class ProjectChangedError(SourceError):
+    """The landing area of a source holds days of another project than the configured one."""
+
+
 class LimitError(SourceError):
     """The vendor's rate limit stayed exhausted for longer than we are told to wait."""
 

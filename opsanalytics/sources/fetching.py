@@ -1,27 +1,30 @@
 """Fetching raw events: which windows, in which order, and what is complete afterwards.
 
-Works for every event source through `EventSourceSettings`.
+Works for every vendor with an API through `EventApiSettings`.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from typing import TypeAlias
 
 import requests
 
-from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.manifests import Manifest, deliveries
 from opsanalytics.lake.paths import Home
-from opsanalytics.sources.base import EventSourceSettings
-from opsanalytics.sources.download import NotYetError, TooLargeError, WindowDownload
+from opsanalytics.sources.base import EventApiSettings, EventSourceSettings
+from opsanalytics.sources.download import NotYetError, TooLargeError
+from opsanalytics.sources.errors import ProjectChangedError
 from opsanalytics.sources.http import new_session
-from opsanalytics.sources.landing import commit, intact, sweep, temporary_file
-from opsanalytics.sources.limiter import SharedLimiter
-from opsanalytics.sources.windows import DAY, Window, WindowSizer, merged, subtracted
+from opsanalytics.sources.landing import intact
+from opsanalytics.sources.window_landing import WindowLander, project_hash
+from opsanalytics.sources.windows import DAY, Window, WindowSizer, merged, midnight, subtracted
 
-LOCK_WAIT_SECONDS = 7_200.0
-PROBE_LOCK_WAIT_SECONDS = 60.0
+Landed: TypeAlias = tuple[Manifest, Window]
+"""A delivery with the window it was asked for."""
+SAME_RUN = timedelta(hours=12)
+"""A fetch so soon after another continues or repeats it; a later one has its own windows."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,14 @@ class FetchProgress:
     requests: int
     records: int
     bytes: int
+    remaining: timedelta | None = None
+    """How long the rest will take if it goes on like this; null before anything is known."""
+
+    @property
+    def text(self) -> str:
+        """Where it stands, in words."""
+        left = "" if self.remaining is None else f", about {in_words(self.remaining)} left"
+        return f"{self.done.days:,} of {self.total.days:,} days{left}; {self.message}"
 
 
 @dataclass(frozen=True)
@@ -57,10 +68,12 @@ class FetchReport:
     """End (exclusive, UTC) up to which the asked range is completely landed; null: not even its start."""
     not_yet: str | None
     """Why the rest of the asked range is missing or incomplete, in words; null if nothing is."""
+    problems: tuple[str, ...] = ()
+    """Files that cannot be used, each with its reason and what to do."""
 
 
 def fetch(
-    settings: EventSourceSettings,
+    settings: EventApiSettings,
     home: Home,
     first: date,
     last: date,
@@ -77,13 +90,14 @@ def fetch(
     unless `force`. A killed fetch continues where it stopped, with the windows it would have used.
 
     Raises:
+        ProjectChangedError: days of another project have landed under the same name of the source.
         SourceError: the source could not deliver; what was landed before stays.
         LockHeldError: another process fetches from the same project for more than two hours.
     """
     return _Fetch(settings, home, environ, now, progress).run(first, last, force=force)
 
 
-def probe(settings: EventSourceSettings, home: Home, *, environ: Mapping[str, str], now: datetime) -> str:
+def probe(settings: EventApiSettings, home: Home, *, environ: Mapping[str, str], now: datetime) -> str:
     """Make the smallest live request: proves credentials, region and plan. Lands nothing.
 
     Returns what was found, in words. It counts against the vendor's limit.
@@ -98,18 +112,45 @@ def landed_windows(
     settings: EventSourceSettings, home: Home, until: Callable[[datetime], datetime]
 ) -> list[Window]:
     """Windows of the deliveries on disk, each cut at `until(fetched_at)`, on the vendor's clock."""
-    windows = []
+    return cut_windows(landed(settings, home), until)
+
+
+def cut_windows(landed: Iterable[Landed], until: Callable[[datetime], datetime]) -> list[Window]:
+    """The windows of deliveries, each cut at `until(fetched_at)`."""
+    return [
+        Window(window.start, end)
+        for manifest, window in landed
+        if (end := min(window.end, until(manifest.fetched_at))) > window.start
+    ]
+
+
+def landed(settings: EventSourceSettings, home: Home) -> Iterator[Landed]:
+    """Deliveries on disk, with the window that each was asked for."""
     for manifest in deliveries(home, settings.name):
         if manifest.covers_from is None or manifest.covers_until is None:
             continue
-        start = settings.to_wall(manifest.covers_from)
-        end = min(settings.to_wall(manifest.covers_until), until(manifest.fetched_at))
-        if end > start and intact(home.delivery(manifest.source, manifest.delivery), manifest):
-            windows.append(Window(start, end))
+        if intact(home.delivery(manifest.source, manifest.delivery), manifest):
+            start, end = settings.to_wall(manifest.covers_from), settings.to_wall(manifest.covers_until)
+            by_days = isinstance(settings, EventApiSettings) and settings.unit == DAY
+            if by_days and manifest.first_day is not None and manifest.last_day is not None:
+                # days on the vendor's clock, whatever zone was configured for it at that time
+                start, end = midnight(manifest.first_day), midnight(manifest.last_day) + DAY
+            yield manifest, Window(start, end)
+
+
+def settled_windows(settings: EventApiSettings, landed: Iterable[Landed], now: datetime) -> list[Window]:
+    """What need not be asked for at `now` (aware), of deliveries, on the vendor's clock."""
+    windows = []
+    for manifest, window in landed:
+        end = min(window.end, settings.settled_until(manifest.fetched_at))
+        if end <= window.start:
+            continue
+        again = settings.once_more(manifest.fetched_at, now)
+        windows += subtracted(Window(window.start, end), [again] if again else [])
     return windows
 
 
-def missing_days(settings: EventSourceSettings, home: Home, first: date, last: date) -> list[date]:
+def missing_days(settings: EventApiSettings, home: Home, first: date, last: date) -> list[date]:
     """Days from `first` to `last`, inclusive, that the complete deliveries on disk do not cover.
 
     Days are UTC event days (Mixpanel) or UTC upload days (Amplitude). A day that was fetched before
@@ -129,7 +170,7 @@ def missing_days(settings: EventSourceSettings, home: Home, first: date, last: d
 class _Fetch:
     def __init__(
         self,
-        settings: EventSourceSettings,
+        settings: EventApiSettings,
         home: Home,
         environ: Mapping[str, str],
         now: datetime,
@@ -141,24 +182,32 @@ class _Fetch:
         self.home = home
         self.environ = environ
         self.now = now.astimezone(UTC)
-        self.limiter = SharedLimiter(home, settings.kind, settings.project_key, settings.limits)
+        self.project = project_hash(settings, environ)
         self._listener = progress
+        self._fetching = timedelta(0)
+        self._began = time.monotonic()
         self._state = FetchProgress(settings.name, "", timedelta(0), timedelta(0), 0, 0, 0)
 
     def run(self, first: date, last: date, *, force: bool) -> FetchReport:
+        before = list(landed(self.settings, self.home))
+        self._check_project(before)
+        for notice in self.settings.notices:
+            self._tell(notice)
         asked = self.settings.vendor_window(first, last)
         position = asked.start
         end = min(asked.end, self.settings.available_until(self.now))
-        landed = [] if force else landed_windows(self.settings, self.home, never)
-        settled = [] if force else landed_windows(self.settings, self.home, self.settings.settled_until)
+        known = [] if force else self._recent_windows(before)
+        tail = self.settings.settled_until(self.now)
+        settled = [] if force else settled_windows(self.settings, before, self.now)
         sizer = WindowSizer(self.settings.unit, self.settings.initial_window, self.settings.largest_window)
         fetched: list[Manifest] = []
         changed: list[str] = []
         skipped = timedelta(0)
         self._state = replace(self._state, total=max(end - asked.start, timedelta(0)))
         with new_session() as session:
+            lander = self._lander(session)
             while position < end:
-                window = self._repeated(landed, settled, position, end)
+                window = self._repeated(known, settled, position, end)
                 done = covering(settled, position, end)
                 if done is not None and window is None:
                     if done.start == position:
@@ -170,10 +219,13 @@ class _Fetch:
                 if window is None:
                     next_settled = min((w.start for w in settled if w.start > position), default=end)
                     window = sizer.next(Window(position, min(end, next_settled)))
+                    if window.start + 2 * self.settings.initial_window <= tail < window.end:
+                        # what may still change comes apart, so that it alone is asked for again
+                        window = Window(window.start, tail)
                 try:
-                    manifest, differs = self._land(session, window)
+                    manifest, differs = lander.land(window)
                 except TooLargeError as error:
-                    landed = [other for other in landed if other != window]
+                    known = [other for other in known if other != window]
                     sizer.failed(window)
                     self._tell(f"{window} is too much for the vendor ({error}); asking for less")
                     continue
@@ -181,6 +233,7 @@ class _Fetch:
                     end = self.settings.certain_until(self.now)
                     continue
                 sizer.succeeded(window)
+                self._fetching += window.end - position
                 position = window.end
                 fetched.append(manifest)
                 if differs:
@@ -191,7 +244,9 @@ class _Fetch:
                     bytes=self._state.bytes + sum(file.bytes for file in manifest.files),
                 )
                 self._tell(f"{window} landed", done=position - asked.start)
-        complete_through, not_yet = self._completeness(asked)
+        complete_through, not_yet = self._completeness(
+            asked, landed(self.settings, self.home) if fetched else before
+        )
         return FetchReport(
             source=self.settings.name,
             deliveries=tuple(manifest.delivery for manifest in fetched),
@@ -205,67 +260,58 @@ class _Fetch:
         )
 
     def _repeated(
-        self, landed: list[Window], settled: list[Window], position: datetime, end: datetime
+        self, known: list[Window], settled: list[Window], position: datetime, end: datetime
     ) -> Window | None:
-        """A window landed before that may still change and is asked for whole once more.
+        """A window landed a short while ago that may still change and is asked for whole once more.
 
         Its delivery is then replaced by itself, so that running twice leaves no other deliveries than
-        running once. Where deliveries only add to each other, just the unsettled part is asked for.
+        running once. Where deliveries only add to each other, or time has passed, just what is not
+        settled is asked for, in as few requests as can be.
         """
         if not self.settings.deduplication.newest_delivery_wins:
             return None
-        repeated = [window for window in landed if window.start == position and window.end <= end]
+        repeated = [window for window in known if window.start == position and window.end <= end]
         window = max(repeated, default=None)
         return None if window is None or not subtracted(window, settled) else window
+
+    def _recent_windows(self, landed: list[Landed]) -> list[Window]:
+        """Windows of the deliveries that this run may be the repetition of."""
+        return [window for manifest, window in landed if abs(self.now - manifest.fetched_at) < SAME_RUN]
 
     def probe(self) -> str:
         settings = self.settings
         end = settings.certain_until(self.now)
         window = Window(end - settings.unit, end)
-        with new_session() as session, self._locked(PROBE_LOCK_WAIT_SECONDS):
-            sweep(self.home, settings.name)
-            with temporary_file(self.home, settings.name) as (file, path):
-                found = self._download(session, window).run(file, path)
-        records = found.received.records if found.received else 0
+        with new_session() as session:
+            records = self._lander(session).probe(window)
         return f"source {settings.name}: {window}: the vendor answered with {records} records"
 
-    def _land(self, session: requests.Session, window: Window) -> tuple[Manifest, bool]:
-        settings = self.settings
-        with self._locked():
-            sweep(self.home, settings.name)
-            download = self._download(session, window)
-            with temporary_file(self.home, settings.name) as (file, path):
-                try:
-                    found = download.run(file, path)
-                finally:
-                    self._state = replace(self._state, requests=self._state.requests + download.attempts)
-                return commit(
-                    self.home,
-                    source=settings.name,
-                    kind=settings.kind,
-                    delivery=window.name,
-                    first_day=window.first_day,
-                    last_day=window.last_day,
-                    covers=(settings.to_utc(window.start), settings.to_utc(window.end)),
-                    request=settings.request(window, self.environ).public(),
-                    status=found.status,
-                    attempts=found.attempts,
-                    fetched_at=self.now,
-                    received=found.received,
-                )
+    def _lander(self, session: requests.Session) -> WindowLander:
+        return WindowLander(
+            self.settings, self.home, self.environ, self.now, session,
+            project=self.project, tell=lambda text: self._tell(text), sent=self._sent,
+        )  # fmt: skip
 
-    def _locked(self, wait_seconds: float = LOCK_WAIT_SECONDS) -> AbstractContextManager[None]:
-        """One download at a time from a vendor's project, over all processes."""
-        return exclusive(self.home, self.limiter.name, wait_seconds=wait_seconds)
+    def _sent(self) -> None:
+        self._state = replace(self._state, requests=self._state.requests + 1)
 
-    def _download(self, session: requests.Session, window: Window) -> WindowDownload:
-        request = self.settings.request(window, self.environ)
-        return WindowDownload(
-            self.settings, session, self.limiter, request, window, self.now, lambda text: self._tell(text)
-        )
+    def _check_project(self, landed: list[Landed]) -> None:
+        """Raises `ProjectChangedError` if something of another project landed under this name."""
+        others = [
+            manifest.delivery
+            for manifest, _ in landed
+            if None not in (manifest.project, self.project) and manifest.project != self.project
+        ]
+        if others:
+            raise ProjectChangedError(
+                f"source {self.settings.name}: {len(others)} deliveries in "
+                f"{self.home.landing / self.settings.name} (the first is {others[0]}) come from another "
+                "project than the configured one. Give the new project a source with a name of its own, "
+                "or, if the old data are not needed any more, move that folder away."
+            )
 
-    def _completeness(self, asked: Window) -> tuple[datetime | None, str | None]:
-        gaps = subtracted(asked, landed_windows(self.settings, self.home, self.settings.complete_until))
+    def _completeness(self, asked: Window, landed: Iterable[Landed]) -> tuple[datetime | None, str | None]:
+        gaps = subtracted(asked, cut_windows(landed, self.settings.complete_until))
         if not gaps:
             return self.settings.to_utc(asked.end), None
         since = self.settings.to_utc(gaps[0].start)
@@ -276,14 +322,21 @@ class _Fetch:
         )
 
     def _tell(self, message: str, *, done: timedelta | None = None) -> None:
-        self._state = replace(self._state, message=message, done=self._state.done if done is None else done)
+        state = replace(self._state, message=message, done=self._state.done if done is None else done)
+        if done is not None and self._fetching:
+            pace = (time.monotonic() - self._began) / self._fetching.total_seconds()
+            state = replace(state, remaining=(state.total - state.done) * pace)
+        self._state = state
         if self._listener is not None:
             self._listener(self._state)
 
 
-def never(_: datetime) -> datetime:
-    """Cuts no window: the whole span that was asked for."""
-    return datetime.max  # noqa: DTZ901 - a wall clock
+def in_words(span: timedelta) -> str:
+    """A span as people say it, rounded: `40 s`, `12 min`, `3.5 h`."""
+    seconds = span.total_seconds()
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
 
 
 def covering(windows: list[Window], position: datetime, end: datetime) -> Window | None:

@@ -32,9 +32,11 @@ def opened(
 
     Redirects are not followed: credentials go to the configured host and to no other.
     """
-    with session.get(
+    with session.request(
+        "GET" if request.form is None else "POST",
         request.url,
         params=dict(request.params),
+        data=None if request.form is None else dict(request.form),
         auth=request.auth,
         headers=dict(request.headers),
         stream=True,

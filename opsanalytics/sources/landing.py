@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -24,6 +24,8 @@ from opsanalytics.lake.paths import Home
 
 EARLY_END = b"terminated early"
 READ_BYTES = 1024 * 1024
+Body = Literal["jsonl", "zip", "page"]
+"""Lines of JSON; an archive of such; one JSON object with a list `results`."""
 
 
 class IncompleteBodyError(ValueError):
@@ -82,6 +84,15 @@ class LineCounter:
         """Lines that are not blank, the last one also without an end."""
         return self._ended + bool(self._tail.strip())
 
+    @property
+    def ends_inside_a_record(self) -> bool:
+        """Whether the last line has neither an end nor is JSON by itself."""
+        try:
+            json.loads(self._tail.strip() or b"{}")
+        except (ValueError, RecursionError):
+            return True
+        return False
+
     def check_end(self) -> None:
         """Raises `IncompleteBodyError` unless the content is empty or whole lines ending in JSON."""
         last = self._tail if self._tail.strip() else self._last
@@ -122,7 +133,7 @@ def receive(
     file: IO[bytes],
     path: Path,
     *,
-    body: Literal["jsonl", "zip"],
+    body: Body,
     gzipped: bool,
     expected_bytes: int | None,
     framed: bool,
@@ -162,6 +173,10 @@ def receive(
     if body == "zip":
         content_sha256, records = check_zip(path)
         return Received(path, ".zip", total, wire.hexdigest(), content_sha256, records)
+    if body == "page":
+        content_sha256, records = check_page(path, gzipped=gzipped)
+        suffix = ".json.gz" if gzipped else ".json"
+        return Received(path, suffix, total, wire.hexdigest(), content_sha256, records)
     if decoder is not None and total:
         decoder.finish()
     proven = expected_bytes is not None or framed or (gzipped and total > 0)
@@ -217,6 +232,22 @@ def check_zip(path: Path) -> tuple[str, int]:
     return content.hexdigest(), records
 
 
+def check_page(path: Path, *, gzipped: bool) -> tuple[str, int]:
+    """Read a JSON object to its end. Returns content hash and how many `results` it has."""
+    content = path.read_bytes()
+    if gzipped:
+        decoder = GzipStream()
+        content = decoder.feed(content)
+        decoder.finish()
+    try:
+        page = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise IncompleteBodyError(f"the answer is not JSON: {error}") from error
+    if not isinstance(page, dict) or not isinstance(page.get("results"), list):
+        raise IncompleteBodyError("the answer has no list `results`")
+    return hashlib.sha256(content).hexdigest(), len(page["results"])
+
+
 def event_members(archive: zipfile.ZipFile) -> list[str]:
     """Names of the members that hold events; folders and `*_complete` markers do not."""
     return [name for name in archive.namelist() if name.endswith(".json.gz")]
@@ -235,10 +266,11 @@ def commit(
     status: int | None,
     attempts: int,
     fetched_at: datetime,
-    received: Received | None,
+    received: Received | Sequence[Received] | None,
     file_name: str = "events",
+    project: str | None = None,
 ) -> tuple[Manifest, bool]:
-    """Make a received body (None: an empty answer) the current content of `delivery`.
+    """Make a received body (None: an empty answer; several: the parts of one) the content of `delivery`.
 
     Content that is already there keeps its data file, byte for byte; only the manifest is renewed.
     The caller holds the source's lock. Returns the manifest and whether the content changed.
@@ -246,19 +278,12 @@ def commit(
     folder = home.delivery(source, delivery)
     folder.mkdir(parents=True, exist_ok=True)
     before = current(home, source, delivery)
-    content_sha256 = received.content_sha256 if received else hashlib.sha256().hexdigest()
+    parts = () if received is None else (received,) if isinstance(received, Received) else tuple(received)
+    content_sha256 = combined_sha256(parts)
     if before is not None and before.sha256 == content_sha256 and intact(folder, before):
         files = before.files
-    elif received is None:
-        files = ()
     else:
-        name = f"{file_name}-{received.content_sha256[:12]}{received.suffix}"
-        files = (
-            LandedFile(
-                name=name, bytes=received.bytes, sha256=received.wire_sha256, records=received.records
-            ),
-        )
-        received.path.replace(folder / name)
+        files = tuple(put_in_place(part, folder, file_name) for part in parts)
     manifest = Manifest(
         source=source,
         kind=kind,
@@ -267,6 +292,7 @@ def commit(
         last_day=last_day,
         covers_from=covers[0] if covers else None,
         covers_until=covers[1] if covers else None,
+        project=project,
         request=request,
         status=status,
         attempts=attempts,
@@ -277,6 +303,20 @@ def commit(
     write_manifest(home, manifest)
     remove_unnamed(folder, manifest)
     return manifest, before is None or before.sha256 != manifest.sha256
+
+
+def combined_sha256(parts: Sequence[Received]) -> str:
+    """Hash of the decoded content of all parts; of a single one its own."""
+    if len(parts) == 1:
+        return parts[0].content_sha256
+    return hashlib.sha256("".join(part.content_sha256 for part in parts).encode()).hexdigest()
+
+
+def put_in_place(part: Received, folder: Path, file_name: str) -> LandedFile:
+    """Move a received body into its delivery, named by its content."""
+    name = f"{file_name}-{part.content_sha256[:12]}{part.suffix}"
+    part.path.replace(folder / name)
+    return LandedFile(name=name, bytes=part.bytes, sha256=part.wire_sha256, records=part.records)
 
 
 def current(home: Home, source: str, delivery: str) -> Manifest | None:

@@ -39,7 +39,8 @@ class RawLines(Sequence[bytes]):
         doubtful = np.flatnonzero(bytes_[self.begins] <= LARGEST_SPACE)
         return np.array([at for at in doubtful if not self[int(at)].strip()], np.int64)
 
-    def only(self, positions: NDArray[np.int64]) -> "RawLines":
+    def only(self, positions: Sequence[int] | NDArray[np.int64]) -> "RawLines":
+        """The lines at `positions`."""
         return RawLines(self.content, self.begins[positions], self.ends[positions])
 
     def __len__(self) -> int:

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -66,18 +67,46 @@ def member_text(text: str, name: str) -> str:
 
 def member_text_by_steps(text: str, name: str) -> str:
     """As `member_text`, slower, and of all that Python reads."""
-    found = ""
+    return members_by_steps(text)[name]
+
+
+def member_texts(text: str) -> dict[str, str]:
+    """The members of the JSON object `text`, each exactly as written; of several with one name the last.
+
+    Raises:
+        UnreadableError: `not_json` or `not_an_object`.
+    """
+    try:
+        return {name: bytes(raw).decode() for name, raw in read_members(text).items()}
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        read_object(text)
+        return members_by_steps(text)
+
+
+def members_by_steps(text: str) -> dict[str, str]:
+    """As `member_texts`, slower, and of all that Python reads."""
+    found: dict[str, str] = {}
     position = after_space(text, text.index("{") + 1)
     while text[position] != "}":
         key, position = DECODER.raw_decode(text, position)
         start = after_space(text, after_space(text, position) + 1)
         _, position = DECODER.raw_decode(text, start)
-        if key == name:
-            found = text[start:position]
+        found[key] = text[start:position]
         position = after_space(text, position)
         if text[position] == ",":
             position = after_space(text, position + 1)
     return found
+
+
+def object_of(texts: Mapping[str, str]) -> str:
+    """A JSON object of members whose values are JSON already."""
+    return "{" + ",".join(f"{name_text(name)}:{text}" for name, text in texts.items()) + "}"
+
+
+@lru_cache(maxsize=10_000)
+def name_text(name: str) -> str:
+    """A name as JSON text. A lone surrogate can only be written as an escape."""
+    return json.dumps(name, ensure_ascii=SURROGATE.search(name) is not None)
 
 
 def after_space(text: str, position: int) -> int:

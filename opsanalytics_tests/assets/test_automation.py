@@ -112,6 +112,28 @@ def test_the_inbox_starts_one_run_for_each_state_of_its_files(settings: Settings
     assert second.run_key != first.run_key
 
 
+def test_the_inbox_looks_at_what_a_run_would_take(settings: Settings) -> None:
+    sensor = inbox_sensor(settings)
+    inbox = settings.home.inbox("survey")
+
+    def asked(cursor: str | None) -> tuple[bool, str | None]:
+        with dg.build_sensor_context(cursor=cursor) as context:
+            return isinstance(sensor(context), dg.RunRequest), context.cursor
+
+    (inbox / ".hidden").mkdir(parents=True)
+    for name in (".~lock.a.csv#", "~$a.xlsx", "a.csv.crdownload", ".hidden/a.csv"):
+        (inbox / name).write_text("half")
+    assert asked(None) == (False, None)
+    (inbox / "2026").mkdir()
+    (inbox / "2026" / "a.csv").write_text("created_at,text\n2026-09-02,hello\n")
+    first, cursor = asked(None)
+    (inbox / "nowhere.csv").symlink_to(inbox / "gone.csv")
+    second, cursor = asked(cursor)
+    (inbox / "2026" / "a.csv").chmod(0o600)
+    third, cursor = asked(cursor)
+    assert (first, second, third, asked(cursor)[0]) == (True, True, True, False)
+
+
 def test_a_failed_run_is_recorded_with_the_steps_own_message(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

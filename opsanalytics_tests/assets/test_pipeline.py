@@ -195,17 +195,6 @@ def test_a_missing_variable_fails_the_run_with_one_message(product: Product) -> 
     assert "the environment variable DEMO_AMPLITUDE_API_KEY (api_key_env) is not set" in ran.out
 
 
-def test_a_feedback_file_with_other_columns_names_them(product: Product) -> None:
-    odd = product.home.inbox("survey") / "odd.csv"
-    odd.write_text("when,what\n2026-09-01,hello\n")
-    os.utime(odd, (odd.stat().st_atime, odd.stat().st_mtime - 3600))
-    ran = product.run("run")
-    assert ran.code == 1
-    assert "odd.csv" in ran.out
-    assert "created_at" in ran.out
-    assert "when" in ran.out
-
-
 def test_check_asks_the_vendors(product: Product) -> None:
     ran = product.run("check")
     assert ran.code == 0, ran.out + ran.err

@@ -100,9 +100,11 @@ def unordered(events: Sequence[Event], rules: Rules, begun: int) -> Made:
 
 def excluded_at(events: Sequence[Event], rules: Rules, begun: int, made: Made) -> int | None:
     """When the first excluded event counts, if one does."""
-    if rules.order == "any":
-        return None
     end = begun + rules.window
+    if rules.order == "any":
+        letters_of = {one[0] for one in rules.exclusions}
+        bad = [ts for letters, ts in events if begun < ts <= end and letters_of & set(letters)]
+        return min(bad) if bad and len(made) < len(rules.steps) else None
     furthest, reached = made[-1]
     if rules.order == "strict" and furthest < len(rules.steps):
         # What comes after the event that ended the attempt has nothing to do with it.
@@ -131,19 +133,20 @@ def entry_times(events: Sequence[Event], rules: Rules) -> list[int]:
 
 
 def result(events: Sequence[Event], rules: Rules) -> Made:
-    """A person's best attempt; empty if there is none or the furthest are all excluded."""
+    """A person's best attempt; empty if there is none or the furthest (any order: all) are excluded."""
     clean: list[Made] = []
     furthest = 0
     for begun in entry_times(events, rules):
         made = attempt(events, rules, begun)
         bad = excluded_at(events, rules, begun, made)
-        furthest = max(furthest, made[-1][0])
+        if rules.order != "any":
+            furthest = max(furthest, made[-1][0])
         if bad is None:
             clean.append(made)
         elif rules.drop_off:
             clean.append([one for one in made if one[1] <= bad])
     best = min(clean, key=lambda made: (-made[-1][0], made[-1][1], -made[0][1]), default=[])
-    return best if rules.drop_off or (best and best[-1][0] == furthest) else []
+    return best if rules.drop_off or (best and best[-1][0] >= furthest) else []
 
 
 def furthest_limited(events: Sequence[Event], rules: Rules) -> tuple[int, int, int] | None:

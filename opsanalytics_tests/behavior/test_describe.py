@@ -83,7 +83,7 @@ def test_orders_and_sessions_are_said() -> None:
     assert "“B”, at most 2 minutes after the step before" in describe_funnel(limited)
     any_order = Funnel(name="f", steps=["A", "B"], window="1h", order="any", exclusions=[{"event": "X"}])
     assert "one of “A”, “B”, how many did 2, 3, ... of them, in any order" in describe_funnel(any_order)
-    assert "An attempt ends with “X”." in describe_funnel(any_order)
+    assert "An attempt that meets “X” before it has all steps does not count." in describe_funnel(any_order)
 
 
 def test_every_rule_of_retention_is_said() -> None:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import polars as pl
 import pytest
 
-from opsanalytics.behavior.funnel_breakdown import Segment, funnel_breakdown
+from opsanalytics.behavior.funnel_breakdown import funnel_breakdown
 from opsanalytics.behavior.marts import mart_rows
+from opsanalytics.behavior.segments import Segment
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.behavior.statistics import two_proportion_p
 from opsanalytics.behavior.tables import FUNNEL_BREAKDOWN
@@ -160,5 +161,5 @@ def test_the_first_or_last_event_of_any_step_may_give_the_value() -> None:
         "first": [("(none)", 1, 0), ("x", 1, 1)],
         "last": [("(none)", 1, 0), ("y", 1, 1)],
     }
-    with pytest.raises(ValueError, match="attribution 'middle' is unknown"):
+    with pytest.raises(ValueError, match="attribution 'middle' is not one of entry, first"):
         Segment("plan", attribution="middle")  # type: ignore[arg-type]

@@ -1,4 +1,5 @@
 import json
+import os
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from opsanalytics.lake.schemas import DUPLICATES, FEEDBACK
 from opsanalytics.quality.reconciliation import build_ledger, unreconciled
 from opsanalytics.sources.collecting import collect
 from opsanalytics.sources.feedback_csv import FeedbackCsvSettings
+from opsanalytics.sources.google_forms import GoogleFormsSettings
 from opsanalytics_tests.sources.support import tree
 
 NOW = datetime(2026, 3, 10, tzinfo=UTC)
@@ -143,6 +145,89 @@ def test_a_lost_lake_file_is_made_again(home: Home, lost: str) -> None:
 def test_a_source_without_files_has_no_messages(home: Home) -> None:
     assert clean_feedback(survey(), home).canonical == 0
     assert not home.feedback_file("survey").exists()
+
+
+def test_of_files_taken_in_together_the_one_written_last_counts(home: Home) -> None:
+    inbox = home.inbox("survey")
+    inbox.mkdir(parents=True)
+    for name, text, written in (("b.csv", "old", 1_000), ("a.csv", "new", 2_000)):
+        (inbox / name).write_text("\n".join([HEADER, row(1, text), ""]))
+        os.utime(inbox / name, (written, written))
+    collect(survey(), home, now=NOW, quiet_seconds=0)
+    clean_feedback(survey(), home)
+    assert messages(home)["text"].to_list() == ["Title\n\nnew"]
+
+
+def test_the_newest_version_counts_whichever_came_last(home: Home) -> None:
+    settings = survey(columns={**COLUMNS, "updated_at": "note"})
+
+    def take(text: str, version: str, hour: int) -> None:
+        path = home.inbox("survey") / f"{hour}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join([HEADER, row(1, text, note=version), ""]))
+        collect(settings, home, now=NOW + timedelta(hours=hour), quiet_seconds=0)
+
+    take("edited", "2026-03-05", 0)
+    take("first", "2026-03-01", 1)
+    report = clean_feedback(settings, home)
+    assert messages(home)["text"].to_list() == ["Title\n\nedited"]
+    assert (report.canonical, report.duplicates) == (1, 1)
+
+
+def test_a_landed_file_that_no_longer_fits_is_set_aside_whole_and_comes_back(home: Home) -> None:
+    deliver(home, row(1), row(2))
+    other = survey(columns={**COLUMNS, "text": "remark"})
+    collect(other, home, now=NOW, quiet_seconds=0)
+    report = clean_feedback(other, home)
+    assert (report.records, report.canonical, report.quarantined) == (1, 0, 1)
+    assert unreconciled(build_ledger(home, [other]), deliveries(home, "survey")).is_empty()
+    (stored,) = home.quarantine("survey").glob("*.parquet")
+    refused = pl.read_parquet(stored).row(0, named=True)
+    assert refused["reason"] == "unusable_file"
+    assert "'remark' (columns.text)" in refused["detail"]
+    report = deliver(home, row(1), row(2))
+    assert (report.canonical, report.quarantined) == (2, 0)
+    assert unreconciled(build_ledger(home, [survey()]), deliveries(home, "survey")).is_empty()
+
+
+FORM = GoogleFormsSettings(
+    name="form",
+    questions=("Missing?", "Liked?"),
+    rating="Score",
+    rating_scale="nps",
+)
+
+
+def answer(home: Home, name: str, *responses: str, hour: int = 0) -> CleanReport:
+    path = home.inbox("form") / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(["Timestamp,Score,Missing?,Liked?", *responses, ""]))
+    collect(FORM, home, now=NOW + timedelta(hours=hour), quiet_seconds=0)
+    return clean_feedback(FORM, home)
+
+
+def test_answers_of_one_response_are_rows_that_share_it(home: Home) -> None:
+    report = answer(
+        home, "a.csv", "2026-03-01 10:00,9,Search for ann@example.com,Colours", "2026-03-01 11:00,3,,"
+    )
+    rows = pl.read_parquet(home.feedback_file("form"))
+    assert set(rows["text"]) == {"Search for [email]", "Colours", None}
+    assert rows["response_id"].drop_nulls().n_unique() == 1
+    assert rows["feedback_id"].n_unique() == 3
+    assert (report.records, report.canonical) == (2, 2)
+    assert rows.filter(pl.col("response_id").is_not_null())["satisfaction"].to_list() == [0.9, 0.9]
+
+
+def test_the_ledger_counts_responses_however_many_answers_they_have(home: Home) -> None:
+    both, none, bad = "2026-03-01 10:00,9,Search,Colours", "2026-03-02 10:00,,,", "2026-03-02 11:00,11,x,y"
+    answer(home, "a.csv", both, none, bad)
+    report = answer(home, "b.csv", both, "2026-03-02 12:00,5,Filters,", hour=1)
+    ledger = build_ledger(home, [FORM])
+    assert unreconciled(ledger, deliveries(home, "form")).is_empty()
+    assert ledger.select(pl.sum("landed", "canonical", "duplicates", "quarantined")).row(0) == (5, 2, 2, 1)
+    assert (report.canonical, report.duplicates, report.quarantined) == (2, 2, 1)
+    reasons = pl.read_parquet(home.feedback_duplicates_file("form"))["reason"].sort().to_list()
+    assert reasons == ["no_words", "same_key"]
 
 
 def private(**wanted: Any) -> PrivacyRules:

@@ -48,3 +48,17 @@ def test_docs_of_the_checks_are_pages(opsanalytics: Run, demo: Path) -> None:
     page = Path(ran.out.strip().removeprefix("Data Docs: "))
     assert page.exists()
     assert "event_id_unique" in "".join(each.read_text() for each in page.parent.rglob("*.html"))
+
+
+def test_compare_sources_shows_both_and_their_verdict(opsanalytics: Run, demo: Path) -> None:
+    ran = opsanalytics("compare-sources", "--event", "purchase", cwd=demo)
+    assert ran.code == 0, ran.err
+    assert "web and mobile" in ran.out
+    assert "apart" in ran.out
+
+
+def test_compare_sources_as_json_has_the_days_asked_for(opsanalytics: Run, demo: Path) -> None:
+    options = ("--days", "--from", "2026-09-01", "--to", "2026-09-02", "--event", "page_view", "--json")
+    ran = opsanalytics("compare-sources", *options, cwd=demo)
+    rows = [json.loads(line) for line in ran.out.splitlines()]
+    assert [row["day"] for row in rows] == ["2026-09-01", "2026-09-02"]

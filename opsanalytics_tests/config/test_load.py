@@ -64,12 +64,12 @@ def test_unknown_key_inside_a_step_points_to_the_line_of_the_steps(tmp_path: Pat
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
-    text = MINIMAL.replace("2026-01-01", '"soon"') + 'week_start = "mon"\n' + FUNNEL.replace("7d", "7 days")
+    text = MINIMAL.replace("2026-01-01", '"soon"') + 'week_start = "mon"\n' + FUNNEL.replace("7d", "7 moons")
     found = problems(tmp_path, text)
     assert len(found) == 3
     assert found[0].startswith("FILE:3: project.start: ")
     assert found[1].startswith("FILE:4: project.week_start: 'mon': expected 'monday'")
-    assert found[2].startswith("FILE:8: funnels[0].window: '7 days' is not a length of time")
+    assert found[2].startswith("FILE:8: funnels[0].window: '7 moons' is not a length of time")
 
 
 def test_missing_key(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ COVERED = {
     "opsanalytics quarantine replay": "opsanalytics_tests/cli/test_people.py",
     "opsanalytics person ID": "opsanalytics_tests/cli/test_people.py",
     "opsanalytics forget PERSON": "opsanalytics_tests/cli/test_people.py",
+    "opsanalytics compare-sources": "opsanalytics_tests/cli/test_results.py",
     "opsanalytics ui": "opsanalytics_tests/cli/test_ui.py",
 }
 """Command of the README -> the file that runs it."""

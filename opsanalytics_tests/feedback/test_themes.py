@@ -83,6 +83,23 @@ def test_five_alike_make_one_theme() -> None:
     assert found.themes["messages"].to_list() == [5]
 
 
+def test_a_message_that_shares_nothing_with_others_is_in_no_theme() -> None:
+    texts = [*corpus(), "שלום", "xyzzy"]
+    assert run(messages(texts)).assignments.tail(2)["theme_id"].to_list() == [None, None]
+
+
+def test_answers_of_one_response_have_one_author_and_a_question_is_no_title() -> None:
+    texts = [
+        f"bank connection fails {word}" for word in ("always", "monday", "tuesday", "badly", "twice", "now")
+    ]
+    answers = messages(texts).with_columns(
+        title=pl.lit("What should we improve?"),
+        response_id=pl.Series([f"survey:{number // 2}" for number in range(len(texts))]),
+    )
+    (found,) = run(answers).themes.rows(named=True)
+    assert (found["messages"], found["authors"], found["example"]) == (6, 3, None)
+
+
 def test_row_order_changes_nothing() -> None:
     feedback = messages(corpus(), users=[f"u{i % 40}" for i in range(len(corpus()))])
     first, second = run(feedback), run(feedback.sample(fraction=1, shuffle=True, seed=3))

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from opsanalytics.sources.base import FeedbackRow, RejectedRow
 from opsanalytics.sources.errors import InboxError
 from opsanalytics.sources.feedback_csv import FeedbackCsvSettings
-from opsanalytics.sources.feedback_csv.table import as_line, guess_delimiter, parse
+from opsanalytics.sources.feedback_files.text import as_line, guess_delimiter, parse
 
 HEADER = "id,created_at,text,rating"
 ROW = "1,2026-03-01T10:00:00Z,Nice – naïve café,4"
@@ -90,7 +90,7 @@ def test_files_that_are_no_csv_are_refused(tmp_path: Path, content: bytes, words
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ("1,soon,text,3", "bad_time"), ("1,,text,3", "no_time"), ("1,03/04/2026,text,3", "bad_time"),
+        ("1,soon,text,3", "bad_time"), ("1,,text,3", "no_time"), ("1,03/04/2026,text,3", "ambiguous_time"),
         ("1,2026-03-01,text,6", "bad_rating"), ("1,2026-03-01,text,good", "bad_rating"),
         ("1,2026-03-01,text,nan", "bad_rating"), ("1,2026-03-01,text", "wrong_width"),
         ("1,2026-03-01,text,3,more", "wrong_width"), ("1,2026-03-01,,", "empty"),
@@ -144,7 +144,7 @@ def test_an_unknown_field_in_the_column_map_is_refused() -> None:
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1))
 def test_a_row_in_quarantine_reads_back(fields: list[str]) -> None:
     if any(field.strip() for field in fields):
-        assert list(parse(as_line(fields, ",").decode(), ",")) == [fields]
+        assert list(parse(as_line(fields, ",").decode(), ",")) == [(1, fields)]
 
 
 TAGGED = {

@@ -45,6 +45,8 @@ class AmplitudeProject:
 
     name = "amplitude"
     path = "/api/2/export"
+    methods = frozenset({"GET"})
+    concurrent: int | None = None
 
     def __init__(
         self,

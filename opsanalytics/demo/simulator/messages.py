@@ -30,6 +30,7 @@ class Request:
     """`mixpanel`, `amplitude`, or empty for an unknown path."""
     number: int
     now: datetime
+    body: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     gzip_above: int | None = None
     """Compress a longer body if the client accepts gzip; never if None."""
+    claimed_length: int | None = None
+    """Content-Length to claim instead of the true one."""
     announce_length: bool = True
     """Without it the body ends where the connection does."""
     send_only: int | float | None = None
@@ -51,10 +54,14 @@ class Reply:
 
 
 class Vendor(Protocol):
-    """One vendor's export endpoint."""
+    """One vendor's export endpoint, or, if `path` ends in a slash, all its endpoints below that."""
 
     name: str
     path: str
+    methods: frozenset[str]
+    """Those that are answered."""
+    concurrent: int | None
+    """So many requests may be open at once; None: any number."""
     windows: RollingWindows
 
     def refuse(self, request: Request) -> Reply | None:

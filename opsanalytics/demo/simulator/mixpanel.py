@@ -43,11 +43,13 @@ class MixpanelProject:
     `events` as in `simulator.table.event_table`. `zone` is the zone of a project created before 2023,
     whose days and times are local; UTC otherwise. `duplicate_share` of the rows are delivered twice,
     with the same `$insert_id` and a later `mp_processing_time_ms`. `late_share` of the rows reach the
-    server up to two days after they happened; a row is exported once the clock has passed that.
+    server up to `late_days` after they happened; a row is exported once the clock has passed that.
     """
 
     name = "mixpanel"
     path = "/api/2.0/export"
+    methods = frozenset({"GET"})
+    concurrent: int | None = 100
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class MixpanelProject:
         zone: str = "UTC",
         duplicate_share: float = 0.004,
         late_share: float = 0.005,
+        late_days: float = 2.0,
         limits: Sequence[Limit] = (HOURLY, PER_SECOND),
         enforce_limits: bool = True,
         refusal_status: int = 401,
@@ -71,7 +74,9 @@ class MixpanelProject:
         self._zone = ZoneInfo(zone)
         self._refusal_status = refusal_status
         table = event_table(events, taken_keys=WRITTEN_KEYS)
-        rows = _deliveries(table, zone=zone, duplicate_share=duplicate_share, late_share=late_share)
+        rows = _deliveries(
+            table, zone=zone, duplicate_share=duplicate_share, late_share=late_share, late_days=late_days
+        )
         self._days = rows["day"].to_physical().to_numpy()
         self._processed = rows["processed"].to_numpy()
         self._events = rows["event"]
@@ -155,12 +160,14 @@ def _event_names(text: str | None) -> list[str] | None:
     return names
 
 
-def _deliveries(table: pl.DataFrame, *, zone: str, duplicate_share: float, late_share: float) -> pl.DataFrame:
+def _deliveries(
+    table: pl.DataFrame, *, zone: str, duplicate_share: float, late_share: float, late_days: float
+) -> pl.DataFrame:
     """The rows as delivered: `time` (µs), `day` and `processed` (real UTC ms) added, by day and arrival."""
     day_ms = 86_400_000
     # The remainder of draw_1 within its class is a fresh uniform number.
     late = pl.col("draw_1") < late_share
-    lateness = pl.when(late).then(pl.col("draw_1") / (late_share or 1) * 2 * day_ms).otherwise(0)
+    lateness = pl.when(late).then(pl.col("draw_1") / (late_share or 1) * late_days * day_ms).otherwise(0)
     local = pl.col("ts").dt.convert_time_zone(zone).dt.replace_time_zone(None)
     once = table.with_columns(
         (pl.col("ts").dt.timestamp("ms") + 200 + pl.col("draw_2") * 2800 + lateness)

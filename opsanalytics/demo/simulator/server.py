@@ -4,7 +4,8 @@ import socket
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -58,6 +59,8 @@ class VendorSimulator:
         self._intercept = intercept
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
+        self._open: Counter[str] = Counter()
+        self._too_many_open = 0
         self._log: deque[LoggedRequest] = deque(maxlen=LOG_LENGTH)
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
@@ -77,8 +80,23 @@ class VendorSimulator:
 
     @property
     def limit_violations(self) -> int:
-        """Requests beyond a vendor's rate limit, over all vendors."""
-        return sum(vendor.windows.violations for vendor in self.vendors.values())
+        """Requests beyond a vendor's rate or concurrency limit, over all vendors."""
+        return self._too_many_open + sum(vendor.windows.violations for vendor in self.vendors.values())
+
+    @contextmanager
+    def opened(self, path: str) -> Iterator[None]:
+        """A request is open until its answer is sent; more at once than a vendor allows are violations."""
+        vendor = self.vendors.get(path)
+        name = vendor.name if vendor else ""
+        with self._lock:
+            self._open[name] += 1
+            if vendor is not None and vendor.concurrent is not None:
+                self._too_many_open += self._open[name] > vendor.concurrent
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open[name] -= 1
 
     def start(self) -> "VendorSimulator":
         """Listen and answer in background threads. Raises OSError if the port is taken."""
@@ -114,21 +132,29 @@ class VendorSimulator:
     ) -> None:
         self.stop()
 
-    def respond(self, method: str, target: str, headers: dict[str, str]) -> tuple[Request, Reply]:
+    def respond(
+        self, method: str, target: str, headers: dict[str, str], body: bytes = b""
+    ) -> tuple[Request, Reply]:
         """Decide the reply to a request (header names in lower case) and log it; sends nothing."""
         parts = urlsplit(target)
-        vendor = self.vendors.get(parts.path)
+        vendor = self._vendor(parts.path)
         name = vendor.name if vendor else ""
         with self._lock:
             self._counts[name] += 1
             number = self._counts[name]
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        request = Request(method, parts.path, target, query, headers, name, number, self._clock())
+        request = Request(method, parts.path, target, query, headers, name, number, self._clock(), body)
         reply = self._decide(vendor, request)
         entry = LoggedRequest(name, method, parts.path, query, reply.status, _utc_now())
         with self._lock:
             self._log.append(entry)
         return request, reply
+
+    def _vendor(self, path: str) -> Vendor | None:
+        below = (
+            vendor for start, vendor in self.vendors.items() if start.endswith("/") and path.startswith(start)
+        )
+        return self.vendors.get(path) or next(below, None)
 
     def _decide(self, vendor: Vendor | None, request: Request) -> Reply:
         if vendor is None:
@@ -139,8 +165,9 @@ class VendorSimulator:
 
 
 def _faithful(vendor: Vendor, request: Request) -> Reply:
-    if request.method != "GET":
-        return json_reply(405, {"error": "use GET"}, Allow="GET")
+    if request.method not in vendor.methods:
+        allowed = ", ".join(sorted(vendor.methods))
+        return json_reply(405, {"error": f"use {allowed}"}, Allow=allowed)
     refusal = vendor.refuse(request)
     if refusal is not None:
         return refusal
@@ -169,6 +196,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body leave in two writes; else the second waits for an answer
     server: _Server
 
     def setup(self) -> None:
@@ -181,13 +209,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _respond(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request, reply = self.server.simulator.respond(self.command, self.path, headers)
-        if self.command != "GET":
+        length = headers.get("content-length", "")
+        body = self.rfile.read(int(length)) if length.isdigit() else b""
+        if self.command != "GET" and not length.isdigit():
             self.close_connection = True  # a body that nobody reads would be taken for the next request
-        try:
-            self._send(request, reply)
-        except ConnectionError:
-            self.close_connection = True  # the client hung up, which is its right
+        simulator = self.server.simulator
+        with simulator.opened(urlsplit(self.path).path):
+            request, reply = simulator.respond(self.command, self.path, headers, body)
+            try:
+                self._send(request, reply)
+            except ConnectionError:
+                self.close_connection = True  # the client hung up, which is its right
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _respond  # noqa: N815 - names given by http.server
 
@@ -206,7 +238,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in reply.headers.items():
             self.send_header(name, value)
         if reply.announce_length:
-            self.send_header("Content-Length", str(len(body)))
+            claimed = len(body) if reply.claimed_length is None else reply.claimed_length
+            self.send_header("Content-Length", str(claimed))
         else:
             self.send_header("Connection", "close")
         self.end_headers()
@@ -219,7 +252,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(sent[start : start + size])
             if pause:
                 time.sleep(pause)
-        if cut is not None or not reply.announce_length:
+        if cut is not None or not reply.announce_length or reply.claimed_length is not None:
             self.close_connection = True
             _hang_up(self.connection)
 

@@ -5,6 +5,7 @@ from opsanalytics.reports.figures.funnels import (
     breakdown_figure,
     funnel_figure,
     funnel_trend_figure,
+    times_figure,
 )
 from opsanalytics.reports.figures.rankings import loss_figure, theme_figure
 from opsanalytics.reports.figures.retention import retention_curve, retention_heatmap
@@ -18,4 +19,5 @@ __all__ = [
     "retention_curve",
     "retention_heatmap",
     "theme_figure",
+    "times_figure",
 ]

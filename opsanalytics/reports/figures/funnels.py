@@ -27,6 +27,7 @@ from opsanalytics.reports.figures.style import (
 )
 from opsanalytics.reports.text import plotly_label
 
+TIME_TICKS = 6
 FINDING_Q = 0.05
 """Breakdown values with a q value below this differ from the others; the rest is noise until shown."""
 
@@ -131,6 +132,35 @@ def funnel_trend_figure(trend: pl.DataFrame, *, markers: bool = True) -> go.Figu
         margin={"l": 8, "r": 12, "t": 8, "b": 8},
         xaxis=axis(type="date", showgrid=False, **_week_ticks(weeks["period_start"], markers=markers)),
         yaxis=axis(tickformat=".0%" if _wide(complete) else ".1%", rangemode="tozero", nticks=5),
+    )
+
+
+def times_figure(histogram: pl.DataFrame) -> go.Figure:
+    """How long conversions took (`from_seconds`, `to_seconds`, `persons` of bins)."""
+    rows = histogram.to_dicts()
+    spans = [
+        f"{formats.duration(row['from_seconds'])} to {formats.duration(row['to_seconds'])}" for row in rows
+    ]
+    bars = go.Bar(
+        x=list(range(len(rows))),
+        y=[row["persons"] for row in rows],
+        marker={"color": BAR},
+        customdata=[[span, formats.count(row["persons"])] for span, row in zip(spans, rows, strict=True)],
+        hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]} persons<extra></extra>",
+    )
+    every = -(-len(rows) // TIME_TICKS) or 1
+    shown = list(range(0, len(rows), every))
+    return figure(
+        [bars],
+        height=220,
+        bargap=0.08,
+        xaxis=axis(
+            showgrid=False,
+            tickmode="array",
+            tickvals=[place - 0.5 for place in shown],
+            ticktext=[formats.duration(rows[place]["from_seconds"]) for place in shown],
+        ),
+        yaxis=axis(rangemode="tozero", nticks=5),
     )
 
 

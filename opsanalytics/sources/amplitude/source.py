@@ -15,7 +15,8 @@ from opsanalytics.sources.amplitude.rows import IDENTITY_VERBS, REST, parse_line
 from opsanalytics.sources.base import (
     Answer,
     Deduplication,
-    EventSourceSettings,
+    EventApiSettings,
+    IdentityRules,
     Line,
     ParsedLines,
     Request,
@@ -31,14 +32,13 @@ SETTLED_AFTER = timedelta(hours=6)
 """That delay is a minimum: an hour fetched earlier than this after its end is fetched once more."""
 
 
-class AmplitudeSettings(EventSourceSettings):
+class AmplitudeSettings(EventApiSettings):
     """One Amplitude project, read with its API key and secret key."""
 
     kind: Literal["amplitude"] = "amplitude"
     unit: ClassVar[timedelta] = HOUR
     body: ClassVar[Literal["jsonl", "zip"]] = "zip"
     deduplication: ClassVar[Deduplication] = Deduplication(newest_delivery_wins=False, second_key_days=1)
-    identity_verbs: ClassVar[frozenset[str]] = IDENTITY_VERBS
     properties_rest: ClassVar[str | None] = REST
 
     api_key_env: str = "AMPLITUDE_API_KEY"
@@ -56,9 +56,24 @@ class AmplitudeSettings(EventSourceSettings):
         return (self.base_url or HOSTS[self.region]).rstrip("/")
 
     @property
+    def identity_verbs(self) -> frozenset[str]:
+        return IDENTITY_VERBS
+
+    @property
     def project_key(self) -> str:
-        """The vendor counts by API key; its variable stands for it, so that no secret is needed."""
+        """The variable of the API key stands for it where no secret is at hand."""
         return f"{urlsplit(self.host).netloc}/{self.api_key_env}"
+
+    def limited_by(self, environ: Mapping[str, str]) -> str:
+        """The vendor counts by API key, whatever variable holds it."""
+        return f"{urlsplit(self.host).netloc}/{self.secret(environ, 'api_key_env')}"
+
+    def landed_project(self, environ: Mapping[str, str]) -> str:
+        return self.secret(environ, "api_key_env")
+
+    @property
+    def identity_rules(self) -> IdentityRules:
+        return "vendor_ids"
 
     @property
     def limits(self) -> tuple[Limit, ...]:
@@ -74,14 +89,14 @@ class AmplitudeSettings(EventSourceSettings):
             auth=(self.secret(environ, "api_key_env"), self.secret(environ, "secret_key_env")),
         )
 
-    def verdict(self, answer: Answer, window: Window) -> Verdict:
+    def verdict(self, answer: Answer, window: Window) -> Verdict:  # noqa: ARG002 - the size does not matter
         if answer.status == 404:
             return "empty"
         if answer.status == 429:
             return "wait"
         if answer.status in (401, 403):
             return "credentials"
-        if answer.status in (400, 413, 504) and window.length > self.unit:
+        if answer.status in (400, 413, 504):
             return "smaller"
         return "retry" if answer.status >= 500 or answer.status == 408 else "refused"
 

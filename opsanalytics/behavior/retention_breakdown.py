@@ -1,0 +1,88 @@
+"""Retention by segment: the same cohorts apart by the value of a property."""
+
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from opsanalytics.behavior.conditions import Match
+from opsanalytics.behavior.filters import event_matches
+from opsanalytics.behavior.retention import RetentionResult, retention
+from opsanalytics.behavior.rows import Events, checked
+from opsanalytics.behavior.segments import NONE, OTHER, Segment, grouped, labelled, most_frequent
+from opsanalytics.behavior.spec import Retention
+from opsanalytics.behavior.subjects import prepared
+from opsanalytics.lake.tables import UTC_TIME
+
+GROUP = "retention_group"
+
+
+def retention_by_value(
+    events: Events,
+    definition: Retention,
+    segment: Segment,
+    *,
+    as_of: datetime,
+    preset: Any = "opsanalytics",
+    **keywords: Any,
+) -> dict[str, RetentionResult]:
+    """Retention of every group: the values with the most persons who start, `(other)` and `(none)`.
+
+    With `attribution = "entry"` a person belongs to the value of the start event (of the first one, where a
+    cohort is of first events; of each cohort's, where cohorts recur: a person may then be in several). With
+    `"all"` start and return share the value: each group is the retention of the events that have it. If the
+    segment says nothing, `posthog` takes `all`, others `entry`.
+
+    In: as `retention`, whose keywords `keywords` are. Out: results by value.
+
+    Raises:
+        ValueError: another attribution. EventsError, PropertyError: as `retention`.
+    """
+    attribution = segment.attribution or ("all" if preset == "posthog" else "entry")
+    if attribution not in ("entry", "all"):
+        raise ValueError(
+            f"segment {segment.label()!r}: retention has no attribution {attribution!r}, only entry and all"
+        )
+    events = prepared(events, definition, as_of=as_of, wanted=segment.person_properties())
+    frame, columns = checked(events, needs_source=definition.sources is not None)
+    frame = frame.with_columns(labelled(segment.text(columns)).alias(GROUP))
+    starts = pl.any_horizontal([event_matches(one, columns) for one in definition.start.matches])
+    if definition.sources is not None:
+        starts &= pl.col("source").cast(pl.String).is_in(list(definition.sources))
+    known = pl.col("person").is_not_null() & (pl.col("ts") <= pl.lit(as_of).cast(UTC_TIME))
+    started = frame.filter(starts, known).select("person", "ts", GROUP).collect()
+    first_only = attribution == "entry" and definition.cohort != "recurring"
+    if first_only:
+        started = started.sort("ts", GROUP).unique("person", keep="first", maintain_order=True)
+    pairs = started.select("person", GROUP).unique()
+    shown = most_frequent(pairs[GROUP], segment.limit)
+    given = set(pairs[GROUP].to_list())
+    groups = [*shown, *([OTHER] if given - {NONE, *shown} else []), *([NONE] if NONE in given else [])]
+    own = grouped(pl.col(GROUP), shown)
+    # The entity stands in `person` by now.
+    plain = definition.model_copy(update={"entity": None})
+    results = {}
+    for value in groups:
+        if first_only:
+            members = pairs.filter(own == value).select("person").lazy()
+            part, asked = frame.join(members, on="person", how="semi"), plain
+        elif attribution == "all":
+            part, asked = frame.filter(own == value), plain
+        else:
+            part = frame.with_columns((own == value).cast(pl.String).alias(GROUP))
+            asked = plain.model_copy(update={"start": _within_group(plain)})
+        one = retention(part, asked, as_of=as_of, preset=preset, **keywords)
+        results[value] = RetentionResult(
+            definition, one.as_of, one.cells, one.left_out, one.by_hour, one.amounts
+        )
+    return results
+
+
+def _within_group(definition: Retention) -> Any:
+    """The start step, served only by events of the group."""
+    group = {"property": GROUP, "value": "true"}
+    first, *also = (
+        Match.model_validate({"event": one.event, "where": [*(f.model_dump() for f in one.where), group]})
+        for one in definition.start.matches
+    )
+    return definition.start.model_copy(update={"where": first.where, "also": tuple(also)})

@@ -1,0 +1,138 @@
+"""Landed user profiles to one table a source: the newest fetch says who there is, and their properties.
+
+A profile that the newest fetch lacks was deleted at the vendor and is gone here too. A property that
+it lacks keeps the last value seen, and is named in `unset`.
+"""
+
+import gzip
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+import polars as pl
+
+from opsanalytics.cleaning.erasing_profiles import scrub_profiles
+from opsanalytics.lake.files import write_parquet
+from opsanalytics.lake.locks import exclusive
+from opsanalytics.lake.manifests import Manifest, deliveries
+from opsanalytics.lake.paths import Home
+from opsanalytics.lake.schemas import PROFILES, QUARANTINE
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+class Page(msgspec.Struct):
+    """A page of profiles; each stays the bytes it is."""
+
+    results: list[msgspec.Raw]
+
+
+class Landed(msgspec.Struct):
+    """One profile."""
+
+    distinct_id: str | int = msgspec.field(name="$distinct_id")
+    properties: dict[str, msgspec.Raw] = msgspec.field(name="$properties", default_factory=dict)
+
+
+read_page = msgspec.json.Decoder(Page).decode
+read_profile = msgspec.json.Decoder(Landed).decode
+
+
+@dataclass
+class Profile:
+    """A profile as seen over all fetches."""
+
+    values: dict[str, bytes] = field(default_factory=dict)
+    current: set[str] = field(default_factory=set)
+    fetched_at: datetime | None = None
+    ingest_run: str = ""
+
+    def seen(self, landed: Landed, manifest: Manifest) -> None:
+        self.values |= {name: bytes(value) for name, value in landed.properties.items()}
+        self.current = set(landed.properties)
+        self.fetched_at = manifest.fetched_at
+        self.ingest_run = manifest.ingest_run
+
+
+@dataclass(frozen=True)
+class ProfilesCleaned:
+    """What the profile table of a source holds now."""
+
+    source: str
+    profiles: int
+    properties: int
+    """Different names of properties."""
+    quarantined: int
+
+
+def clean_profiles(home: Home, source: str, landed_as: str) -> ProfilesCleaned:
+    """Write `home.profiles_file(source)` (schema PROFILES) from the deliveries of `landed_as`.
+
+    Records that cannot be read go to the quarantine of `landed_as`. Running it again changes no byte.
+    """
+    # What is fetched again may bring back who was forgotten.
+    scrub_profiles(home, source, landed_as)
+    profiles: dict[str, Profile] = {}
+    refused: list[tuple[object, ...]] = []
+    with exclusive(home, f"clean-{landed_as}"):
+        ordered = sorted(deliveries(home, landed_as), key=lambda each: (each.fetched_at, each.delivery))
+        for manifest in ordered:
+            present: dict[str, Profile] = {}
+            for member, number, raw in records(home, manifest):
+                try:
+                    landed = read_profile(raw)
+                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                    row = (landed_as, manifest.delivery, member, number, None, "no_profile", str(error), raw)
+                    refused.append(row)
+                    continue
+                name = str(landed.distinct_id)
+                present[name] = profiles.get(name) or present.get(name) or Profile()
+                present[name].seen(landed, manifest)
+            profiles = present
+        frame = PROFILES.conform(to_frame(source, profiles))
+        write_parquet(home.profiles_file(source), frame)
+        quarantine = home.quarantine(landed_as) / "profiles.parquet"
+        if refused:
+            write_parquet(
+                quarantine, QUARANTINE.conform(pl.DataFrame(refused, schema=QUARANTINE.schema, orient="row"))
+            )
+        else:
+            quarantine.unlink(missing_ok=True)
+    names = {name for profile in profiles.values() for name in profile.values}
+    return ProfilesCleaned(source, frame.height, len(names), len(refused))
+
+
+def records(home: Home, manifest: Manifest) -> Iterator[tuple[str, int, bytes]]:
+    """Member, number (from 1) and bytes of each landed profile, in the order of the pages."""
+    for file in manifest.files:
+        path = home.delivery(manifest.source, manifest.delivery) / file.name
+        for number, raw in enumerate(read_page(content_of(path)).results, start=1):
+            yield file.name, number, bytes(raw)
+
+
+def content_of(path: Path) -> bytes:
+    content = path.read_bytes()
+    return gzip.decompress(content) if content.startswith(GZIP_MAGIC) else content
+
+
+def to_frame(source: str, profiles: dict[str, Profile]) -> pl.DataFrame:
+    """The profiles as rows of PROFILES."""
+    rows = [
+        (
+            source,
+            distinct_id,
+            json_object(profile.values),
+            sorted(profile.values.keys() - profile.current),
+            profile.fetched_at,
+            profile.ingest_run,
+        )
+        for distinct_id, profile in profiles.items()
+    ]
+    return pl.DataFrame(rows, schema=PROFILES.schema, orient="row")
+
+
+def json_object(values: dict[str, bytes]) -> str:
+    """A JSON object of values that are JSON already, in the order of their names."""
+    return msgspec.json.encode({name: msgspec.Raw(values[name]) for name in sorted(values)}).decode()

@@ -1,0 +1,198 @@
+"""The questions: `opsanalytics.funnel`, `funnel_trend`, `retention` and `reconcile`."""
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import polars as pl
+
+from opsanalytics.behavior import funnel as funnels
+from opsanalytics.behavior import funnel_trend as trends
+from opsanalytics.behavior import reconcile as reconciling
+from opsanalytics.behavior import retention as retentions
+from opsanalytics.behavior.folding import check_preset
+from opsanalytics.behavior.funnel_breakdown import broken_down
+from opsanalytics.behavior.index import indexable, open_index
+from opsanalytics.behavior.periods import Weekday, zone
+from opsanalytics.behavior.reconcile import Reconciliation
+from opsanalytics.behavior.retention_breakdown import retention_by_value
+from opsanalytics.behavior.rows import Events
+from opsanalytics.behavior.segments import Segment
+from opsanalytics.behavior.semantics import PRESETS, Semantics, preset_named
+from opsanalytics.behavior.spec import Funnel, Retention, RetentionPeriod
+from opsanalytics.queries.answers import FunnelResult, RetentionResult
+from opsanalytics.queries.inputs import EventsOrLake, as_definition, end_of, lake_of, table_of
+
+Breakdown: TypeAlias = str | Segment | Sequence[str | Segment] | None
+FunnelLike: TypeAlias = Funnel | Mapping[str, Any] | str | Path
+RetentionLike: TypeAlias = Retention | Mapping[str, Any] | str | Path
+
+
+def funnel(
+    events: EventsOrLake,
+    definition: FunnelLike,
+    *,
+    preset: str | Semantics = "opsanalytics",
+    breakdown: Breakdown = None,
+    as_of: datetime | None = None,
+    first: date | None = None,
+    last: date | None = None,
+    timezone: str = "UTC",
+    persons: pl.DataFrame | None = None,
+) -> FunnelResult:
+    """Evaluate a funnel.
+
+    Args:
+        events: a Polars DataFrame or LazyFrame, one row an event: `person`, `event`, `ts` (a Datetime;
+            without a time zone it is UTC) and `properties` (a struct, or JSON text); further columns are
+            properties too, and with a column `properties` come before its keys. Or the home folder of a lake.
+        definition: a `Funnel`, its fields as a mapping, or a JSON or TOML file.
+        preset: whose way of counting: `opsanalytics`, `posthog`, `mixpanel`, `mixpanel_optimized`,
+            `amplitude`, `clickhouse` (its modes follow: `clickhouse:strict_order`), or a `Semantics`.
+        breakdown: a property, a `Segment`, or several; tested together.
+        as_of: events up to here are complete; later ones are not looked at. If not given, the time of
+            the last event, of whatever name. Needs a time zone.
+        first, last: local days, or times with a zone, that limit entries (with some presets all events),
+            inclusive.
+        timezone: IANA zone of these days.
+        persons: a column `person` and one a person property, for filters and segments with `of="person"`.
+
+    Raises:
+        DefinitionError: the definition is wrong; no data has been read, as with all of these:
+        EventsError, PropertyError: the events cannot answer it.
+        PresetError: the preset's tool cannot express it.
+        ValueError, TypeError, FileNotFoundError: another argument is wrong.
+    """
+    asked = as_definition(definition, Funnel)
+    semantics = preset_named(preset)
+    check_preset(asked, semantics)
+    segments = _segments(breakdown)
+    zone(timezone)
+    home = lake_of(events)
+    table, end = _table(events, persons, as_of)
+    limits: dict[str, Any] = {
+        "as_of": end,
+        "first": first,
+        "last": last,
+        "timezone": timezone,
+        "preset": semantics,
+    }
+    # A lake that is read-only cannot keep an index; its events are scanned.
+    if home is not None and indexable(asked) and not segments and os.access(home.root, os.W_OK):
+        return FunnelResult(open_index(home).funnel(asked, **limits))
+    counted = funnels.funnel(table, asked, **limits)
+    parts = broken_down(table, asked, segments, **limits) if segments else []
+    return FunnelResult(counted, tuple(parts))
+
+
+def funnel_trend(
+    events: EventsOrLake,
+    definition: FunnelLike,
+    *,
+    period: RetentionPeriod = "week",
+    preset: str | Semantics = "opsanalytics",
+    as_of: datetime | None = None,
+    first: date | None = None,
+    last: date | None = None,
+    timezone: str = "UTC",
+    week_start: Weekday = "monday",
+    persons: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """Conversion over the whole funnel by local period of entry: the mart `funnel_trend` without `quality`.
+
+    In and raises: as `funnel`; `period` is `hour`, `day`, `week` or `month`.
+    """
+    asked = as_definition(definition, Funnel)
+    check_preset(asked, preset_named(preset))
+    table, end = _table(events, persons, as_of)
+    return trends.funnel_trend(
+        table,
+        asked,
+        as_of=end,
+        first=first,
+        last=last,
+        timezone=timezone,
+        week_start=week_start,
+        period=period,
+        preset=preset,
+    )
+
+
+def retention(
+    events: EventsOrLake,
+    definition: RetentionLike,
+    *,
+    preset: Literal["opsanalytics", "posthog"] = "opsanalytics",
+    breakdown: str | Segment | None = None,
+    as_of: datetime | None = None,
+    timezone: str = "UTC",
+    week_start: Weekday = "monday",
+    max_cohorts: int | None = None,
+    persons: pl.DataFrame | None = None,
+) -> RetentionResult:
+    """Evaluate retention.
+
+    Args:
+        events, as_of, persons: as `funnel`.
+        definition: a `Retention`, its fields as a mapping, or a JSON or TOML file.
+        preset: `posthog` lets column 0 count the whole cohort.
+        breakdown: a property or a `Segment` whose `attribution` is `entry` (the start event's value; the
+            default) or `all` (start and return share the value; the default of `posthog`).
+        timezone, week_start: calendar of the periods.
+        max_cohorts: only the last so many cohorts; all if not given.
+
+    Raises:
+        as `funnel`.
+    """
+    asked = as_definition(definition, Retention)
+    table, end = _table(events, persons, as_of)
+    limits: dict[str, Any] = {
+        "as_of": end,
+        "timezone": timezone,
+        "week_start": week_start,
+        "max_cohorts": max_cohorts,
+        "preset": preset,
+    }
+    counted = retentions.retention(table, asked, **limits)
+    by_value = {}
+    if breakdown is not None:
+        segment = Segment(breakdown) if isinstance(breakdown, str) else breakdown
+        by_value = retention_by_value(table, asked, segment, **limits)
+    return RetentionResult(counted, by_value)
+
+
+def reconcile(
+    events: EventsOrLake,
+    definition: FunnelLike,
+    *,
+    presets: Sequence[str | Semantics] = tuple(PRESETS),
+    as_of: datetime | None = None,
+    first: date | None = None,
+    last: date | None = None,
+    timezone: str = "UTC",
+    persons: pl.DataFrame | None = None,
+) -> Reconciliation:
+    """The presets side by side, and which rule makes each difference. In and raises: as `funnel`."""
+    asked = as_definition(definition, Funnel)
+    table, end = _table(events, persons, as_of)
+    return reconciling.reconcile(
+        table, asked, as_of=end, first=first, last=last, timezone=timezone, presets=presets
+    )
+
+
+def _segments(breakdown: Breakdown) -> list[Segment]:
+    if breakdown is None:
+        return []
+    several = [breakdown] if isinstance(breakdown, (str, Segment)) else breakdown
+    return [Segment(one) if isinstance(one, str) else one for one in several]
+
+
+def _table(
+    events: EventsOrLake, persons: pl.DataFrame | None, as_of: datetime | None
+) -> tuple[Events, datetime]:
+    table = table_of(events, persons)
+    if as_of is not None and as_of.tzinfo is None:
+        raise ValueError(f"as_of: {as_of.isoformat()} has no time zone; write datetime(..., tzinfo=UTC)")
+    return table, end_of(table) if as_of is None else as_of.astimezone(UTC)

@@ -1,0 +1,133 @@
+"""What a question may be asked of, and in which forms a definition may come."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import polars as pl
+from pydantic import ValidationError
+
+from opsanalytics.behavior.rows import Events, checked
+from opsanalytics.behavior.spec import Funnel, Retention
+from opsanalytics.behavior.subjects import with_person_properties
+from opsanalytics.lake.events import scan_events
+from opsanalytics.lake.paths import Home
+
+EventsOrLake: TypeAlias = pl.DataFrame | pl.LazyFrame | Home | Path | str
+"""A table of events (see `behavior.rows.Events`), or the home folder of a lake."""
+Asked = TypeVar("Asked", Funnel, Retention)
+EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
+LATEST = datetime(9999, 12, 31, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class DefinitionError(ValueError):
+    """A definition cannot be read; the message names the file, the field and what is wrong."""
+
+
+def lake_of(events: EventsOrLake) -> Home | None:
+    """The lake, where events are one.
+
+    Raises:
+        FileNotFoundError: the folder holds no lake.
+        TypeError: neither a table nor a folder.
+    """
+    if isinstance(events, (pl.DataFrame, pl.LazyFrame)):
+        return None
+    if not isinstance(events, (Home, Path, str)):
+        raise TypeError(
+            f"events: {type(events).__name__} is not a Polars DataFrame or LazyFrame, nor the home "
+            "folder of a lake"
+        )
+    home = events if isinstance(events, Home) else Home(Path(events))
+    if not home.events.is_dir():
+        raise FileNotFoundError(
+            f"{home.events.absolute()} does not exist. Run the pipeline first (`opsanalytics run`), or name "
+            "the home folder that it writes to"
+        )
+    return home
+
+
+def table_of(events: EventsOrLake, persons: pl.DataFrame | None = None) -> Events:
+    """Events as a table, with the columns of `persons` as person properties.
+
+    Raises:
+        FileNotFoundError, TypeError: see `lake_of`.
+        ValueError: see `with_person_properties`.
+    """
+    home = lake_of(events)
+    table = scan_events(home) if home is not None else events
+    if not isinstance(table, (pl.DataFrame, pl.LazyFrame)):
+        raise TypeError(f"events: {type(events).__name__} is not a table")
+    return table if persons is None else with_person_properties(table, persons)
+
+
+def end_of(events: Events) -> datetime:
+    """Time of the last event, UTC: what `as_of` is where nobody names one. 1970 if there is none.
+
+    Raises:
+        EventsError: see `rows.checked`.
+    """
+    frame, _ = checked(events)
+    last = frame.select(pl.col("ts").max().dt.epoch("us")).collect().item()
+    if last is None:
+        return EPOCH
+    span = [(edge - EPOCH) // timedelta(microseconds=1) for edge in (EARLIEST, LATEST)]
+    return EPOCH + timedelta(microseconds=min(max(last, span[0]), span[1]))
+
+
+def as_definition(definition: Asked | Mapping[str, Any] | str | Path, kind: type[Asked]) -> Asked:
+    """A definition as a model: as it is, from a mapping, or from a JSON or TOML file.
+
+    Raises:
+        DefinitionError: it is wrong; the message names every wrong field. No data has been read.
+    """
+    if isinstance(definition, kind):
+        return definition
+    if isinstance(definition, (str, Path)):
+        return read_definition(Path(definition), kind)
+    if not isinstance(definition, Mapping):
+        raise DefinitionError(
+            f"definition: {type(definition).__name__} is not a {kind.__name__}, a mapping or a file"
+        )
+    return _validated(dict(definition), kind, kind.__name__.lower())
+
+
+def read_definition(path: Path, kind: type[Asked]) -> Asked:
+    """Read a definition from a `.json` or `.toml` file with the keys of `[[funnels]]` or `[[retentions]]`.
+
+    Raises:
+        DefinitionError: no such file, not JSON or TOML, or a wrong field.
+    """
+    if path.suffix not in (".json", ".toml"):
+        raise DefinitionError(f"{path}: a definition is a .json or .toml file")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DefinitionError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DefinitionError(f"{path}: is not UTF-8; save it as UTF-8") from error
+    try:
+        data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DefinitionError(f"{path}: not valid {path.suffix[1:].upper()}: {error}") from error
+    if not isinstance(data, dict):
+        raise DefinitionError(
+            f"{path}: holds {type(data).__name__}, not the keys of a {kind.__name__.lower()}"
+        )
+    return _validated(data, kind, str(path))
+
+
+def _validated(data: dict[str, Any], kind: type[Asked], where: str) -> Asked:
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        problems = [
+            f"{where}: {'.'.join(map(str, each['loc'])) or 'definition'}: "
+            f"{each['msg'].removeprefix('Value error, ')}"
+            for each in error.errors()
+        ]
+        raise DefinitionError("\n".join(problems)) from error
