@@ -24,6 +24,7 @@ from opsanalytics.cleaning.feedback import clean_feedback
 from opsanalytics.cleaning.lines import read_batches, records
 from opsanalytics.cleaning.privacy import PrivacyRules
 from opsanalytics.cleaning.private_records import parse_private
+from opsanalytics.cleaning.profiles import clean_profiles
 from opsanalytics.cleaning.redaction import EMAIL, email_hash, normal_email
 from opsanalytics.config import Settings
 from opsanalytics.identity.known_ids import known_ids, persons_by_email
@@ -46,6 +47,7 @@ from opsanalytics.lake.manifests import deliveries
 from opsanalytics.lake.publish import publish
 from opsanalytics.sources.base import EventSourceSettings, FeedbackRow
 from opsanalytics.sources.lines import RawLines
+from opsanalytics.sources.mixpanel.profiles import landed_as
 
 BATCH_BYTES = 8 * 1024 * 1024
 WAIT_SECONDS = 60.0
@@ -243,11 +245,17 @@ def complete(
     for events in settings.event_sources:
         tell(f"lake of {events.name}")
         clean_events(events, home, settings.event_names, privacy=rules.get(events.name))
+        if home.profiles_file(events.name).exists():
+            clean_profiles(home, events.name, landed_as(events.name))
     for feedback in settings.feedback_sources:
         tell(f"messages of {feedback.name}")
         clean_feedback(feedback, home, privacy=rules.get(feedback.name))
     tell("persons")
-    rebuild(home, [source.name for source in settings.event_sources])
+    rebuild(
+        home,
+        [source.name for source in settings.event_sources],
+        {source.name: source.identity_rules for source in settings.event_sources},
+    )
     tell("marts, reports and the published file")
     drop_index(home)
     names = (*begun.ids.own, *((begun.ids.person,) if begun.ids.person not in begun.ids.own else ()))

@@ -7,6 +7,7 @@ delivery is whole: the old one, the new one, or the new one beside a file that c
 import gzip
 import hashlib
 import io
+import os
 import re
 import shutil
 import zipfile
@@ -30,7 +31,7 @@ from opsanalytics.sources.base import (
     FeedbackSourceSettings,
     SourceSettings,
 )
-from opsanalytics.sources.errors import InboxError
+from opsanalytics.sources.errors import CredentialError, InboxError
 from opsanalytics.sources.landing import (
     LineCounter,
     check_zip,
@@ -60,7 +61,13 @@ class Scrubbed:
 def landing_lock(settings: SourceSettings, home: Home) -> str:
     """Name of the lock that is held while deliveries of a source are replaced."""
     if isinstance(settings, EventApiSettings):
-        return SharedLimiter(home, settings.kind, settings.project_key, settings.limits).name
+        try:
+            counted_by = settings.limited_by(os.environ)
+        except CredentialError:
+            counted_by = settings.project_key  # without it nothing is fetched either
+        return SharedLimiter(home, settings.kind, counted_by, settings.limits).name
+    if isinstance(settings, EventSourceSettings):
+        return f"files-{settings.name}"
     return f"collect-{settings.name}"
 
 

@@ -80,6 +80,15 @@ class Eraser:
             found[position] = self.named_in(records[position].decode("utf-8", "replace"))
         return found
 
+    def audit_of_id(self, source: str, identifier: str) -> str | None:
+        """The audit number of the forgotten person who is known by an id of a source, else None."""
+        return (
+            self._look_up(USER, identifier)
+            or self._look_up(DECIDING, identifier, source)
+            or self._look_up(DISTINCT, identifier, source)
+            or self._mention(identifier)
+        )
+
     def audit_of_message(self, row: FeedbackRow) -> str | None:
         """The audit number of the forgotten person who wrote a message, else None."""
         by_user = self._look_up(USER, row.user_id) or self._mention(row.user_id) if row.user_id else None

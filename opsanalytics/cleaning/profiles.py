@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
+from opsanalytics.cleaning.erasing_profiles import scrub_profiles
 from opsanalytics.lake.files import write_parquet
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.manifests import Manifest, deliveries
@@ -71,6 +72,8 @@ def clean_profiles(home: Home, source: str, landed_as: str) -> ProfilesCleaned:
 
     Records that cannot be read go to the quarantine of `landed_as`. Running it again changes no byte.
     """
+    # What is fetched again may bring back who was forgotten.
+    scrub_profiles(home, source, landed_as)
     profiles: dict[str, Profile] = {}
     refused: list[tuple[object, ...]] = []
     with exclusive(home, f"clean-{landed_as}"):

@@ -8,7 +8,7 @@ import polars as pl
 
 from opsanalytics.cleaning.redaction import EMAIL, normal_email
 from opsanalytics.lake.erasures import PersonIds
-from opsanalytics.lake.events import read_persons, scan_events
+from opsanalytics.lake.events import read_identity_rules, read_persons, scan_events
 from opsanalytics.lake.paths import Home
 
 EMAIL_PROPERTIES = ("$email", "email")
@@ -41,7 +41,7 @@ def known_ids(home: Home, sources: Sequence[str], person: str) -> PersonIds:
     devices = pairs("device")
     aliases = {each for name, values in carried.items() for each in values if each not in used[name]}
     distinct = tuple(pair for pair in pairs("distinct") if pair[1] not in used["distinct_id"])
-    by_verbs = {source for source, rule in identity_rules(home).items() if rule == VERBS}
+    by_verbs = {source for source, rule in read_identity_rules(home).items() if rule == VERBS}
     return PersonIds(
         person=person,
         users=users,
@@ -95,10 +95,3 @@ def emails(theirs: pl.LazyFrame, ids: Sequence[str]) -> tuple[str, ...]:
     for (text,) in texts.collect().iter_rows():
         found |= addresses_in(json.loads(text))
     return tuple(sorted(found))
-
-
-def identity_rules(home: Home) -> dict[str, str]:
-    """Rule of each source that has another one than usual."""
-    path = home.identity / "rules.json"
-    rules: dict[str, str] = json.loads(path.read_bytes()) if path.exists() else {}
-    return rules
