@@ -1,6 +1,6 @@
 """Who used the product in which calendar units: what lifecycle, stickiness and usage interval start from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,8 +8,10 @@ import polars as pl
 
 from opsanalytics.behavior.activity_spec import Activity
 from opsanalytics.behavior.calendars import Calendar
+from opsanalytics.behavior.conditions import Step
 from opsanalytics.behavior.rows import Events, LeftOut, checked, matching_rows
-from opsanalytics.behavior.subjects import filtered_person_properties, with_subjects
+from opsanalytics.behavior.spec import Retention
+from opsanalytics.behavior.subjects import prepared
 from opsanalytics.lake.tables import UTC_TIME
 
 
@@ -39,9 +41,7 @@ def uses(
     Raises:
         EventsError, PropertyError: the events cannot answer the definition; nothing was read.
     """
-    subjects = with_subjects(
-        events, filtered_person_properties(definition.steps), entity=definition.entity, as_of=as_of
-    )
+    subjects = with_subjects(events, definition.steps, entity=definition.entity, as_of=as_of)
     rows = matching_rows(subjects, [definition.steps], as_of=as_of, sources=definition.sources)
     left_out = left_out_of(rows)
     units = (
@@ -64,6 +64,25 @@ def uses(
             .collect()
         )
     return Uses(units, left_out, data_from(known), began)
+
+
+def with_subjects(
+    events: Events,
+    steps: Sequence[Step],
+    *,
+    entity: str | None,
+    as_of: datetime,
+    wanted: Iterable[str] = (),
+) -> Events:
+    """Events with the person properties that the steps and `wanted` name, and who is counted as `person`.
+
+    Raises:
+        EventsError, PropertyError: a column is missing or has the wrong type; found before any row is read.
+    """
+    plain = [step.model_copy(update={"occurrence": "any"}) for step in steps]
+    # Persons and entities are found as for a retention of the same events: there is one rule.
+    like = Retention(start=plain[0], returning=plain, entity=entity)
+    return prepared(events, like, as_of=as_of, wanted=wanted)
 
 
 def known_events(events: Events, sources: Sequence[str] | None, as_of: datetime) -> pl.LazyFrame:

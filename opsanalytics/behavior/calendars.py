@@ -57,10 +57,10 @@ class Calendar:
         return self.of(as_of + timedelta(microseconds=1))
 
     def starts(self, numbers: pl.Series, as_of: datetime, data_from: datetime | None = None) -> pl.DataFrame:
-        """Schema STARTS, one row a number: first local day, first instant, and whether the period is complete.
+        """Schema STARTS, one row a number: first local day, first instant, whether it is complete.
 
-        It is when it was over at `as_of` and did not begin before the local day of `data_from`, the time of
-        the first event there is.
+        It is complete when it was over at `as_of` and did not begin before the local day of `data_from`, the
+        time of the first event there is.
         """
         frame = numbers.cast(pl.Int32).rename("period").to_frame()
         complete = (pl.col("period") < self.unfinished(as_of)).alias("complete")

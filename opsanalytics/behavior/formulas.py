@@ -61,8 +61,8 @@ def _check(node: ast.expr, text: str) -> None:
         return
     elif not (isinstance(node, ast.Name) and len(node.id) == 1 and "A" <= node.id <= "Z"):
         raise ValueError(
-            f"formula {text!r}: {ast.unparse(node)!r} is none of: a letter of a series (A, B, ...), a number, "
-            "+ - * / or parentheses"
+            f"formula {text!r}: {ast.unparse(node)!r} is none of: a letter of a series (A, B, ...), "
+            "a number, + - * / or parentheses"
         )
 
 

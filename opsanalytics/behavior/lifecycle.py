@@ -47,9 +47,8 @@ class LifecycleCounts:
         }
 
     def __repr__(self) -> str:
-        lines = [
-            f"{self.definition.label}: {self.definition.period}s at {self.as_of.isoformat(timespec='minutes')}"
-        ]
+        moment = self.as_of.isoformat(timespec="minutes")
+        lines = [f"{self.definition.label}: {self.definition.period}s at {moment}"]
         for row in self.periods.tail(12).to_dicts():
             dormant = "not known yet" if row["dormant"] is None else row["dormant"]
             mark = "" if row["complete"] else " (not complete)"

@@ -31,28 +31,16 @@ def prepared(
     Raises:
         EventsError, PropertyError: a column is missing or has the wrong type; found before any row is read.
     """
-    return with_subjects(
-        events, {*person_properties(definition), *wanted}, entity=definition.entity, as_of=as_of
-    )
-
-
-def with_subjects(events: Events, wanted: Iterable[str], *, entity: str | None, as_of: datetime) -> Events:
-    """Events with a column `person.<name>` for every person property `wanted`, and the values of the
-    property `entity`, if there is one, as `person`.
-
-    Raises:
-        EventsError, PropertyError: see `prepared`.
-    """
-    names = sorted(set(wanted))
-    if not names and entity is None:
+    names = sorted({*person_properties(definition), *wanted})
+    if not names and definition.entity is None:
         return events
     frame, columns = checked(events)
     lacking = [name for name in names if PERSON + name not in columns]
     if lacking:
         frame = _with_latest(frame, columns, lacking, as_of)
         columns = [*columns, *(PERSON + name for name in lacking)]
-    if entity is not None:
-        frame = frame.with_columns(person=property_text(entity, columns))
+    if definition.entity is not None:
+        frame = frame.with_columns(person=property_text(definition.entity, columns))
     return frame
 
 
@@ -78,11 +66,6 @@ def person_properties(definition: Funnel | Retention) -> set[str]:
         steps = [*definition.steps, *definition.exclusions]
     else:
         steps = [definition.start, *definition.returning]
-    return filtered_person_properties(steps)
-
-
-def filtered_person_properties(steps: Iterable[Step | Match]) -> set[str]:
-    """Names of the person properties that the filters of these look at."""
     matches = [one for step in steps for one in (step.matches if isinstance(step, Step) else (step,))]
     return {each.property for one in matches for each in one.where if each.of == "person"}
 

@@ -5,13 +5,14 @@ Each replicate gives every person an independent Poisson(1) weight. Source: Efro
 (resampling of clusters), percentile ends; Poisson weights in place of draws: Chamandy et al. (2012).
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
 from opsanalytics.behavior.formulas import evaluate
+from opsanalytics.behavior.rows import Int64
 from opsanalytics.behavior.statistics import CONFIDENCE, Floats, median_interval, wilson
 
 REPLICATES = 400
@@ -22,17 +23,69 @@ FEWEST_PERSONS = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Additive:
-    """What each person adds to the numbers: `person`, `cell`, `upper`, and `lower` where the number is a
-    quotient; sorted by cell and person."""
+class Replicates:
+    """Numbers of series as they might have been, had other persons of the same kind come."""
 
-    shares: pl.DataFrame
+    cells: int
+    kept: Int64
+    """Cells with at least ten persons, ascending; the others have no interval."""
+    numbers: Mapping[str, Floats] = field(repr=False)
+    """By letter: one row a kept cell, one column a replicate."""
+
+    def value(self, formula: str) -> tuple[Floats, Floats]:
+        """95 % interval of a formula in each cell; NaN where there is none."""
+        low, high = np.full(self.cells, np.nan), np.full(self.cells, np.nan)
+        low[self.kept], high[self.kept] = _ends(evaluate(formula, self.numbers))
+        return low, high
+
+    def change(self, formula: str, periods: int, back: int) -> tuple[Floats, Floats]:
+        """95 % interval of the change against the cell `back` earlier in the same run of `periods` cells."""
+        low, high = np.full(self.cells, np.nan), np.full(self.cells, np.nan)
+        earlier = np.searchsorted(self.kept, self.kept - back)
+        known = (self.kept[earlier] == self.kept - back) & (self.kept % max(periods, 1) >= back)
+        found = evaluate(formula, self.numbers)
+        with np.errstate(all="ignore"):
+            change = found[known] / found[earlier[known]] - 1
+        low[self.kept[known]], high[self.kept[known]] = _ends(np.where(np.isfinite(change), change, np.nan))
+        return low, high
 
 
-def value_intervals(formula: str, series: Mapping[str, Additive], cells: int) -> tuple[Floats, Floats]:
-    """95 % interval of the formula in each cell; NaN where it does not exist or fewer than ten persons add."""
-    found = np.concatenate(list(_replicates(formula, series, cells)), axis=1)
-    return _ends(found, _persons(series, cells) >= FEWEST_PERSONS)
+def replicates(series: Mapping[str, pl.DataFrame], cells: int) -> Replicates:
+    """Draw persons.
+
+    In: by letter what each person adds to each cell: `person`, `cell`, `upper`, and `lower` where the number
+    is a quotient of sums; sorted by cell and person. The same rows give the same draws.
+    """
+    from scipy.sparse import csr_array
+
+    pairs = pl.concat([each.select("person", "cell") for each in series.values()]).unique()
+    persons = np.bincount(pairs["cell"].to_numpy(), minlength=cells)
+    kept = np.flatnonzero(persons >= FEWEST_PERSONS).astype(np.int64)
+    places = pl.DataFrame({"person": pairs["person"].unique().sort()}).with_row_index("place")
+    rows = pl.DataFrame({"cell": kept}).with_row_index("row")
+    shape = (len(kept), max(places.height, 1))
+    sums = {}
+    for letter, each in series.items():
+        known = each.join(rows, on="cell", maintain_order="left").join(
+            places, on="person", how="left", maintain_order="left"
+        )
+        where = (known["row"].to_numpy(), known["place"].to_numpy())
+        sums[letter] = [
+            csr_array((known[name].to_numpy(), where), shape=shape)
+            for name in ("upper", "lower")
+            if name in known.columns
+        ]
+    numbers = {letter: np.full((len(kept), REPLICATES), np.nan) for letter in series}
+    generator = np.random.default_rng(0)
+    size = max(1, AT_ONCE // shape[1])
+    for begin in range(0, REPLICATES if len(kept) else 0, size):
+        span = slice(begin, min(begin + size, REPLICATES))
+        weights = generator.poisson(1.0, (shape[1], span.stop - begin)).astype(np.float64)
+        for letter, parts in sums.items():
+            upper, *lower = (part @ weights for part in parts)
+            with np.errstate(all="ignore"):
+                numbers[letter][:, span] = upper / lower[0] if lower else upper
+    return Replicates(cells, kept, numbers)
 
 
 def share_intervals(part: pl.DataFrame, whole: pl.DataFrame, cells: int) -> tuple[Floats, Floats] | None:
@@ -44,24 +97,6 @@ def share_intervals(part: pl.DataFrame, whole: pl.DataFrame, cells: int) -> tupl
     return wilson(*counts)
 
 
-def change_intervals(
-    formula: str, series: Mapping[str, Additive], cells: int, periods: int, back: int
-) -> tuple[Floats, Floats]:
-    """95 % interval of the change against the cell `back` periods earlier; NaN for the first `back` cells of
-    each run of `periods`, and as in `value_intervals`."""
-    enough = _persons(series, cells) >= FEWEST_PERSONS
-    both = np.zeros(cells, bool)
-    both[back:] = enough[back:] & enough[: cells - back]
-    both &= np.arange(cells) % max(periods, 1) >= back
-    changes = []
-    for found in _replicates(formula, series, cells):
-        change = np.full(found.shape, np.nan)
-        with np.errstate(all="ignore"):
-            change[back:] = found[back:] / found[: cells - back] - 1
-        changes.append(np.where(np.isfinite(change), change, np.nan))
-    return _ends(np.concatenate(changes, axis=1), both)
-
-
 def median_intervals(rows: pl.DataFrame, value: str, cells: int) -> tuple[Floats, Floats]:
     """95 % order-statistic interval of the median of a column in each cell."""
     low, high = np.full(cells, np.nan), np.full(cells, np.nan)
@@ -70,43 +105,9 @@ def median_intervals(rows: pl.DataFrame, value: str, cells: int) -> tuple[Floats
     return low, high
 
 
-def _replicates(formula: str, series: Mapping[str, Additive], cells: int) -> Iterator[Floats]:
-    """Values of the formula by cell and replicate, some replicates at a time."""
-    from scipy.sparse import csr_array
-
-    everybody = pl.concat([each.shares["person"] for each in series.values()]).unique().sort()
-    places = pl.DataFrame({"person": everybody}).with_row_index("place")
-    sums = {}
-    for letter, each in series.items():
-        shares = each.shares.join(places, on="person", how="left", maintain_order="left")
-        where = (shares["cell"].to_numpy(), shares["place"].to_numpy())
-        sums[letter] = [
-            csr_array((shares[name].to_numpy(), where), shape=(cells, max(len(everybody), 1)))
-            for name in ("upper", "lower")
-            if name in shares.columns
-        ]
-    generator = np.random.default_rng(0)
-    left = REPLICATES
-    while left:
-        size = min(left, max(1, AT_ONCE // max(len(everybody), 1)))
-        left -= size
-        weights = generator.poisson(1.0, (max(len(everybody), 1), size)).astype(np.float64)
-        values = {}
-        with np.errstate(all="ignore"):
-            for letter, parts in sums.items():
-                upper, *lower = (part @ weights for part in parts)
-                values[letter] = upper / lower[0] if lower else upper
-        yield evaluate(formula, values)
-
-
-def _persons(series: Mapping[str, Additive], cells: int) -> Floats:
-    pairs = pl.concat([each.shares.select("person", "cell") for each in series.values()]).unique()
-    return np.bincount(pairs["cell"].to_numpy(), minlength=cells).astype(np.float64)
-
-
-def _ends(found: Floats, enough: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> tuple[Floats, Floats]:
+def _ends(found: Floats) -> tuple[Floats, Floats]:
     low, high = np.full(len(found), np.nan), np.full(len(found), np.nan)
-    known = enough & (np.isfinite(found).sum(axis=1) > 0)
+    known = np.isfinite(found).any(axis=1)
     if known.any():
         tail = (1 - CONFIDENCE) / 2
         low[known], high[known] = np.nanquantile(found[known], [tail, 1 - tail], axis=1)

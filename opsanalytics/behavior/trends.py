@@ -1,5 +1,6 @@
-"""Trends: series of numbers by period, formulas over them, and what they were before; the rules of `Trends`."""
+"""Trends: series of numbers by period, formulas over them, and what they were before."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any, Literal
@@ -7,23 +8,15 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from opsanalytics.behavior.activity import data_from, known_events, left_out_of
+from opsanalytics.behavior.activity import data_from, known_events, left_out_of, with_subjects
 from opsanalytics.behavior.calendars import Calendar, asked_days
-from opsanalytics.behavior.filters import property_text
-from opsanalytics.behavior.formulas import evaluate
+from opsanalytics.behavior.formulas import evaluate, formula_names
 from opsanalytics.behavior.marts import nullable, plain_rows, with_provenance
 from opsanalytics.behavior.periods import Weekday
 from opsanalytics.behavior.rows import Events, LeftOut, check_as_of, checked, matching_rows
 from opsanalytics.behavior.segments import NONE, OTHER, Segment, grouped, labelled, most_frequent
 from opsanalytics.behavior.statistics import Floats
-from opsanalytics.behavior.subjects import filtered_person_properties, with_subjects
-from opsanalytics.behavior.trend_intervals import (
-    Additive,
-    change_intervals,
-    median_intervals,
-    share_intervals,
-    value_intervals,
-)
+from opsanalytics.behavior.trend_intervals import median_intervals, replicates, share_intervals
 from opsanalytics.behavior.trends_spec import EMPTY_IS_ZERO, Formula, Series, Trends
 from opsanalytics.behavior.values import numeric
 
@@ -31,6 +24,8 @@ TrendsPreset = Literal["opsanalytics", "posthog"]
 ALL = ""
 """Value of rows that are not broken down."""
 GROUP = "trend_group"
+ADDITIVE = ("total", "persons", "per_person", "sum", "average")
+"""Measures made of sums over persons."""
 INTERVALS_OF = ("per_person", "average")
 """Measures that get an interval by the bootstrap; counts and sums are what they are."""
 
@@ -59,8 +54,8 @@ class TrendsCounts:
         }
 
     def __repr__(self) -> str:
-        head = f"{self.definition.label}: {self.definition.period}s at {self.as_of.isoformat(timespec='minutes')}"
-        lines = [head]
+        moment = self.as_of.isoformat(timespec="minutes")
+        lines = [f"{self.definition.label}: {self.definition.period}s at {moment}"]
         for (label, value), group in self.rows.group_by("label", "value", maintain_order=True):
             lines.append(f"  {label}" + (f", {value}" if value != ALL else ""))
             for row in group.tail(8).to_dicts():
@@ -110,8 +105,9 @@ def trends(
     """Evaluate trends by local calendar periods.
 
     Rows: every period from that of the first event there is (or of `first`) to that of `as_of` (or of
-    `last`), empty ones too. Intervals: 95 % by a bootstrap over persons (see `trend_intervals`), by order
-    statistics for medians, Wilson where a formula is a share of persons; of a formula only where all its series add up over persons (no median, min or max).
+    `last`), empty ones too. Intervals: 95 %, by a bootstrap over persons (see `trend_intervals`), by order
+    statistics for medians, Wilson where a formula is a share of persons; of a formula only where all its
+    series add up over persons (no median, min or max).
 
     Args:
         events: see `rows.Events`.
@@ -132,8 +128,8 @@ def trends(
         raise ValueError(f"preset: {preset!r} is not 'opsanalytics' or 'posthog'")
     if breakdown is not None and breakdown.attribution not in (None, "all"):
         raise ValueError(
-            f"segment {breakdown.label()!r}: trends have no attribution {breakdown.attribution!r}; each event "
-            "counts where its own value is"
+            f"segment {breakdown.label()!r}: trends have no attribution {breakdown.attribution!r}; "
+            "each event counts where its own value is"
         )
     calendar = Calendar(definition.period, timezone, week_start)
     rows, known_from = _matching(events, definition, breakdown, as_of)
@@ -169,11 +165,14 @@ def _matching(
     events: Events, definition: Trends, breakdown: Segment | None, as_of: datetime
 ) -> tuple[pl.DataFrame, datetime | None]:
     """Matching events with `value_<letter>` of series of a property and GROUP, and when data begin."""
-    wanted = filtered_person_properties(definition.steps)
-    if breakdown is not None:
-        wanted |= set(breakdown.person_properties())
-    subjects = with_subjects(events, wanted, entity=definition.entity, as_of=as_of)
-    frame, columns = checked(subjects, needs_source=definition.sources is not None)
+    subjects = with_subjects(
+        events,
+        definition.steps,
+        entity=definition.entity,
+        as_of=as_of,
+        wanted=() if breakdown is None else breakdown.person_properties(),
+    )
+    _, columns = checked(subjects, needs_source=definition.sources is not None)
     extra = {
         f"value_{letter}": numeric(each.property, columns)
         for letter, each in zip(definition.letters, definition.series, strict=True)
@@ -210,65 +209,85 @@ def _table(
     before = starts.slice(0, grid.periods - back).select(
         pl.col("period_start").alias("previous_start"), pl.col("complete").alias("previous_complete")
     )
-    numbers: dict[str, Floats] = {}
-    persons: dict[str, Floats] = {}
-    additive: dict[str, Additive] = {}
-    for number, (letter, each) in enumerate(zip(definition.letters, definition.series, strict=True)):
-        mine = rows.filter((pl.col("mask") & (1 << number)) != 0)
-        numbers[letter], persons[letter] = _series(mine, each, f"value_{letter}", grid)
-        if zero:
-            numbers[letter] = np.nan_to_num(numbers[letter], nan=0.0)
-        if each.measure not in ("median", "min", "max"):
-            additive[letter] = _additive(mine, each, f"value_{letter}")
-    parts = []
-    for number, (letter, each) in enumerate(zip(definition.letters, definition.series, strict=True)):
-        low = high = np.full(grid.cells, np.nan)
-        if each.measure in INTERVALS_OF:
-            low, high = value_intervals(letter, {letter: additive[letter]}, grid.cells)
-        elif each.measure == "median":
-            mine = rows.filter((pl.col("mask") & (1 << number)) != 0)
-            low, high = median_intervals(mine, f"value_{letter}", grid.cells)
-        parts.append((letter, each.label, numbers[letter], persons[letter], low, high, {letter}, letter))
-    for formula in definition.formulas:
-        found = evaluate(formula.formula, numbers)
-        letters = {letter for letter in definition.letters if letter in formula.formula}
-        low = high = np.full(grid.cells, np.nan)
-        if letters <= additive.keys():
-            needed = {name: additive[name] for name in sorted(letters)}
-            low, high = _share(formula, definition, needed, grid) or value_intervals(
-                formula.formula, needed, grid.cells
-            )
-        n = _persons_of(rows, definition, letters, grid)
-        shown_number = np.nan_to_num(found, nan=0.0) if zero else found
-        parts.append((formula.formula, formula.label, shown_number, n, low, high, letters, formula.formula))
+    periods = pl.concat([shown, before], how="horizontal")
     frames = []
-    for series, label, value, n, low, high, letters, text in parts:
-        change_low = change_high = np.full(grid.cells, np.nan)
-        if letters <= additive.keys():
-            needed = {name: additive[name] for name in sorted(letters)}
-            change_low, change_high = change_intervals(text, needed, grid.cells, grid.periods, back)
+    for line in _lines(rows, definition, grid, back, zero=zero):
         for place, group in enumerate(grid.groups):
             span = slice(place * grid.periods + back, (place + 1) * grid.periods)
             earlier = slice(place * grid.periods, (place + 1) * grid.periods - back)
             frames.append(
-                pl.concat([shown, before], how="horizontal").with_columns(
-                    pl.lit(series).alias("series"),
-                    pl.lit(label).alias("label"),
+                periods.with_columns(
+                    pl.lit(line.series).alias("series"),
+                    pl.lit(line.label).alias("label"),
                     pl.lit(group).alias("value"),
-                    pl.Series("n", n[span], dtype=pl.Float64).cast(pl.Int64),
-                    nullable(value[span], "number"),
-                    nullable(low[span], "number_low"),
-                    nullable(high[span], "number_high"),
-                    nullable(value[earlier], "previous"),
-                    nullable(change_low[span], "change_low"),
-                    nullable(change_high[span], "change_high"),
+                    pl.Series("n", line.persons[span], dtype=pl.Float64).cast(pl.Int64),
+                    nullable(line.number[span], "number"),
+                    nullable(line.interval[0][span], "number_low"),
+                    nullable(line.interval[1][span], "number_high"),
+                    nullable(line.number[earlier], "previous"),
+                    nullable(line.change[0][span], "change_low"),
+                    nullable(line.change[1][span], "change_high"),
                 )
             )
     return _compared(pl.concat(frames), definition)
 
 
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """One series or formula in all cells."""
+
+    series: str
+    label: str
+    number: Floats
+    persons: Floats
+    interval: tuple[Floats, Floats]
+    change: tuple[Floats, Floats]
+
+
+def _lines(rows: pl.DataFrame, definition: Trends, grid: _Grid, back: int, *, zero: bool) -> Iterator[_Line]:
+    """The series in their order, then the formulas."""
+    none = (np.full(grid.cells, np.nan), np.full(grid.cells, np.nan))
+    numbers: dict[str, Floats] = {}
+    shares: dict[str, pl.DataFrame] = {}
+    of_letter = {}
+    for number, (letter, each) in enumerate(zip(definition.letters, definition.series, strict=True)):
+        value = f"value_{letter}"
+        mine = rows.filter((pl.col("mask") & (1 << number)) != 0)
+        numbers[letter], persons = _series(mine, each, value, grid)
+        if zero:
+            numbers[letter] = np.nan_to_num(numbers[letter], nan=0.0)
+        if each.measure in ADDITIVE:
+            shares[letter] = _shares(mine, each, value)
+        medians = median_intervals(mine, value, grid.cells) if each.measure == "median" else none
+        of_letter[letter] = (each, persons, medians)
+    drawn = replicates(shares, grid.cells) if shares else None
+    for letter, (each, persons, interval) in of_letter.items():
+        change = none
+        if drawn is not None and letter in shares:
+            change = drawn.change(letter, grid.periods, back)
+            if each.measure in INTERVALS_OF:
+                interval = drawn.value(letter)
+        yield _Line(letter, each.label, numbers[letter], persons, interval, change)
+    for formula in definition.formulas:
+        letters = formula_names(formula.formula)
+        found = evaluate(formula.formula, numbers)
+        interval = change = none
+        if drawn is not None and letters <= shares.keys():
+            share = _share(formula, definition, shares, grid)
+            interval = drawn.value(formula.formula) if share is None else share
+            change = drawn.change(formula.formula, grid.periods, back)
+        yield _Line(
+            formula.formula,
+            formula.label,
+            np.nan_to_num(found, nan=0.0) if zero else found,
+            _persons_of(rows, definition, letters, grid),
+            interval,
+            change,
+        )
+
+
 def _share(
-    formula: Formula, definition: Trends, needed: dict[str, Additive], grid: _Grid
+    formula: Formula, definition: Trends, shares: dict[str, pl.DataFrame], grid: _Grid
 ) -> tuple[Floats, Floats] | None:
     """Intervals of a formula that is a share of persons: `A / B`, A being some of B."""
     upper, slash, lower = (word.strip() for word in formula.formula.partition("/"))
@@ -277,7 +296,7 @@ def _share(
     }
     if not slash or measures.get(upper) != "persons" or measures.get(lower) != "persons":
         return None
-    part, whole = (needed[letter].shares.select("person", "cell") for letter in (upper, lower))
+    part, whole = (shares[letter].select("person", "cell") for letter in (upper, lower))
     return share_intervals(part, whole, grid.cells)
 
 
@@ -330,18 +349,17 @@ def _spread(cells: pl.DataFrame, name: str, grid: _Grid, empty: float) -> Floats
     return found
 
 
-def _additive(mine: pl.DataFrame, each: Series, value: str) -> Additive:
-    """What every person adds to the number of a cell: to its numerator, and to its denominator if it has one."""
-    counted = {
+def _shares(mine: pl.DataFrame, each: Series, value: str) -> pl.DataFrame:
+    """What every person adds to the number of a cell; see `trend_intervals.replicates`."""
+    upper, lower = {
         "total": (pl.len(), None),
         "persons": (pl.lit(1), None),
         "per_person": (pl.len(), pl.lit(1)),
         "sum": (pl.col(value).sum(), None),
         "average": (pl.col(value).sum(), pl.col(value).count()),
-    }
-    upper, lower = counted[each.measure]
+    }[each.measure]
     ordered = mine.sort("person", "cell", value) if each.property is not None else mine
-    shares = (
+    return (
         ordered.group_by("person", "cell")
         .agg(
             upper.cast(pl.Float64).alias("upper"),
@@ -349,7 +367,6 @@ def _additive(mine: pl.DataFrame, each: Series, value: str) -> Additive:
         )
         .sort("cell", "person")
     )
-    return Additive(shares)
 
 
 def _persons_of(rows: pl.DataFrame, definition: Trends, letters: set[str], grid: _Grid) -> Floats:

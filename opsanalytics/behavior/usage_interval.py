@@ -56,7 +56,7 @@ class UsageIntervalCounts:
             "uses or more",
             f"  {self.definition.share:.0%} use it again within {row['interval']:g} {unit}s"
             f"{_ends(row, 'interval')}",
-            f"  {row['once']} persons with one use, {row['once_open']} of them so lately that it says nothing",
+            f"  {row['once']} persons with one use, {row['once_open']} of them too lately to tell",
         ]
         return "\n".join(lines)
 
