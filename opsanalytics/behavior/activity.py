@@ -79,7 +79,7 @@ def with_subjects(
     Raises:
         EventsError, PropertyError: a column is missing or has the wrong type; found before any row is read.
     """
-    plain = [step.model_copy(update={"occurrence": "any"}) for step in steps]
+    plain = tuple(step.model_copy(update={"occurrence": "any"}) for step in steps)
     # Persons and entities are found as for a retention of the same events: there is one rule.
     like = Retention(start=plain[0], returning=plain, entity=entity)
     return prepared(events, like, as_of=as_of, wanted=wanted)

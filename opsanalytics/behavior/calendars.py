@@ -18,10 +18,6 @@ from opsanalytics.behavior.periods import (
 from opsanalytics.behavior.spec import RetentionPeriod
 from opsanalytics.lake.tables import UTC_TIME
 
-STARTS = pl.Schema(
-    {"period": pl.Int32, "period_start": pl.Date, "starts_at": UTC_TIME, "complete": pl.Boolean}
-)
-
 
 @dataclass(frozen=True)
 class Calendar:
@@ -56,8 +52,12 @@ class Calendar:
         """Number of the first period that events after `as_of` may still change."""
         return self.of(as_of + timedelta(microseconds=1))
 
+    def between(self, begin: int, end: int) -> pl.Series:
+        """The numbers from one to another, Int32; none if the second is less."""
+        return pl.int_range(begin, max(begin, end + 1), dtype=pl.Int32, eager=True).alias("period")
+
     def starts(self, numbers: pl.Series, as_of: datetime, data_from: datetime | None = None) -> pl.DataFrame:
-        """Schema STARTS, one row a number: first local day, first instant, whether it is complete.
+        """`period`, `period_start` (local day), `starts_at` (UTC) and `complete`, one row a number.
 
         It is complete when it was over at `as_of` and did not begin before the local day of `data_from`, the
         time of the first event there is.

@@ -33,9 +33,10 @@ def _lifecycle(definition: Lifecycle) -> str:
         else f"New are those whose first event of whatever name lies in the {period}"
     )
     return (
-        f"People are active in a calendar {period} with {_events(definition)}. {new}; returning those who "
-        f"were active in the {period} before; resurrected all others. Dormant are those active in the {period} "
-        f"before and not in this one, which is known when the {period} is over.{_whose(definition)}"
+        f"People are active in a calendar {period} with {_events(definition)}. {new}; returning those "
+        f"who were active in the {period} before; resurrected all others. Dormant are those active in "
+        f"the {period} before and not in this one, which is known when the {period} is over."
+        f"{_whose(definition)}"
     )
 
 
@@ -43,17 +44,19 @@ def _stickiness(definition: Stickiness) -> str:
     period = "the whole range of days" if definition.period == "range" else f"a calendar {definition.period}"
     return (
         f"Of the people with {_events(definition)} in {period}, how many had one in 1, 2, 3, ... "
-        f"different {definition.unit}s of it. The overall shares add up complete periods only. Active persons are those "
-        f"with one on a day, and in the 7 and 30 days that end with it.{_whose(definition)}"
+        f"different {definition.unit}s of it. The overall shares add up complete periods only. Active "
+        "persons are those with one on a day, and in the 7 and 30 days that end with it."
+        f"{_whose(definition)}"
     )
 
 
 def _usage_interval(definition: UsageInterval) -> str:
     unit = definition.unit
     return (
-        f"A use is a calendar {unit} with {_events(definition)}; a pause is the number of {unit}s from one "
-        f"use to the next. Each person with two uses or more counts once, with the median of their pauses. The "
-        f"usage interval is the pause within which {definition.share:.0%} of them use it again.{_whose(definition)}"
+        f"A use is a calendar {unit} with {_events(definition)}; a pause is the number of {unit}s from "
+        "one use to the next. Each person with two uses or more counts once, with the median of their "
+        f"pauses. The usage interval is the pause within which {definition.share:.0%} of them use it "
+        f"again.{_whose(definition)}"
     )
 
 
@@ -65,8 +68,8 @@ def _trends(definition: Trends) -> str:
     ]
     formulas = "".join(f"; {each.label} = {each.formula}" for each in definition.formulas)
     return (
-        f"By calendar {definition.period}: {'; '.join(parts)}{formulas}. A {definition.period} that "
-        f"is not over is marked and not compared.{_whose(definition)}"
+        f"By calendar {definition.period}: {'; '.join(parts)}{formulas}. What is not over is marked and "
+        f"not compared.{_whose(definition)}"
     )
 
 

@@ -105,12 +105,11 @@ def lifecycle(
     found = uses(events, definition, {"period": calendar}, as_of=as_of, with_began=definition.new == "person")
     states = _states(found)
     running = calendar.of(as_of)
-    begin = states["period"].min() if first is None else calendar.of_day(first)
+    known_first: Any = states["period"].min()
+    begin = known_first if first is None else calendar.of_day(first)
     end = running if last is None else min(running, calendar.of_day(last, last=True))
-    numbers = pl.int_range(begin, end + 1, dtype=pl.Int32, eager=True) if isinstance(begin, int) else None
-    starts = calendar.starts(
-        pl.Series("period", [], pl.Int32) if numbers is None else numbers, as_of, found.data_from
-    )
+    begin = end + 1 if begin is None else begin
+    starts = calendar.starts(calendar.between(begin, end), as_of, found.data_from)
     over = calendar.unfinished(as_of)
     states = states.filter((pl.col("state") != "dormant") | (pl.col("period") < over) | (preset == "posthog"))
     known = (pl.col("period") < over) if preset != "posthog" else pl.lit(True)

@@ -151,15 +151,14 @@ def _by_period(
     found: Uses, unit: Calendar, period: Calendar, first: date | None, last: date | None, as_of: datetime
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """`person`, `period`, `units`; and the periods with the number of their units (`possible`)."""
-    known = found.units["period"]
-    begin = known.min() if first is None else period.of_day(first)
+    known: Any = found.units["period"].min()
+    begin = known if first is None else period.of_day(first)
     end = period.of(as_of) if last is None else min(period.of(as_of), period.of_day(last, last=True))
-    empty = not isinstance(begin, int) or end < begin
-    numbers = pl.Series("period", [], pl.Int32) if empty else pl.int_range(begin, end + 1, eager=True)
-    edges = numbers if empty else pl.int_range(begin, end + 2, eager=True)
-    starts = period.starts(edges, as_of, found.data_from)
+    begin = end + 1 if begin is None else begin
+    # One more, whose start is the end of the last.
+    starts = period.starts(period.between(begin, end + 1), as_of, found.data_from)
     first_unit = unit.number(pl.col("starts_at"))
-    periods = starts.with_columns((first_unit.shift(-1) - first_unit).alias("possible")).head(len(numbers))
+    periods = starts.with_columns((first_unit.shift(-1) - first_unit).alias("possible")).head(-1)
     active = (
         found.units.group_by("person", "period")
         .agg(pl.col("unit").n_unique().cast(pl.Int32).alias("units"))

@@ -149,9 +149,7 @@ def trends(
         rows, groups = rows.with_columns(pl.lit(ALL).alias(GROUP)), (ALL,)
     grid = _Grid(groups, begin - back, shown + back)
     rows = rows.with_columns(grid.cell().alias("cell"))
-    starts = calendar.starts(
-        pl.int_range(grid.begin, grid.begin + grid.periods, eager=True), as_of, known_from
-    )
+    starts = calendar.starts(calendar.between(grid.begin, grid.begin + grid.periods - 1), as_of, known_from)
     table = _table(rows, definition, grid, starts, back, zero=preset == "posthog")
     return TrendsCounts(
         definition=definition,
