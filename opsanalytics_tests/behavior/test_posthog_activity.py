@@ -25,7 +25,7 @@ def noons(people: dict[str, str], *, year: int = 2020, month: int = 1) -> pl.Dat
     """A word is a day of the month, or month-day."""
     rows = {}
     for person, words in people.items():
-        moments = [([str(month)] + word.split("-"))[-2:] for word in words.split()]
+        moments = [[str(month), *word.split("-")][-2:] for word in words.split()]
         rows[person] = [("$pageview", datetime(year, int(m), int(d), 12, tzinfo=UTC)) for m, d in moments]
     return table(rows)
 
