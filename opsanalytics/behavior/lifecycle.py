@@ -16,6 +16,8 @@ from opsanalytics.behavior.rows import Events, LeftOut, check_as_of
 from opsanalytics.behavior.statistics import count_ratio, wilson
 
 STATES = ("new", "returning", "resurrected", "dormant")
+SHOWN = 12
+"""Periods in the words of a result."""
 LifecyclePreset = Literal["opsanalytics", "posthog", "amplitude"]
 PRESETS: tuple[LifecyclePreset, ...] = ("opsanalytics", "posthog", "amplitude")
 
@@ -48,8 +50,9 @@ class LifecycleCounts:
 
     def __repr__(self) -> str:
         moment = self.as_of.isoformat(timespec="minutes")
-        lines = [f"{self.definition.label}: {self.definition.period}s at {moment}"]
-        for row in self.periods.tail(12).to_dicts():
+        last = f"the last {SHOWN} " if self.periods.height > SHOWN else ""
+        lines = [f"{self.definition.label}: {last}{self.definition.period}s at {moment}"]
+        for row in self.periods.tail(SHOWN).to_dicts():
             dormant = "not known yet" if row["dormant"] is None else row["dormant"]
             mark = "" if row["complete"] else " (not complete)"
             kept = (

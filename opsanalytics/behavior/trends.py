@@ -21,6 +21,8 @@ from opsanalytics.behavior.trends_spec import EMPTY_IS_ZERO, Formula, Series, Tr
 from opsanalytics.behavior.values import numeric
 
 TrendsPreset = Literal["opsanalytics", "posthog"]
+SHOWN = 12
+"""Periods in the words of a result."""
 ALL = ""
 """Value of rows that are not broken down."""
 GROUP = "trend_group"
@@ -55,10 +57,11 @@ class TrendsCounts:
 
     def __repr__(self) -> str:
         moment = self.as_of.isoformat(timespec="minutes")
-        lines = [f"{self.definition.label}: {self.definition.period}s at {moment}"]
+        last = f"the last {SHOWN} " if self.rows["starts_at"].n_unique() > SHOWN else ""
+        lines = [f"{self.definition.label}: {last}{self.definition.period}s at {moment}"]
         for (label, value), group in self.rows.group_by("label", "value", maintain_order=True):
             lines.append(f"  {label}" + (f", {value}" if value != ALL else ""))
-            for row in group.tail(8).to_dicts():
+            for row in group.tail(SHOWN).to_dicts():
                 when = row["period_start"] if self.definition.period != "hour" else row["starts_at"]
                 number = "none" if row["number"] is None else f"{row['number']:.6g}"
                 if row["number_low"] is not None and row["number_high"] is not None:
