@@ -32,7 +32,7 @@ COVERED = {
     "opsanalytics funnel activation --preset mixpanel": "opsanalytics_tests/cli/test_questions.py",
     "opsanalytics retention weekly --csv": "opsanalytics_tests/cli/test_questions.py",
     "opsanalytics reconcile activation": "opsanalytics_tests/cli/test_questions.py",
-    "opsanalytics tracking-plan infer": "",
+    "opsanalytics tracking-plan infer": "opsanalytics_tests/cli/test_tracking.py",
     "opsanalytics ui": "opsanalytics_tests/cli/test_ui.py",
 }
 """Command of the README -> the file that runs it."""
