@@ -21,6 +21,7 @@ from opsanalytics.sources.errors import InboxError
 from opsanalytics.sources.feedback_files.text import decode_text, guess_delimiter
 
 GZIP = b"\x1f\x8b"
+MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 HEADER_ROWS = (1, 2, 3)
 read_raw_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 read_raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -84,11 +85,13 @@ def packed(original: bytes, content: bytes) -> bytes:
 
 
 def encoded(original: bytes, text: str, encoding: str) -> bytes:
-    """Text in the encoding of the original, with its byte order mark."""
-    if encoding == "utf-16":
-        big = original.startswith(b"\xfe\xff")
-        return original[:2] + text.encode("utf-16-be" if big else "utf-16-le")
-    return text.encode(encoding)
+    """Text in the encoding of the original, with its byte order mark; the original where that cannot be."""
+    mark = next((each for each in MARKS if original.startswith(each)), b"")
+    name = MARKS.get(mark, encoding.removesuffix("-sig"))
+    try:
+        return mark + text.removeprefix("\ufeff").encode(name, "surrogateescape")
+    except UnicodeError:
+        return original
 
 
 def signature(rows: list[FeedbackRow], rejected: list[RejectedRow]) -> tuple[Counter[Any], int]:
