@@ -1,24 +1,33 @@
 """Marts of behaviour."""
 
+from datetime import timedelta
+
 import polars as pl
 
 from opsanalytics.analysis.scope import Scope
+from opsanalytics.behavior.comparison import compared
 from opsanalytics.behavior.describe import definitions_frame
 from opsanalytics.behavior.funnel import FunnelResult, funnel
 from opsanalytics.behavior.funnel_breakdown import funnel_breakdown
 from opsanalytics.behavior.funnel_trend import funnel_trend
-from opsanalytics.behavior.marts import mart_rows
+from opsanalytics.behavior.marts import mart_rows, with_provenance
 from opsanalytics.behavior.retention import retention
 from opsanalytics.behavior.segments import Segment
 from opsanalytics.behavior.tables import (
     FUNNEL_BREAKDOWN,
+    FUNNEL_COMPARISON,
     FUNNEL_STEPS,
+    FUNNEL_TIMES,
     FUNNEL_TREND,
     METRIC_DEFINITIONS,
     RETENTION_CELLS,
 )
+from opsanalytics.behavior.times import conversion_times
 from opsanalytics.config import Settings
 from opsanalytics.config.settings import Segment as SegmentSettings
+
+COMPARED = timedelta(weeks=4)
+"""Length of the periods that are set against each other."""
 
 
 def funnel_results(scope: Scope) -> list[FunnelResult]:
@@ -73,6 +82,45 @@ def funnel_breakdowns(scope: Scope) -> pl.DataFrame:
         for definition in scope.settings.funnels
     ]
     return mart_rows(FUNNEL_BREAKDOWN, frames, quality=scope.event_quality)
+
+
+def funnel_times(scope: Scope, results: list[FunnelResult]) -> pl.DataFrame:
+    """FUNNEL_TIMES: funnels of two steps or more that somebody has completed."""
+    frames = []
+    for result in results:
+        if len(result.definition.steps) < 2:
+            continue
+        bins = conversion_times(result).histogram().with_row_index("bin", offset=1)
+        shaped = bins.select(
+            pl.lit(result.definition.name).alias("funnel"), pl.col("bin").cast(pl.Int32), *bins.columns[1:]
+        )
+        frames.append(with_provenance(shaped, result.definition, result.as_of))
+    return mart_rows(FUNNEL_TIMES, frames, quality=scope.event_quality)
+
+
+def funnel_comparisons(scope: Scope) -> pl.DataFrame:
+    """FUNNEL_COMPARISON: the latest `COMPARED` of entries that are mature against as many before."""
+    zone = scope.settings.project.zone
+    frames = []
+    for definition in scope.settings.funnels:
+        # The last local day whose entries are all mature.
+        end = (scope.as_of - definition.window).astimezone(zone).date() - timedelta(days=1)
+        later, before = (
+            funnel(
+                scope.events,
+                definition,
+                as_of=scope.as_of,
+                first=last - COMPARED + timedelta(days=1),
+                last=last,
+                timezone=scope.settings.project.timezone,
+            )
+            for last in (end, end - COMPARED)
+        )
+        rows = compared(later, before)
+        days = [pl.lit(end - COMPARED + timedelta(days=1)).alias("first"), pl.lit(end).alias("last")]
+        shaped = rows.select(pl.lit(definition.name).alias("funnel"), *days, *rows.columns)
+        frames.append(with_provenance(shaped, definition, scope.as_of))
+    return mart_rows(FUNNEL_COMPARISON, frames, quality=scope.event_quality)
 
 
 def segment_of(segment: SegmentSettings) -> Segment:

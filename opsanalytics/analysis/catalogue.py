@@ -5,7 +5,9 @@ import polars as pl
 from opsanalytics.behavior.source_comparison import SOURCE_COMPARISON
 from opsanalytics.behavior.tables import (
     FUNNEL_BREAKDOWN,
+    FUNNEL_COMPARISON,
     FUNNEL_STEPS,
+    FUNNEL_TIMES,
     FUNNEL_TREND,
     METRIC_DEFINITIONS,
     RETENTION_CELLS,
@@ -25,6 +27,8 @@ from opsanalytics.reports.tables import REPORT_INDEX
 MARTS: tuple[Table, ...] = (
     FUNNEL_STEPS,
     FUNNEL_TREND,
+    FUNNEL_TIMES,
+    FUNNEL_COMPARISON,
     FUNNEL_BREAKDOWN,
     RETENTION_CELLS,
     METRIC_DEFINITIONS,

@@ -15,7 +15,9 @@ from opsanalytics.analysis.refresh import WHOLE, Refreshed, refresh
 from opsanalytics.analysis.scope import Scope, frame_digest
 from opsanalytics.behavior.tables import (
     FUNNEL_BREAKDOWN,
+    FUNNEL_COMPARISON,
     FUNNEL_STEPS,
+    FUNNEL_TIMES,
     FUNNEL_TREND,
     METRIC_DEFINITIONS,
     RETENTION_CELLS,
@@ -24,7 +26,7 @@ from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
 from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINT_PERSONS, PAIN_POINTS
 from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, VOLUME_ANOMALIES
 
-FUNNEL_TABLES = (FUNNEL_STEPS, FUNNEL_TREND, FUNNEL_BREAKDOWN)
+FUNNEL_TABLES = (FUNNEL_STEPS, FUNNEL_TREND, FUNNEL_TIMES, FUNNEL_COMPARISON, FUNNEL_BREAKDOWN)
 THEME_TABLES = (FEEDBACK_THEMES, FEEDBACK_ASSIGNMENTS)
 IMPROVEMENT_TABLES = (FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS, BACKLOG)
 
@@ -35,14 +37,17 @@ _NOT_BEHAVIOR = ("friction", "feedback", "pain_points", "backlog")
 
 
 def funnel_marts(scope: Scope) -> Refreshed:
-    """FUNNEL_STEPS, FUNNEL_TREND and FUNNEL_BREAKDOWN, funnel by funnel."""
+    """FUNNEL_TABLES, funnel by funnel."""
     funnels = {funnel.name: funnel for funnel in scope.settings.funnels}
 
     def compute(names: Sequence[str]) -> dict[str, pl.DataFrame]:
         some = scope.only(funnels=[funnels[name] for name in names])
+        results = behavior.funnel_results(some)
         return {
-            FUNNEL_STEPS.name: behavior.funnel_steps(some, behavior.funnel_results(some)),
+            FUNNEL_STEPS.name: behavior.funnel_steps(some, results),
             FUNNEL_TREND.name: behavior.funnel_trends(some),
+            FUNNEL_TIMES.name: behavior.funnel_times(some, results),
+            FUNNEL_COMPARISON.name: behavior.funnel_comparisons(some),
             FUNNEL_BREAKDOWN.name: behavior.funnel_breakdowns(some),
         }
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from opsanalytics.analysis import behavior
 from opsanalytics.analysis.improvement import feedback_themes, improvement
-from opsanalytics.analysis.monitoring import monitoring
+from opsanalytics.analysis.monitoring import Monitoring, monitoring
 from opsanalytics.analysis.refresh import refresh_files
 from opsanalytics.analysis.scope import Scope, frame_digest
 from opsanalytics.behavior.source_comparison import SOURCE_COMPARISON
@@ -21,7 +21,7 @@ from opsanalytics.lake.day_changes import read_day_changes
 from opsanalytics.lake.marts import read_mart
 from opsanalytics.lake.schemas import INGESTION_LEDGER
 from opsanalytics.lake.tables import UTC_TIME
-from opsanalytics.quality.results import latest
+from opsanalytics.quality.tables import QUALITY_RESULTS
 from opsanalytics.reports.data import ReportData
 from opsanalytics.reports.publish import page_files, write_report
 from opsanalytics.reports.states import begun
@@ -72,7 +72,7 @@ def _facts(scope: Scope, report: Report, week: date) -> dict[str, str]:
         **{f"definition {each.name}": each.model_dump_json() for each in definitions},
         "report": report.model_dump_json(),
         "project": " ".join((settings.project.name, settings.project.notice or "", _inboxes(settings))),
-        "quality checks": frame_digest(known_results(scope)),
+        "quality checks": frame_digest(_results(scope)),
         "ledger": frame_digest(_ledger(scope)),
         "source comparison": frame_digest(_comparison(scope, week)),
         "days that changed since the last report": frame_digest(_changes(scope, week)),
@@ -83,20 +83,28 @@ def _inboxes(settings: Settings) -> str:
     return ", ".join(f"{settings.home.inbox(each.name)}" for each in settings.feedback_sources)
 
 
-def known_results(scope: Scope) -> pl.DataFrame:
-    """QUALITY_RESULTS as far as they concern data before `as_of`.
+def _results(scope: Scope) -> pl.DataFrame:
+    """QUALITY_RESULTS as a page shows them, without those of monitoring.
 
     A result about a source as a whole says how much was checked by today. Of one that passed, a page of an
     earlier week keeps only that it did.
     """
-    results = latest(scope.home)
     day = pl.col("partition").str.to_date("%Y-%m-%d", strict=False)
     whole = day.is_null() & pl.col("passed")
-    return results.filter(begun(day, scope.as_of)).with_columns(
+    return scope.known_results.with_columns(
         pl.when(whole).then(0).otherwise("checked").alias("checked"),
         pl.when(whole).then(pl.lit("")).otherwise("data_version").alias("data_version"),
         pl.when(whole).then(pl.lit(scope.as_of)).otherwise("checked_at").alias("checked_at"),
     )
+
+
+def _monitored(arrived: Monitoring) -> pl.DataFrame:
+    """What monitoring found as of the page, as QUALITY_RESULTS."""
+    rows = [
+        vars(outcome) | {"examples": list(outcome.examples), "data_version": "", "checked_at": arrived.as_of}
+        for outcome in arrived.outcomes()
+    ]
+    return pl.DataFrame(rows, schema=QUALITY_RESULTS.schema)
 
 
 def _ledger(scope: Scope) -> pl.DataFrame:
@@ -159,7 +167,7 @@ def report_data(scope: Scope, report: Report, week: date) -> ReportData:
         friction=found.friction,
         pain_points=found.pain_points,
         backlog=found.backlog,
-        quality_results=known_results(scope),
+        quality_results=pl.concat([_results(scope), _monitored(arrived)]),
         ingestion_ledger=_ledger(scope),
         day_changes=_changes(scope, week),
         source_comparison=_comparison(scope, week),

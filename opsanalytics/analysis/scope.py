@@ -9,6 +9,7 @@ from functools import cached_property
 
 import polars as pl
 
+from opsanalytics.analysis.monitoring import DESCRIPTIONS as MONITORED
 from opsanalytics.analysis.program import program_version
 from opsanalytics.behavior.overlaps import counted_once
 from opsanalytics.behavior.spec import Definition
@@ -20,7 +21,8 @@ from opsanalytics.lake.paths import Home
 from opsanalytics.lake.publish import read_feedback
 from opsanalytics.lake.records import DayState
 from opsanalytics.lake.tables import Table
-from opsanalytics.quality.results import state
+from opsanalytics.quality.results import latest, state_of
+from opsanalytics.reports.states import begun
 from opsanalytics.sources.base import EventSourceSettings
 from opsanalytics.sources.fetching import landed_windows
 from opsanalytics.sources.windows import merged
@@ -221,12 +223,27 @@ class Scope:
         return (self.as_of.astimezone(self.settings.project.zone) - timedelta(weeks=weeks)).date()
 
     @cached_property
+    def known_results(self) -> pl.DataFrame:
+        """QUALITY_RESULTS about data before `as_of`, without those of monitoring: they look back from today,
+        and whoever needs them for an earlier moment looks back from there."""
+        day = pl.col("partition").str.to_date("%Y-%m-%d", strict=False)
+        return latest(self.home).filter(begun(day, self.as_of) & ~pl.col("check").is_in(list(MONITORED)))
+
+    @cached_property
     def event_quality(self) -> str:
-        return state(self.home, ["events"])
+        return self._quality("events")
 
     @cached_property
     def feedback_quality(self) -> str:
-        return state(self.home, ["feedback"])
+        return self._quality("feedback")
+
+    def _quality(self, table: str) -> str:
+        return state_of(self.known_results if self._earlier else latest(self.home), [table])
+
+    @property
+    def _earlier(self) -> bool:
+        """Whether this is a look back from a later scope."""
+        return self.wider is not None and (self.as_of < self.wider.as_of or self.wider._earlier)
 
 
 def _begun(prints: pl.DataFrame, moment: datetime) -> pl.DataFrame:

@@ -61,5 +61,6 @@ def check_counted_once(scope: Scope, comparison: pl.DataFrame, *, checked_at: da
         producer="sources",
         checked_at=checked_at,
         data_version=frame_digest(comparison),
+        instead_of_all=True,
     )
     return outcomes

@@ -13,11 +13,11 @@ from opsanalytics.config import Settings
 from opsanalytics.quality.inbox import FILES_USABLE, record_inbox
 from opsanalytics.sources.base import EventSourceSettings, FeedbackSourceSettings
 from opsanalytics.sources.collecting import CollectReport, collect
+from opsanalytics.sources.event_pulling import pull_events
 from opsanalytics.sources.fetching import FetchProgress
 from opsanalytics.sources.files import EventFileSettings
 from opsanalytics.sources.page_fetching import pull
 from opsanalytics.sources.paging import ApiFeedbackSourceSettings
-from opsanalytics.sources.pulling import pull_events
 
 RETRY = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 """On top of the retries inside a fetch: for a vendor that is down for minutes."""
@@ -181,7 +181,7 @@ def pulled_feedback_landing(settings: Settings, source: ApiFeedbackSourceSetting
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": dropped.records + report.records,
-                "new pages": dg.MetadataValue.md("\n".join(f"- {name}" for name in report.landed) or "none"),
+                "new pages and documents": len(report.landed),
                 "new files": dg.MetadataValue.md("\n".join(f"- {name}" for name in dropped.landed) or "none"),
                 "pages without anything new": report.unchanged,
                 "requests": report.requests,

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import polars as pl
 
-from opsanalytics.behavior.spec import Filter, Funnel, Match, Retention, Scalar, Step
+from opsanalytics.behavior.conditions import ANY_EVENT, Filter, Match, Scalar, Step
+from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.behavior.tables import METRIC_DEFINITIONS
 
 UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
@@ -53,8 +54,8 @@ def describe_funnel(definition: Funnel) -> str:
     first, *later = definition.steps
     if definition.order == "any":
         question = (
-            f"Of the people who did one of {', '.join(map(_step, definition.steps))}, how many did 2, 3, ... "
-            f"of them, in any order and all within {window} of the first{_sources(definition)}. "
+            f"Of the people who did one of {', '.join(map(_occurring, definition.steps))}, how many did "
+            f"2, 3, ... of them, in any order and all within {window} of the first{_sources(definition)}. "
             "One event counts for one step. "
         )
     else:
@@ -64,7 +65,7 @@ def describe_funnel(definition: Funnel) -> str:
             else "Other events may lie between."
         )
         question = (
-            f"Of the people who did {_step(first)}, how many then did "
+            f"Of the people who did {_occurring(first)}, how many then did "
             f"{', then '.join(map(_limited, later))},"
             f" in this order and all within {window} of the first event{_sources(definition)}. {between} "
             "One event counts for one step; events with the same time stamp may be taken in any order. "
@@ -82,7 +83,7 @@ def _limited(step: Step) -> str:
         *(["at least " + _length(step.after)] if step.after else []),
         *(["at most " + _length(step.within)] if step.within else []),
     ]
-    words = _step(step) + (f", {' and '.join(limits)} after the step before" if limits else "")
+    words = _occurring(step) + (f", {' and '.join(limits)} after the step before" if limits else "")
     return f"{words} (may be left out)" if step.optional else words
 
 
@@ -109,6 +110,15 @@ def _hold(definition: Funnel) -> str:
 
 
 def _counting(definition: Funnel) -> str:
+    whose = "" if definition.entity is None else f"{definition.entity} stands for the person. "
+    once = "" if definition.reentry else "Only the first entry starts an attempt. "
+    worth = (
+        "" if definition.value is None else f"{definition.value} is added up over the events of each step. "
+    )
+    return f"{whose}{once}{worth}{_units(definition)}"
+
+
+def _units(definition: Funnel) -> str:
     if definition.counting == "persons":
         return "A person counts once, with the attempt that got furthest. "
     if definition.counting == "attempts":
@@ -157,13 +167,14 @@ def describe_retention(definition: Retention) -> str:
         if definition.zero == "returned"
         else f"{period.capitalize()} 0 is everybody who started."
     )
+    whose = "" if definition.entity is None else f" {definition.entity} stands for the person."
     clock = ""
     if rolling:
         clock = f" {period.capitalize()}s are counted from the moment of each person's own first such event"
         clock += ", 30 days a month." if period == "month" else "."
     return (
         f"Of the people who did {_step(definition.start)} in a {period}, how many did {returning}{times} "
-        f"in each of {followed}{_sources(definition)}. {cohort}{clock}{unbounded} {zero} "
+        f"in each of {followed}{_sources(definition)}. {cohort}{clock}{unbounded} {zero}{whose} "
         f"A number is complete once its {period} is over; the overall curve adds up complete numbers only."
     )
 
@@ -177,9 +188,15 @@ def _columns(definition: Retention) -> str:
     )
 
 
+def _occurring(step: Step) -> str:
+    first = {"any": "", "first": "the first ever ", "first_ever": "the first ever of its name, if it is "}
+    return first[step.occurrence] + _step(step)
+
+
 def _match(match: Match) -> str:
     conditions = " and ".join(map(_condition, match.where))
-    return f"“{match.event}”" + (f" where {conditions}" if conditions else "")
+    event = "any event" if match.event == ANY_EVENT else f"“{match.event}”"
+    return event + (f" where {conditions}" if conditions else "")
 
 
 def _step(step: Step) -> str:
@@ -188,7 +205,8 @@ def _step(step: Step) -> str:
 
 
 def _condition(condition: Filter) -> str:
-    words = f"{condition.property} {OPERATORS[condition.op]}"
+    whose = "the person's " if condition.of == "person" else ""
+    words = f"{whose}{condition.property} {OPERATORS[condition.op]}"
     if condition.value is None:
         return words
     values = condition.value if isinstance(condition.value, tuple) else (condition.value,)

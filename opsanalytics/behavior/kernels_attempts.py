@@ -577,6 +577,14 @@ def fold_attempts(
             while group > floors[u] and ts[group - 1] == t:
                 group -= 1
             x = NEVER
+            repeated = False
+            if order == STRICT and repeats and not sequence and choice == FURTHEST and j + 1 < stop:
+                # The next event is a later entry, and this attempt would overlook it as a repeat: it gets as
+                # far and no later, so that following this one too would square the cost of long runs.
+                repeated = mask[j + 1] & 3 == 1 and j == group and ts[j + 1] > t
+                repeated = repeated and (j + 2 == end or ts[j + 2] > ts[j + 1]) and ts[j + 1] <= last
+                if repeated and best > 0:
+                    continue
             if order == ANY:
                 for e in range(len(spans)):
                     p = _at_or_after(ts, flat, start[steps + e], start[steps + e + 1], t + 1)
@@ -588,6 +596,9 @@ def fold_attempts(
                     depth = _follow_any(ts, mask, flat, start, group, last, steps, times, scratch)
                 else:
                     depth = _first_of_each(ts, flat, start, cursor, t, last, steps, times)
+            elif repeated and len(spans) == 0:
+                depth = 1
+                times[1] = t
             elif order == STRICT:
                 depth = _follow_strict(
                     ts, mask, group, end, window, steps, ties, repeats, after, times, rows, scratch

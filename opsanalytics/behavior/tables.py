@@ -81,6 +81,44 @@ FUNNEL_TREND = Table(
     ),
 )
 
+FUNNEL_TIMES = Table(
+    name="funnel_times",
+    description="How long mature conversions from the first to the last step took, in bins of equal width.",
+    order=("funnel", "bin"),
+    columns=(
+        Column("funnel", pl.String, "Name of the funnel.", True),
+        Column("bin", pl.Int32, "Number of the bin, from 1.", True),
+        Column("from_seconds", pl.Float64, "Shortest time of the bin, seconds, inclusive.", True),
+        Column("to_seconds", pl.Float64, "End of the bin, seconds, exclusive.", True),
+        Column("persons", pl.Int64, "Persons whose conversion took so long.", True),
+        *PROVENANCE,
+    ),
+)
+
+FUNNEL_COMPARISON = Table(
+    name="funnel_comparison",
+    description="Funnels of the latest mature weeks of entries against as many weeks before.",
+    order=("funnel", "step"),
+    columns=(
+        Column("funnel", pl.String, "Name of the funnel.", True),
+        Column("first", pl.Date, "First local day of entries of the later weeks.", True),
+        Column("last", pl.Date, "Last local day of entries of the later weeks.", True),
+        Column("step", pl.Int32, "Number of the step, from 1.", True),
+        Column("step_name", pl.String, "Name of the step.", True),
+        Column("entered", pl.Int64, "Entrants of the later weeks (n).", True),
+        Column("persons", pl.Int64, "Of these, persons who reached this step.", True),
+        Column("rate", pl.Float64, "persons / entered."),
+        Column("other_entered", pl.Int64, "Entrants of the weeks before (n).", True),
+        Column("other_persons", pl.Int64, "Of these, persons who reached this step.", True),
+        Column("other_rate", pl.Float64, "other_persons / other_entered."),
+        Column("difference", pl.Float64, "rate minus other_rate."),
+        Column("difference_low", pl.Float64, "Newcombe 95 % interval of the difference, lower end."),
+        Column("difference_high", pl.Float64, "Newcombe 95 % interval of the difference, upper end."),
+        Column("q_value", pl.Float64, "Benjamini-Hochberg adjusted p over the steps of the funnel."),
+        *PROVENANCE,
+    ),
+)
+
 FUNNEL_BREAKDOWN = Table(
     name="funnel_breakdown",
     description="Funnels by segment: the value of a property on the entry event.",

@@ -25,6 +25,19 @@ class WrittenDay:
     """Whether the events are others than before."""
 
 
+def days_on_disk(home: Home, source: str) -> set[date]:
+    """Days that have a file of the source; what killed processes left beside is removed. Hold its lock."""
+    found: set[date] = set()
+    for area in (home.events, home.duplicates_file(source, date.min).parent.parent):
+        for folder in area.glob("day=*"):
+            for path in folder.iterdir():
+                if path.name == f"{source}.parquet":
+                    found.add(date.fromisoformat(folder.name.removeprefix("day=")))
+                elif path.name.startswith(f".{source}.parquet.") and path.suffix == ".tmp":
+                    path.unlink(missing_ok=True)
+    return found
+
+
 def write_day(
     home: Home, source: str, day: date, events: pl.DataFrame | None, duplicates: pl.DataFrame | None
 ) -> WrittenDay:

@@ -18,10 +18,14 @@ import msgspec
 from opsanalytics.cleaning.erasing_records import Eraser, Found
 from opsanalytics.sources.base import FeedbackRow, FeedbackSourceSettings, RejectedRow
 from opsanalytics.sources.errors import InboxError
-from opsanalytics.sources.feedback_files.text import decode_text, guess_delimiter
+from opsanalytics.sources.feedback_files.text import (
+    BYTE_ORDER_MARKS,
+    decode_text,
+    encode_as,
+    guess_delimiter,
+)
 
 GZIP = b"\x1f\x8b"
-MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 HEADER_ROWS = (1, 2, 3)
 read_raw_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 read_raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -65,10 +69,7 @@ def without_messages(settings: FeedbackSourceSettings, eraser: Eraser, path: Pat
 
 def without_mentions(eraser: Eraser, content: bytes, found: Found) -> bytes:
     plain = unpacked(content)
-    try:
-        text, encoding = decode_text(plain)
-    except ValueError:
-        return content
+    text, encoding = decode_text(plain)
     own = Found()
     left = eraser.plain_without_mentions(text, own)
     found.add(own)
@@ -85,13 +86,9 @@ def packed(original: bytes, content: bytes) -> bytes:
 
 
 def encoded(original: bytes, text: str, encoding: str) -> bytes:
-    """Text in the encoding of the original, with its byte order mark; the original where that cannot be."""
-    mark = next((each for each in MARKS if original.startswith(each)), b"")
-    name = MARKS.get(mark, encoding.removesuffix("-sig"))
-    try:
-        return mark + text.removeprefix("\ufeff").encode(name, "surrogateescape")
-    except UnicodeError:
-        return original
+    """Text in the encoding of the original, with its byte order mark."""
+    marks = (mark for mark, of in BYTE_ORDER_MARKS if of == encoding and original.startswith(mark))
+    return next(marks, b"") + encode_as(text, encoding)
 
 
 def signature(rows: list[FeedbackRow], rejected: list[RejectedRow]) -> tuple[Counter[Any], int]:
@@ -117,10 +114,7 @@ def attempts(content: bytes, records: set[int], names: set[str]) -> Iterator[byt
     if content.lstrip()[:1] in (b"[", b"{"):
         yield from without_items(content, records, names)
         return
-    try:
-        text, encoding = decode_text(content)
-    except ValueError:
-        return
+    text, encoding = decode_text(content)
     spans = list(row_spans(text))
     for headers in HEADER_ROWS:
         left = "".join(

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from opsanalytics.cleaning.assembly import Part, assemble, ranked
 from opsanalytics.cleaning.batches import Batch, batches
 from opsanalytics.cleaning.beside import side_by_side
-from opsanalytics.cleaning.day_files import WrittenDay, by_day, stored_rows, write_day
+from opsanalytics.cleaning.day_files import WrittenDay, by_day, days_on_disk, stored_rows, write_day
 from opsanalytics.cleaning.erasing import scrub
 from opsanalytics.cleaning.large_days import write_large_day
 from opsanalytics.cleaning.parsing import (
@@ -161,9 +161,11 @@ def assemble_all(
     state_path = home.cleaned(settings.name) / "_days.json"
     state = Days.model_validate_json(state_path.read_bytes()) if state_path.exists() else Days()
     wanted = day_fingerprints(settings, parts, event_names)
+    # a killed run may have left a day that it was about to remove
+    stored = days_on_disk(home, settings.name)
     stale = sorted(
         day
-        for day in wanted.keys() | state.days.keys()
+        for day in wanted.keys() | state.days.keys() | stored
         if day not in wanted
         or day not in state.days
         or state.days[day].fingerprint != wanted[day]

@@ -40,6 +40,8 @@ READ_ROWS = 64 * 1024
 NO_BUCKET = -1
 SHARE_ROWS = 500_000
 """So many keys are decided at once."""
+PASS_SHARES = 8
+"""So many shares of them are looked through at once for shared second keys."""
 
 # An id as numbers that sort alike: its first 32 bytes, which is all of it.
 ID_NAMES = tuple(f"id_{start}" for start in range(0, 32, 8))
@@ -63,8 +65,8 @@ def write_large_day(
 ) -> WrittenDay:
     """Write the files of one UTC day.
 
-    Needs about 50 bytes of memory an event (of a vendor with second keys 500), and the size of the day
-    on disk for a while.
+    Needs about 50 bytes of memory an event (500 for one that came under several ids), and the size of
+    the day on disk for a while.
     """
     places, duplicates = decide_by_share(settings, home, parts, day)
     duplicated = write_duplicates(home, settings.name, day, duplicates)
@@ -92,7 +94,8 @@ def decide_by_share(
 ) -> tuple[NDArray[np.uint32], pl.DataFrame]:
     """Which rows of the deliveries (in the order of `scan_rows`) are events, as they are to be sorted.
 
-    And the duplicates. Equal ids are in one share, so that one share after the other can be decided.
+    And the duplicates. Equal ids are in one share, so that one share after the other can be decided; ids
+    that share a second key are together in one more.
     """
     rows = scan_rows(settings, home, parts, days_in_reach(settings, [day]))
     # Names of deliveries and members repeat in every row; sorted categories sort as their texts do.
@@ -104,18 +107,36 @@ def decide_by_share(
         pl.col(name).cast(categories[name]) if name in categories else name for name in KEYS
     ).with_row_index("at")
     shares = -(-rows_in_reach(settings, parts, day) // SHARE_ROWS)
-    if settings.deduplication.second_key_days:
-        shares = 1  # equal second keys have different ids
+    identity = pl.col("event_id").hash()
+    own_shares = [identity % shares == share for share in range(shares)]
+    if settings.deduplication.second_key_days and shares > 1:
+        together = identity.is_in(ids_with_shared_keys(keys, shares).implode())
+        own_shares = [*(share & ~together for share in own_shares), together]
     chosen: list[pl.DataFrame] = []
     duplicates: list[pl.DataFrame] = []
-    for share in range(shares):
-        own = keys.filter(pl.col("event_id").hash() % shares == share) if shares > 1 else keys
-        decided = decide(settings, own.collect(), parts, [day])
+    for share in own_shares:
+        decided = decide(settings, keys.filter(share).collect(), parts, [day])
         duplicates.append(to_duplicates(settings, decided))
         chosen.append(decided.filter(IS_EVENT).select("at", "ts", *ID_PARTS))
         del decided
     places = pl.concat(chosen).sort("ts", *ID_NAMES)["at"].to_numpy()
     return places, DUPLICATES.conform(pl.concat(duplicates))
+
+
+def ids_with_shared_keys(keys: pl.LazyFrame, shares: int) -> pl.Series:
+    """Hashes of the event ids of which one row, at least, has a second key of another id too."""
+    passes = -(-shares // PASS_SHARES)
+    found: list[pl.Series] = []
+    for number in range(passes):
+        pairs = (
+            keys.filter(pl.col("second_key").is_not_null())
+            .select(pl.col("second_key").hash().alias("key"), pl.col("event_id").hash().alias("id"))
+            .filter(pl.col("key") % passes == number)
+            .unique()
+            .collect()
+        )
+        found.append(pairs.filter(pl.len().over("key") > 1)["id"])
+    return pl.concat(found).unique()
 
 
 def rows_in_reach(settings: EventSourceSettings, parts: Sequence[Part], day: date) -> int:

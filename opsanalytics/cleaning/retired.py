@@ -42,6 +42,8 @@ def retire(home: Home, configured: Iterable[str]) -> list[Retired]:
     for area in day_areas:
         for path in sorted(area.glob("day=*/*.parquet")):
             found.setdefault(path.stem, []).append(path)
+        for path in sorted(area.glob("day=*/.*.parquet.*.tmp")):  # left by a killed process
+            found.setdefault(path.name.split(".")[1], []).append(path)
     for path in (
         *sorted(home.profiles_file(ANY).parent.glob("*.parquet")),
         *sorted(home.feedback.glob("*.parquet")),

@@ -32,9 +32,9 @@ def init(folder: Path) -> None:
 def check(config: Path | None, offline: bool) -> None:
     """Validate the configuration, the environment and the credentials (one smallest live request each)."""
     from opsanalytics.sources.errors import SourceError
+    from opsanalytics.sources.event_pulling import probe_events
     from opsanalytics.sources.page_fetching import probe_pages
     from opsanalytics.sources.paging import ApiFeedbackSourceSettings
-    from opsanalytics.sources.pulling import probe_events
 
     console = Console(soft_wrap=True, highlight=False)
     path = (config or find_config()).resolve()

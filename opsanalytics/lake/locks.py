@@ -107,5 +107,7 @@ def exclusive(home: Home, name: str, *, wait_seconds: float = 600.0) -> Iterator
         )
         yield
     finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
+        try:
+            holder.unlink(missing_ok=True)
+        finally:
+            lock.release()

@@ -4,8 +4,8 @@
 polish of log counts (J. W. Tukey, Exploratory Data Analysis, 1977), so that a few odd days change
 nothing. What the profile and the levels of the three weeks before said too much or too little, day by
 day, gives a scale by the median absolute deviation. The count of the day is then negative binomial: the
-randomness of counting, and on top of it that scale. An alarm needs three things: the Benjamini-Hochberg
-rate over all series of that day, a change that matters, and a deviation larger than any of the history.
+randomness of counting, and on top of it that scale. An alarm needs three things: the false discovery rate
+of Benjamini and Yekutieli (the series hang together) over all series of that day, a change that matters, and a deviation larger than any of the history.
 
 **Freshness.** The chance that an event is silent on a weekday comes from how often it was; the chance
 that it is silent for days is their product.
@@ -107,7 +107,9 @@ def judge_freshness(series: list[Series], settings: AnomalySettings) -> list[dic
     rows = [_silence(each, settings) for each in series]
     tested = [row for row in rows if row["p_value"] is not None]
     if tested:
-        for row, q in zip(tested, false_discovery_control([row["p_value"] for row in tested]), strict=True):
+        for row, q in zip(
+            tested, false_discovery_control([row["p_value"] for row in tested], method="by"), strict=True
+        ):
             row["q_value"] = float(q)
             improbable = q <= settings.false_discovery_rate
             if improbable and row["silent_days"] > max(row["longest_gap"], MIN_SILENT_DAYS - 1):
@@ -152,7 +154,7 @@ def _judge_day(
         observed = np.array([row["observed"] for row, _ in known], dtype=np.float64)
         forecasts = [forecast for _, forecast in known]
         chances = tails(observed, forecasts)
-        adjusted = false_discovery_control(chances)
+        adjusted = false_discovery_control(chances, method="by")
         figures = zip(known, chances, adjusted, *intervals(forecasts), strict=True)
         for (row, forecast), p, q, low, high in figures:
             row |= {
@@ -210,8 +212,11 @@ def usual(history: Counts) -> Forecast:
     before = np.array(
         [np.median(levels[week - LEVEL_WEEKS : week]) for week in range(LEVEL_WEEKS, len(levels) + 1)]
     )
-    mean = float(np.exp(before[-1] + profile[0]) - 0.5)
     errors = logs[LEVEL_WEEKS:] - (before[:-1, None] + profile)
+    # A product that grows is always above the weeks before, by about as much each time.
+    trend = float(np.median(errors))
+    errors -= trend
+    mean = float(np.exp(before[-1] + trend + profile[0]) - 0.5)
     largest = float(np.abs(errors).max())
     if mean < FEW:
         mean = max(float(history.mean()), 0.5 / len(history))

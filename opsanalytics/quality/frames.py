@@ -4,7 +4,6 @@ Only the columns that the rules name are read.
 """
 
 import hashlib
-import json
 import statistics
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +17,15 @@ from opsanalytics.lake.manifests import MANIFEST, read_manifest
 from opsanalytics.lake.paths import Home
 from opsanalytics.lake.tables import UTC_TIME
 from opsanalytics.quality.rules import PARTITION
+from opsanalytics.quality.sql import calculator, json_pointer, sql_text
 
-BATCH_ROWS = 200_000
+BATCH_ROWS = 500_000
 """Rows of one validation. Small days share one, a larger day is split by its key."""
 
 PROPERTY = "properties."
 """`properties.plan` is the property `plan` of an event, as text."""
+
+PROPERTIES_KIND = "properties_kind"
 
 USUAL_EVENTS = 10
 """Median of the same weekday in the four weeks before, from which an empty day is a surprise.
@@ -38,7 +40,7 @@ DERIVED_COLUMNS: Mapping[str, tuple[str, ...]] = {
         "any_id",
         "seconds_after_ingestion",
         "seconds_before_receipt",
-        "properties_kind",
+        PROPERTIES_KIND,
     ),
     "feedback": ("ts_day", "seconds_after_ingestion", "content_length"),
 }
@@ -46,16 +48,13 @@ DERIVED_COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 _DERIVED: Mapping[str, pl.Expr] = {
     "ts_day": pl.col("ts").dt.date().cast(pl.String),
-    "event_length": pl.col("event").str.strip_chars().str.len_chars().fill_null(0),
+    # Great Expectations compares 64-bit integers as arrays, other integers one by one.
+    "event_length": pl.col("event").str.strip_chars().str.len_chars().fill_null(0).cast(pl.Int64),
     "any_id": pl.coalesce("user_id", "device_id", "distinct_id"),
     "seconds_after_ingestion": (pl.col("ts") - pl.col("ingested_at")).dt.total_seconds(),
     "seconds_before_receipt": (pl.col("ts") - pl.col("received_at")).dt.total_seconds(),
-    # Null unless the whole text is valid JSON; then its canonical form.
-    "properties_kind": pl.when(pl.col("properties").str.json_path_match("$").str.starts_with("{"))
-    .then(pl.lit("object"))
-    .otherwise(pl.lit("other")),
-    "content_length": pl.col("text").str.strip_chars().str.len_chars().fill_null(0)
-    + pl.col("rating").is_not_null().cast(pl.UInt32),
+    "content_length": pl.col("text").str.strip_chars().str.len_chars().fill_null(0).cast(pl.Int64)
+    + pl.col("rating").is_not_null(),
 }
 
 
@@ -159,17 +158,30 @@ def _read(home: Home, partitions: Sequence[Partition], columns: Collection[str])
     if "seconds_after_ingestion" in columns:
         needed = needed.join(_ingestion_times(home, rows), on=["source", "ingest_run"], how="left")
     wanted = [name for name in sorted(columns) if name != PARTITION]
-    return needed.select(PARTITION, *(_column(name) for name in wanted)).collect()
+    from_json = [name for name in wanted if name == PROPERTIES_KIND or name.startswith(PROPERTY)]
+    stored = [name for name in wanted if name not in from_json]
+    if from_json and "properties" not in stored:
+        stored.append("properties")
+    frame = needed.select(
+        PARTITION, *(_DERIVED[name].alias(name) if name in _DERIVED else pl.col(name) for name in stored)
+    ).collect()
+    return _with_json(frame, from_json).select(PARTITION, *wanted) if from_json else frame
 
 
-def _column(name: str) -> pl.Expr:
-    if name in _DERIVED:
-        return _DERIVED[name].alias(name)
-    if name.startswith(PROPERTY):
-        # A quoted name; JSONPath escapes quotes and backslashes as JSON does.
-        quoted = json.dumps(name.removeprefix(PROPERTY), ensure_ascii=False)
-        return pl.col("properties").str.json_path_match(f"$[{quoted}]").alias(name)
-    return pl.col(name)
+def _with_json(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """Columns read out of `properties` by DuckDB, ten times as fast as by Polars."""
+    valid = "properties LIKE '{%' AND json_valid(properties)"
+    columns = {PROPERTIES_KIND: f"CASE WHEN {valid} THEN 'object' ELSE 'other' END"}
+    for name in names:
+        if name.startswith(PROPERTY):
+            path = sql_text(json_pointer(name.removeprefix(PROPERTY)))
+            columns[name] = f"CASE WHEN {valid} THEN json_extract_string(properties, {path}) END"
+    with calculator() as con:
+        con.register("texts", frame.select("properties").to_arrow())
+        read: pl.DataFrame = con.sql(
+            "SELECT " + ", ".join(f"{columns[name]} AS c{n}" for n, name in enumerate(names)) + " FROM texts"
+        ).pl()
+    return pl.concat([frame, read.rename({f"c{n}": name for n, name in enumerate(names)})], how="horizontal")
 
 
 def _ingestion_times(home: Home, rows: pl.LazyFrame) -> pl.LazyFrame:

@@ -1,8 +1,8 @@
 """The tracking plan as rules of the suite: each event, row by row, against what is declared for it.
 
 Great Expectations would need one expectation a property, hundreds of them, each over all rows. So DuckDB
-compares all properties of an event in one pass, a column a kind of breach holds the names of the
-properties at fault (null: none), and the suite expects these columns to be null.
+compares all properties of an event together, a column a kind of breach holds the names of the properties
+at fault (null: none), and the suite expects these columns to be null.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,12 +12,14 @@ import polars as pl
 
 from opsanalytics.lake.schemas import EVENTS
 from opsanalytics.quality.plan import PlannedEvent, PlannedProperty, PropertyType, TrackingPlan
-from opsanalytics.quality.profiles import COLUMNS, DATETIME, pointer
+from opsanalytics.quality.profiles import COLUMNS, DATETIME
 from opsanalytics.quality.rules import Rule, Severity
+from opsanalytics.quality.sql import calculator, json_pointer, sql_text
 
 UNDECLARED, MISSING, TYPES, VALUES = "plan_declared", "plan_required", "plan_types", "plan_values"
 BLOCKING = "plan_blocking"
 
+_FAULTS = pl.Schema({"row": pl.UInt32, "kind": pl.String, "name": pl.String})
 PLAN_COLUMNS = (UNDECLARED, MISSING, TYPES, VALUES, BLOCKING)
 """Columns that `plan_columns` gives, and names of the rules about them."""
 
@@ -71,87 +73,123 @@ def plan_columns(frame: pl.DataFrame, plan: TrackingPlan) -> pl.DataFrame:
     """
     rows = frame.with_row_index("row")
     known = rows.filter(pl.col("event").is_in(list(plan.by_name)))
-    with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as con:
-        parts = list(_judged(con, known, plan))
-    found = rows.select("row").join(
-        pl.concat([_nothing(), *parts]), on="row", how="left", maintain_order="left"
-    )
-    stray = ~rows["event"].is_in(list(plan.by_name)) & rows["event"].is_not_null()
-    undeclared = pl.when(stray).then(pl.lit("the event")).otherwise(pl.col(UNDECLARED))
-    return found.with_columns(undeclared.alias(UNDECLARED)).drop("row")
+    stray = rows.join(known, on="row", how="anti").filter(pl.col("event").is_not_null())
+    faults = [_faults(stray.select("row"), UNDECLARED, "the event")]
+    with calculator() as con:
+        for (name,), part in known.partition_by("event", as_dict=True).items():
+            event = plan.by_name[str(name)]
+            found = pl.concat(list(_judged(con, part, event)))
+            if event.blocking:
+                breaks = pl.col("kind") != UNDECLARED
+                found = found.with_columns(
+                    kind=pl.when(breaks).then(pl.lit(BLOCKING)).otherwise(pl.col("kind"))
+                )
+            faults.append(found)
+    names = pl.col("name").unique(maintain_order=True).str.join(", ")
+    told = pl.concat(faults).group_by("row", "kind", maintain_order=True).agg(names)
+    columns = rows.select("row")
+    for kind in PLAN_COLUMNS:
+        own = told.filter(pl.col("kind") == kind).select("row", pl.col("name").alias(kind))
+        columns = columns.join(own, on="row", how="left", maintain_order="left")
+    return columns.drop("row")
 
 
-def _nothing() -> pl.DataFrame:
-    return pl.DataFrame(schema={"row": pl.UInt32} | dict.fromkeys(PLAN_COLUMNS, pl.String))
+def _judged(
+    con: duckdb.DuckDBPyConnection, part: pl.DataFrame, event: PlannedEvent
+) -> Iterator[pl.DataFrame]:
+    """Faults (`row`, `kind`, `name`) of the rows of one event.
 
-
-def _judged(con: duckdb.DuckDBPyConnection, rows: pl.DataFrame, plan: TrackingPlan) -> Iterator[pl.DataFrame]:
-    for (name,), part in rows.partition_by("event", as_dict=True).items():
-        event = plan.by_name[str(name)]
-        con.register("part", part.to_arrow())
-        judged = con.sql(_query(event, part.columns)).pl()
-        con.unregister("part")
-        yield judged.select(pl.col(column).cast(dtype) for column, dtype in _nothing().schema.items())
-
-
-def _query(event: PlannedEvent, columns: list[str]) -> str:
+    Which properties there are, and of what types, is judged once for each form that occurs, not for each
+    row; values are compared row by row.
+    """
     names = list(event.properties)
-    faults: dict[str, list[str]] = {MISSING: [], TYPES: [], VALUES: []}
-    for number, (name, planned) in enumerate(event.properties.items(), start=1):
-        held = f'"{name}"' if name in COLUMNS and name in columns else "NULL"
-        for kind, wrong in _wrong(planned, f"kinds[{number}]", f"texts[{number}]", held):
-            faults[kind].append(f"CASE WHEN {wrong} THEN {_text(name)} END")
-    told = {
-        kind: f"nullif(concat_ws(', ', {', '.join(cases)}), '')" if cases else "NULL"
-        for kind, cases in faults.items()
-    }
-    stray = f"nullif(array_to_string(list_filter(names, lambda x: x NOT IN ({_listed(names)})), ', '), '')"
-    if not names:
-        stray = "nullif(array_to_string(names, ', '), '')"
-    paths = ", ".join(_text(pointer(name)) for name in names)
-    extracted = (
-        f"json_type(text, [{paths}]) AS kinds, json_extract_string(text, [{paths}]) AS texts,"
-        if names
-        else ""
+    paths = "[" + ", ".join(sql_text(json_pointer(name)) for name in names) + "]::VARCHAR[]"
+    columns = [f'"{name}" IS NOT NULL' if name in COLUMNS else "false" for name in names]
+    con.register("part", part.to_arrow())
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE rows AS "
+        f"SELECT row, json_keys(text) AS names, json_type(text, {paths}) AS kinds, "
+        f"json_extract_string(text, {paths}) AS texts, [{', '.join(columns)}]::BOOLEAN[] AS held "
+        "FROM (SELECT *, CASE WHEN properties LIKE '{%' AND json_valid(properties) THEN properties "
+        "ELSE '{}' END AS text FROM part)"
     )
-    blocking = f"nullif(concat_ws(', ', {', '.join(told.values())}), '')" if event.blocking else "NULL"
-    warned = {kind: "NULL" if event.blocking else sql for kind, sql in told.items()}
-    return (
-        f"SELECT row, {stray} AS {UNDECLARED}, "
-        + "".join(f"{sql} AS {kind}, " for kind, sql in warned.items())
-        + f"{blocking} AS {BLOCKING} FROM (SELECT *, {extracted} json_keys(text) AS names FROM "
-        "(SELECT *, CASE WHEN properties LIKE '{%' AND json_valid(properties) THEN properties ELSE '{}' END "
-        "AS text FROM part))"
+    con.unregister("part")
+    forms = con.sql(
+        "SELECT hash(names) AS form, any_value(names) AS names FROM rows GROUP BY form"
+    ).fetchall()
+    yield _of_forms(
+        con,
+        "hash(names)",
+        [(form, UNDECLARED, name) for form, sent in forms for name in sent if name not in event.properties],
     )
-
-
-def _wrong(planned: PlannedProperty, kind: str, text: str, held: str) -> Iterator[tuple[str, str]]:
-    """SQL conditions of the breaches of one property. `held`: its value in a column of events, a text."""
-    absent = f"coalesce({kind}, 'NULL') = 'NULL'"
-    if planned.required:
-        yield MISSING, f"{absent} AND {held} IS NULL"
-    types = _listed(_JSON_TYPES[planned.type])
-    dated = f" OR NOT regexp_full_match({text}, {_text(DATETIME)})" if planned.type == "datetime" else ""
-    yield TYPES, f"NOT {absent} AND ({kind} NOT IN ({types}){dated})"
-    value = f"coalesce({text}, {held})"
-    if planned.values:
-        allowed = _listed(
-            str(each).lower() if isinstance(each, bool) else str(each) for each in planned.values
+    shapes = con.sql(
+        "SELECT hash(kinds, held) AS form, any_value(kinds), any_value(held) FROM rows GROUP BY form"
+    ).fetchall()
+    yield _of_forms(
+        con,
+        "hash(kinds, held)",
+        [
+            (form, kind, name)
+            for form, kinds, held in shapes
+            for (name, planned), sent, column in zip(event.properties.items(), kinds, held, strict=True)
+            if (kind := _fault(planned, sent, column)) is not None
+        ],
+    )
+    compared = [
+        (kind, name, wrong)
+        for number, (name, planned) in enumerate(event.properties.items(), start=1)
+        for kind, wrong in _wrong(planned, f"texts[{number}]")
+    ]
+    if compared:
+        faults = ", ".join(
+            f"CASE WHEN {wrong} THEN {{'kind': {sql_text(kind)}, 'name': {sql_text(name)}}} END"
+            for kind, name, wrong in compared
         )
-        yield VALUES, f"{value} IS NOT NULL AND {value} NOT IN ({allowed})"
+        found = con.sql(
+            f"SELECT row, unnest([{faults}], recursive := true) FROM rows "
+            f"WHERE {' OR '.join(wrong for _, _, wrong in compared)}"
+        ).pl()
+        yield found.filter(pl.col("kind").is_not_null()).select(
+            pl.col(name).cast(dtype) for name, dtype in _FAULTS.items()
+        )
+
+
+def _fault(planned: PlannedProperty, sent: str | None, column: bool) -> str | None:
+    """What is wrong with a property sent with this JSON type; `column`: it stands in a column of events."""
+    if sent is None or sent == "NULL":
+        return MISSING if planned.required and not column else None
+    return None if sent in _JSON_TYPES[planned.type] else TYPES
+
+
+def _wrong(planned: PlannedProperty, text: str) -> Iterator[tuple[str, str]]:
+    """SQL conditions of the breaches that the value of a property tells."""
+    if planned.type == "datetime":
+        yield TYPES, f"NOT regexp_full_match({text}, {sql_text(DATETIME)})"
+    if planned.values:
+        allowed = (str(each).lower() if isinstance(each, bool) else str(each) for each in planned.values)
+        yield VALUES, f"{text} NOT IN ({', '.join(sql_text(value) for value in allowed)})"
     if planned.pattern is not None:
-        yield VALUES, f"{value} IS NOT NULL AND NOT regexp_full_match({value}, {_text(planned.pattern)})"
+        yield VALUES, f"NOT regexp_full_match({text}, {sql_text(planned.pattern)})"
+
+
+def _of_forms(con: duckdb.DuckDBPyConnection, form: str, faults: list[tuple[int, str, str]]) -> pl.DataFrame:
+    """Faults of forms as faults of the rows that have them."""
+    wrong = pl.DataFrame(
+        faults, schema={"form": pl.UInt64, "kind": pl.String, "name": pl.String}, orient="row"
+    )
+    if wrong.is_empty():
+        return pl.DataFrame(schema=_FAULTS)
+    rows: pl.DataFrame = con.sql(f"SELECT row, {form} AS form FROM rows").pl()
+    return rows.join(wrong, on="form", maintain_order="left_right").select(
+        pl.col(name).cast(dtype) for name, dtype in _FAULTS.items()
+    )
+
+
+def _faults(rows: pl.DataFrame, kind: str, name: str) -> pl.DataFrame:
+    return rows.select(pl.col("row").cast(pl.UInt32), kind=pl.lit(kind), name=pl.lit(name))
 
 
 def plan_needs(plan: TrackingPlan) -> tuple[str, ...]:
     """Columns of events that `plan_columns` looks at."""
     declared = {name for event in plan.events for name in event.properties}
     return tuple(name for name in EVENTS.names if name in {"event", "properties"} | (declared & set(COLUMNS)))
-
-
-def _listed(values: "Iterator[str] | list[str] | tuple[str, ...]") -> str:
-    return ", ".join(_text(value) for value in values)
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

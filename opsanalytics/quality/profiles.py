@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from opsanalytics.lake.files import remove_leftovers, write_parquet
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.paths import Home
+from opsanalytics.quality.sql import calculator, json_pointer, sql_text
 
 VERSION = 1
 """Raise it when a profile says something else about the same events."""
@@ -107,11 +108,9 @@ def profile_days(home: Home, *, first: date | None = None, last: date | None = N
 
 def profile_files(paths: Sequence[Path]) -> dict[Path, pl.DataFrame]:
     """Profile (PROFILE) of each of the files of the lake, `day=YYYY-MM-DD/<source>.parquet`."""
-    with duckdb.connect(
-        config={"memory_limit": MEMORY_LIMIT, "autoinstall_known_extensions": "false"}
-    ) as con:
+    with calculator(MEMORY_LIMIT) as con:
         con.execute("SET preserve_insertion_order = false")
-        listed = "[" + ", ".join(_text(glob.escape(str(path))) for path in paths) + "]"
+        listed = "[" + ", ".join(sql_text(glob.escape(str(path))) for path in paths) + "]"
         lake = f"read_parquet({listed}, hive_partitioning = false, filename = 'file')"
         counts = ", ".join(
             f"count({name}) AS {name}, approx_count_distinct({name}) AS {name}_distinct" for name in COLUMNS
@@ -201,13 +200,13 @@ def _passes(names: pl.DataFrame) -> Iterator[tuple[list[str], list[str]]]:
 def _pass(
     con: duckdb.DuckDBPyConnection, valid: str, events: Sequence[str], properties: Sequence[str]
 ) -> pl.DataFrame:
-    paths = "[" + ", ".join(_text(pointer(name)) for name in properties) + "]"
-    wanted = ", ".join(_text(event) for event in events)
+    paths = "[" + ", ".join(sql_text(json_pointer(name)) for name in properties) + "]"
+    wanted = ", ".join(sql_text(event) for event in events)
     rows: pl.DataFrame = con.sql(
         f"""
         SELECT file, event, number, kind,
             kind = 'VARCHAR' AND value LIKE '____-__-__%'
-                AND regexp_full_match(value, {_text(DATETIME)}) AS dated,
+                AND regexp_full_match(value, {sql_text(DATETIME)}) AS dated,
             count(*) AS n, approx_count_distinct(value) AS "distinct"
         FROM (
             SELECT file, event, unnest(range({len(properties)})) AS number,
@@ -228,11 +227,6 @@ def _pass(
     )
 
 
-def pointer(name: str) -> str:
-    """JSON pointer (RFC 6901) to a property, whatever characters its name has."""
-    return "/" + name.replace("~", "~0").replace("/", "~1")
-
-
 def _within(folder: str, first: date | None, last: date | None) -> bool:
     day = date.fromisoformat(folder.removeprefix("day="))
     return (first is None or day >= first) and (last is None or day <= last)
@@ -245,7 +239,3 @@ def _remove_stale(home: Home, folder: Path) -> None:
     for other in home.profiles.glob("v*"):
         if other != folder:
             shutil.rmtree(other)
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -118,13 +118,18 @@ def recorded(home: Home, table: str, *, producer: str, versions: Mapping[str, st
 
 
 def state(home: Home, tables: Iterable[str]) -> State:
-    """Whether numbers computed from `tables` can be shown.
+    """Whether numbers computed from `tables` can be shown, by all recorded results: see `state_of`."""
+    return state_of(latest(home), tables)
+
+
+def state_of(results: pl.DataFrame, tables: Iterable[str]) -> State:
+    """Whether numbers computed from `tables` can be shown, by these results (QUALITY_RESULTS).
 
     "failed" if a blocking check failed anywhere in them, else "not_checked" if one of them has no result,
     else "warning" if a check that warns failed, else "passed".
     """
     wanted = set(tables)
-    results = latest(home).filter(pl.col("table").is_in(wanted))
+    results = results.filter(pl.col("table").is_in(wanted))
     failed = set(results.filter(~pl.col("passed"))["severity"])
     if "error" in failed:
         return "failed"

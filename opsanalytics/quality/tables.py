@@ -67,7 +67,7 @@ VOLUME_ANOMALIES = Table(
         ),
         Column("expected_high", pl.Int64, "See expected_low."),
         Column("p_value", pl.Float64, "Chance of a count at least as far out, both sides."),
-        Column("q_value", pl.Float64, "The same adjusted for all series of the day (Benjamini-Hochberg)."),
+        Column("q_value", pl.Float64, "The same adjusted for all series of the day (Benjamini-Yekutieli)."),
         Column("weeks", pl.Int64, "Whole weeks of history that were used or are there.", True),
         Column(
             "verdict",
@@ -91,7 +91,7 @@ EVENT_FRESHNESS = Table(
         Column("silent_days", pl.Int64, "Complete UTC days since.", True),
         Column("longest_gap", pl.Int64, "Longest silence of the weeks before, days."),
         Column("p_value", pl.Float64, "Chance of so long a silence, by weekday."),
-        Column("q_value", pl.Float64, "The same adjusted for all series (Benjamini-Hochberg)."),
+        Column("q_value", pl.Float64, "The same adjusted for all series (Benjamini-Yekutieli)."),
         Column(
             "verdict",
             pl.String,

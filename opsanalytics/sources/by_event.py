@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from datetime import date, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -97,8 +98,14 @@ def known_names(settings: EventApiSettings, home: Home, window: Window) -> Count
     nearest = sorted(with_days, key=lambda each: abs((each.first_day or date.min) - window.first_day))
     for manifest in nearest[:NEAR_DELIVERIES]:
         for landed in manifest.files:
-            counts.update(event_counts(home.delivery(settings.name, manifest.delivery) / landed.name))
+            counts.update(landed_counts(home.delivery(settings.name, manifest.delivery) / landed.name))
     return counts
+
+
+@lru_cache(maxsize=4 * NEAR_DELIVERIES)
+def landed_counts(path: Path) -> Counter[str]:
+    """As `event_counts`; a landed file is named by its content, so its counts can be kept."""
+    return event_counts(path)
 
 
 def halves(names: Sequence[str], weight: Counter[str]) -> list[list[str]]:

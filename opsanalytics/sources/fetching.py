@@ -19,7 +19,7 @@ from opsanalytics.sources.errors import ProjectChangedError
 from opsanalytics.sources.http import new_session
 from opsanalytics.sources.landing import intact
 from opsanalytics.sources.window_landing import WindowLander, project_hash
-from opsanalytics.sources.windows import DAY, Window, WindowSizer, merged, midnight, subtracted
+from opsanalytics.sources.windows import DAY, Coverage, Window, WindowSizer, merged, midnight, subtracted
 
 Landed: TypeAlias = tuple[Manifest, Window]
 """A delivery with the window it was asked for."""
@@ -196,9 +196,9 @@ class _Fetch:
         asked = self.settings.vendor_window(first, last)
         position = asked.start
         end = min(asked.end, self.settings.available_until(self.now))
-        known = [] if force else self._recent_windows(before)
+        known = {} if force else self._recent_windows(before)
         tail = self.settings.settled_until(self.now)
-        settled = [] if force else settled_windows(self.settings, before, self.now)
+        settled = Coverage([] if force else settled_windows(self.settings, before, self.now))
         sizer = WindowSizer(self.settings.unit, self.settings.initial_window, self.settings.largest_window)
         fetched: list[Manifest] = []
         changed: list[str] = []
@@ -208,24 +208,24 @@ class _Fetch:
             lander = self._lander(session)
             while position < end:
                 window = self._repeated(known, settled, position, end)
-                done = covering(settled, position, end)
+                done = settled.at(position, end)
                 if done is not None and window is None:
                     if done.start == position:
                         sizer.succeeded(done)
                     skipped += done.end - position
                     position = done.end
-                    self._tell("already landed", done=position - asked.start)
+                    self._state = replace(self._state, done=position - asked.start)
                     continue
                 if window is None:
-                    next_settled = min((w.start for w in settled if w.start > position), default=end)
-                    window = sizer.next(Window(position, min(end, next_settled)))
+                    next_settled = settled.next_start(position, end)
+                    window = sizer.next(Window(position, next_settled))
                     if window.start + 2 * self.settings.initial_window <= tail < window.end:
                         # what may still change comes apart, so that it alone is asked for again
                         window = Window(window.start, tail)
                 try:
                     manifest, differs = lander.land(window)
                 except TooLargeError as error:
-                    known = [other for other in known if other != window]
+                    known.pop(window.start, None)
                     sizer.failed(window)
                     self._tell(f"{window} is too much for the vendor ({error}); asking for less")
                     continue
@@ -244,6 +244,8 @@ class _Fetch:
                     bytes=self._state.bytes + sum(file.bytes for file in manifest.files),
                 )
                 self._tell(f"{window} landed", done=position - asked.start)
+        if skipped:
+            self._tell(f"{skipped.days:,} days had landed before and cannot change any more")
         complete_through, not_yet = self._completeness(
             asked, landed(self.settings, self.home) if fetched else before
         )
@@ -260,7 +262,7 @@ class _Fetch:
         )
 
     def _repeated(
-        self, known: list[Window], settled: list[Window], position: datetime, end: datetime
+        self, known: dict[datetime, Window], settled: Coverage, position: datetime, end: datetime
     ) -> Window | None:
         """A window landed a short while ago that may still change and is asked for whole once more.
 
@@ -270,13 +272,13 @@ class _Fetch:
         """
         if not self.settings.deduplication.newest_delivery_wins:
             return None
-        repeated = [window for window in known if window.start == position and window.end <= end]
-        window = max(repeated, default=None)
-        return None if window is None or not subtracted(window, settled) else window
+        window = known.get(position)
+        return None if window is None or window.end > end or settled.covers(window) else window
 
-    def _recent_windows(self, landed: list[Landed]) -> list[Window]:
-        """Windows of the deliveries that this run may be the repetition of."""
-        return [window for manifest, window in landed if abs(self.now - manifest.fetched_at) < SAME_RUN]
+    def _recent_windows(self, landed: list[Landed]) -> dict[datetime, Window]:
+        """Windows of the deliveries that this run may be the repetition of, by their start."""
+        recent = (window for manifest, window in landed if abs(self.now - manifest.fetched_at) < SAME_RUN)
+        return {window.start: window for window in sorted(recent)}
 
     def probe(self) -> str:
         settings = self.settings
@@ -337,12 +339,3 @@ def in_words(span: timedelta) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
-
-
-def covering(windows: list[Window], position: datetime, end: datetime) -> Window | None:
-    """A settled window at `position`: best one that starts there, as a run before would have used."""
-    candidates = [window for window in windows if window.start <= position < window.end]
-    if not candidates:
-        return None
-    best = max(candidates, key=lambda window: (window.start == position, window.end))
-    return Window(best.start, min(best.end, end))

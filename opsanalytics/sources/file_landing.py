@@ -176,8 +176,7 @@ class _FileFetch:
         before = current(self.home, self.settings.name, each.delivery)
         if before is None or force:
             return each.day is None or asked.first_day <= each.day <= asked.last_day
-        unchanged = before.request == signatures(each)
-        if unchanged and intact(self.home.delivery(self.settings.name, each.delivery), before):
+        if keeps_more(before, each) and intact(self.home.delivery(self.settings.name, each.delivery), before):
             self._confirm(before)
             return False
         return True
@@ -329,6 +328,16 @@ def examine(settings: EventFileSettings, path: Path, file: SourceFile, *, cut: b
 def signatures(each: FileSet) -> dict[str, str]:
     """The files of a set with size and time, as the manifest keeps them."""
     return {file.name: file.signature for file in each.files}
+
+
+def keeps_more(before: Manifest, each: FileSet) -> bool:
+    """Whether what landed has all that these files hold.
+
+    So it is if nothing changed, if some files were merely taken away (buckets delete what is old), and if
+    the final files were, so that only the preliminary ones are left.
+    """
+    gone = signatures(each).items() <= before.request.items()
+    return gone or (before.covers_from is not None and not each.final)
 
 
 def landed_before(home: Home, sets: Sequence[FileSet], source: str) -> bool:

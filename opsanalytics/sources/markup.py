@@ -1,12 +1,18 @@
 """HTML as vendors store what people wrote, to plain text."""
 
 import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bs4.element import PageElement, Tag
 
 LINE_ENDS = frozenset(
     {"address", "blockquote", "br", "dd", "div", "dl", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li",
      "ol", "p", "pre", "table", "tr", "ul"}
 )  # fmt: skip
-SILENT = ("head", "script", "style", "template", "title")
+SILENT = frozenset({"head", "script", "style", "template", "title"})
+SPACE = re.compile(r"[ \t\r\f\v\u00a0]+")
 KNOWN = (
     "a abbr article b body center code em font form html i img input label s section small span strong"
     " strike sub sup tbody td tfoot th thead u video"
@@ -44,10 +50,26 @@ def plain_text(markup: str | None) -> str | None:
     from bs4 import BeautifulSoup
 
     soup = BeautifulSoup(markup, "html.parser")
-    for element in soup(SILENT):
-        element.decompose()
-    for element in soup(list(LINE_ENDS)):
-        element.insert_before("\n")
-        element.insert_after("\n")
-    lines = (re.sub(r"[ \t\r\f\v\u00a0]+", " ", line).strip() for line in soup.get_text().split("\n"))
+    lines = (SPACE.sub(" ", line).strip() for line in "".join(pieces(soup)).split("\n"))
     return "\n".join(line for line in lines if line) or None
+
+
+def pieces(root: "Tag") -> Iterator[str]:
+    """The texts below an element, with a line end around each block; nothing of scripts and the like.
+
+    Not by recursion: people send mails in which hundreds of elements lie in one another.
+    """
+    from bs4.element import NavigableString, Tag
+
+    waiting: list[Iterator[PageElement | str]] = [iter(root.contents)]
+    while waiting:
+        child = next(waiting[-1], None)
+        if child is None:
+            waiting.pop()
+        elif isinstance(child, Tag):
+            if child.name in SILENT:
+                continue
+            end = ["\n"] if child.name in LINE_ENDS else []
+            waiting.append(iter([*end, *child.contents, *end]))
+        elif type(child) in (str, NavigableString):
+            yield str(child)

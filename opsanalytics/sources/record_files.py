@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+import polars.selectors as cs
 
 from opsanalytics.sources.errors import SourceError
 from opsanalytics.sources.feedback_files.text import BYTE_ORDER_MARKS, LONGEST_FIELD, guess_delimiter
@@ -159,7 +160,7 @@ class RecordFile:
                     table = pa.Table.from_batches([batch])
                     frame = pl.from_arrow(table if table.schema == textual else table.cast(textual))
                     if isinstance(frame, pl.DataFrame):
-                        yield frame
+                        yield frame.with_columns(cs.binary().bin.encode("hex"))  # such as UUIDs
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
             raise RecordFileError(f"cannot be read as Parquet: {error}") from error
 
@@ -224,9 +225,15 @@ def suffix_of(path: Path, name: str, wanted: Format | None) -> str:
 
 
 def with_text(pa: Any, schema: Any) -> Any:
-    """The schema with texts where BigQuery and others write plain bytes."""
+    """The schema with texts where BigQuery and others write plain bytes.
 
-    def textual(kind: Any) -> Any:
+    Raises:
+        RecordFileError: a column has a type that cannot become JSON.
+    """
+
+    def textual(kind: Any, *, top: bool = False) -> Any:
+        if pa.types.is_decimal256(kind) or (pa.types.is_fixed_size_binary(kind) and not top):
+            raise RecordFileError(f"has values of type {kind}, which cannot become JSON; write them as text")
         if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
             return pa.large_string()
         if pa.types.is_struct(kind):
@@ -237,7 +244,7 @@ def with_text(pa: Any, schema: Any) -> Any:
             return pa.large_list(kind.value_field.with_type(textual(kind.value_type)))
         return kind
 
-    return pa.schema([field.with_type(textual(field.type)) for field in schema])
+    return pa.schema([field.with_type(textual(field.type, top=True)) for field in schema])
 
 
 def as_json(header: list[str], row: list[str]) -> bytes:

@@ -98,6 +98,22 @@ def members_by_steps(text: str) -> dict[str, str]:
     return found
 
 
+def value_of(text: str) -> Any:
+    """The value of a member of a JSON object, from its text.
+
+    Raises:
+        UnreadableError: `not_json`.
+    """
+    if text == "null":
+        return None
+    if text.startswith('"') and "\\" not in text:
+        return text[1:-1]
+    try:
+        return DECODER.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableError("not_json", f"a member of the record is not JSON: {error}") from error
+
+
 def object_of(texts: Mapping[str, str]) -> str:
     """A JSON object of members whose values are JSON already."""
     return "{" + ",".join(f"{name_text(name)}:{text}" for name, text in texts.items()) + "}"

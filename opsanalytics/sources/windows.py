@@ -4,6 +4,7 @@ Inside the project a window is half-open. Only the code that writes a URL turns 
 vendor's inclusive one: adjacent windows can then neither overlap nor leave a gap.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -82,6 +83,38 @@ def subtracted(whole: Window, parts: Iterable[Window]) -> list[Window]:
     if position < whole.end:
         gaps.append(Window(position, whole.end))
     return gaps
+
+
+class Coverage:
+    """Many windows, looked up by position."""
+
+    def __init__(self, windows: Iterable[Window]) -> None:
+        self._longest: dict[datetime, Window] = {}
+        for window in sorted(windows):  # of equal starts the longest comes last
+            self._longest[window.start] = window
+        self._whole = merged(self._longest.values())
+        self._starts = [window.start for window in self._whole]
+
+    def at(self, position: datetime, end: datetime) -> Window | None:
+        """What is covered from `position` on, up to `end`: the longest single window that starts there,
+        else all that is.
+        """
+        found = self._longest.get(position) or self._around(position)
+        return None if found is None else Window(found.start, min(found.end, end))
+
+    def covers(self, window: Window) -> bool:
+        around = self._around(window.start)
+        return around is not None and window.end <= around.end
+
+    def next_start(self, position: datetime, end: datetime) -> datetime:
+        """Where the next covered span after `position` begins; `end` if none does before."""
+        number = bisect_right(self._starts, position)
+        return min(self._starts[number], end) if number < len(self._starts) else end
+
+    def _around(self, position: datetime) -> Window | None:
+        number = bisect_right(self._starts, position) - 1
+        found = self._whole[number] if number >= 0 else None
+        return found if found is not None and position < found.end else None
 
 
 @dataclass

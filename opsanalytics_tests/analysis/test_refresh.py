@@ -169,7 +169,7 @@ CHANGES = st.sampled_from(
 
 
 @given(st.lists(st.tuples(CHANGES, st.integers(0, 11)), min_size=1, max_size=3))
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_changes_the_marts_are_those_of_a_fresh_computation(
     changes: list[tuple[str, int]],
 ) -> None:

@@ -1,6 +1,6 @@
 """A small product whose lake a test changes at will."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,6 +10,7 @@ from opsanalytics.analysis.marts import (
     definition_mart,
     funnel_marts,
     improvement_marts,
+    monitoring_marts,
     retention_marts,
     theme_marts,
 )
@@ -67,7 +68,8 @@ name = "platform"
 property = "platform"
 """
 
-STEPS = {
+STEPS: dict[str, Callable[[Scope], Refreshed]] = {
+    "monitoring": monitoring_marts,
     "funnels": funnel_marts,
     "definitions": definition_mart,
     "retention": retention_marts,

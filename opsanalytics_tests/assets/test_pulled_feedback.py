@@ -52,7 +52,7 @@ def test_the_landing_asset_pulls_and_says_what_it_did(
         assert result.success
         (made,) = result.asset_materializations_for_node("landing__desk")
         assert made.metadata["dagster/row_count"].value == 15
-        assert "tickets-page-00000002" in str(made.metadata["new pages"].value)
+        assert made.metadata["new pages and documents"].value == 2 + 3  # comments of three tickets
         source = settings.feedback_sources[0]
         assert arrived(source, settings.home) == desk.truth()  # type: ignore[arg-type]
 

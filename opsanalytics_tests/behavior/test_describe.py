@@ -110,3 +110,20 @@ def test_every_rule_of_retention_is_said() -> None:
     assert "Day 0 is everybody who started." in describe_retention(
         Retention(name="r", start="S", returning="R", period="day", zero="started")
     )
+
+
+def test_first_events_entities_values_and_person_properties_are_said() -> None:
+    pro = Filter(property="plan", op="regex", value="^pro", of="person")
+    definition = Funnel(
+        steps=[Step("*", where=[pro], occurrence="first"), "purchase"],
+        window="1d",
+        entity="account",
+        reentry=False,
+        value="revenue",
+    )
+    text = describe_funnel(definition)
+    assert "the first ever any event where the person's plan matches “^pro”" in text
+    assert "account stands for the person. Only the first entry starts an attempt." in text
+    assert "revenue is added up" in text
+    by_account = WEEKLY.model_copy(update={"entity": "account"})
+    assert "account stands for the person." in describe_retention(by_account)

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsanalytics.behavior.funnel import FunnelResult, funnel
-from opsanalytics.behavior.funnel_breakdown import funnel_breakdown
+from opsanalytics.behavior.funnel_breakdown import broken_down, funnel_breakdown
+from opsanalytics.behavior.segments import Segment
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics_tests.behavior.examples import LATER, START, at, table
 from opsanalytics_tests.behavior.reference import Event, best_chain, chains, funnel_by_person
@@ -188,3 +189,83 @@ def test_so_far_is_the_funnel_over_all_attempts(
     whole = funnel(table(known), definition, as_of=LATER).to_polars()
     so_far = funnel(table(people), definition, as_of=as_of).so_far()
     assert so_far["persons"].to_list() == whole["persons"].to_list()
+
+
+ORDERED = st.sampled_from(["ordered", "any"])
+
+
+@EXAMPLES
+@given(people=PEOPLE, definition=FUNNELS, seed=st.integers(0, 99))
+def test_merging_persons_equals_relabelling_their_events(
+    people: dict[str, list[Event]], definition: Funnel, seed: int
+) -> None:
+    # Two ids of one person, given as such or as a property that says whom an event belongs to.
+    merged = {"p": "pq", "q": "pq"}
+    ids = table(people)
+    belongs = ids.with_columns(owner=pl.col("person").replace(merged)).sample(
+        fraction=1.0, shuffle=True, seed=seed
+    )
+    relabelled = ids.with_columns(pl.col("person").replace(merged))
+    by_owner = definition.model_copy(update={"entity": "owner"})
+    assert funnel(belongs, by_owner, as_of=at(9)).persons.equals(
+        funnel(relabelled, definition, as_of=at(9)).persons
+    )
+
+
+@EXAMPLES
+@given(people=PEOPLE, definition=FUNNELS, order=ORDERED, longer=st.integers(1, 5))
+def test_a_wider_window_never_lowers_a_count_in_any_order(
+    people: dict[str, list[Event]], definition: Funnel, order: str, longer: int
+) -> None:
+    narrow = definition.model_copy(update={"order": order})
+    wide = narrow.model_copy(update={"window": definition.window + timedelta(seconds=longer)})
+    fewer, more = (funnel(table(people), one, as_of=LATER).to_polars() for one in (narrow, wide))
+    assert (more["persons"] >= fewer["persons"]).all()
+
+
+@EXAMPLES
+@given(people=PEOPLE, definition=FUNNELS, noise=EVENTS)
+def test_an_unrelated_event_changes_only_strict_funnels(
+    people: dict[str, list[Event]], definition: Funnel, noise: list[Event]
+) -> None:
+    noisy = {person: [*events, *(("other", ts) for _, ts in noise)] for person, events in people.items()}
+    for order in ("ordered", "any", "strict"):
+        asked = definition.model_copy(update={"order": order})
+        before, after = (funnel(table(one), asked, as_of=LATER).to_polars() for one in (people, noisy))
+        if order == "strict":
+            assert (after["persons"] <= before["persons"]).all()
+        else:
+            assert after.equals(before)
+
+
+def test_an_event_between_ends_a_strict_attempt() -> None:
+    strict = Funnel(name="f", steps=["A", "B"], window="9s", order="strict")
+    people = {"p": [("A", at(0)), ("other", at(1)), ("B", at(2))]}
+    assert funnel(table(people), strict, as_of=LATER).to_polars()["persons"].to_list() == [1, 0]
+
+
+@EXAMPLES
+@given(people=PEOPLE, definition=FUNNELS, as_of=st.integers(0, 20).map(at))
+def test_values_of_all_events_each_are_the_funnel_of_their_events(
+    people: dict[str, list[Event]], definition: Funnel, as_of: datetime
+) -> None:
+    events = table(people).with_columns(tag=pl.col("ts").dt.second() % 3)
+    (part,) = broken_down(events, definition, [Segment("tag", attribution="all")], as_of=as_of)
+    for value in part.values():
+        alone = funnel(events.filter(pl.col("tag") == int(value)), definition, as_of=as_of)
+        assert depths(part.of(value)) == depths(alone)
+
+
+@EXAMPLES
+@given(people=PEOPLE, definition=FUNNELS)
+def test_values_of_the_first_step_each_are_the_funnel_of_those_entries(
+    people: dict[str, list[Event]], definition: Funnel
+) -> None:
+    entry = definition.steps[0].event
+    events = table(people).with_columns(tag=pl.col("ts").dt.second() % 3)
+    if any(step.event == entry for step in definition.steps[1:]):
+        return
+    (part,) = broken_down(events, definition, [Segment("tag", attribution="step", step=1)], as_of=LATER)
+    for value in part.values():
+        own = events.filter((pl.col("event") != entry) | (pl.col("tag") == int(value)))
+        assert depths(part.of(value)) == depths(funnel(own, definition, as_of=LATER))

@@ -202,3 +202,15 @@ def test_feedback_with_text_times_is_dropped_whole_or_by_month(tmp_path: Path) -
         drop_feedback(frame.with_columns(pl.lit("11 October").alias("created_at")), tmp_path)
     with pytest.raises(ValueError, match="lacks column created_at"):
         drop_feedback(frame.drop("created_at"), tmp_path)
+
+
+def test_requests_that_are_open_at_once_beyond_the_limit_are_counted() -> None:
+    project = MixpanelProject(small_events(10))
+    project.concurrent = 1
+    simulator = VendorSimulator(project)
+    with simulator.opened(project.path):
+        pass
+    with simulator.opened(project.path):
+        assert simulator.limit_violations == 0
+        with simulator.opened(project.path):
+            assert simulator.limit_violations == 1

@@ -33,7 +33,7 @@ from opsanalytics.assets.build import build_definitions
 from opsanalytics.cleaning.events import clean_events
 from opsanalytics.config import load_settings
 from opsanalytics.lake.events import scan_raw_events
-from opsanalytics.sources.pulling import probe_events, pull_events
+from opsanalytics.sources.event_pulling import probe_events, pull_events
 
 settings = load_settings(Path("opsanalytics.toml"))
 now = datetime(2026, 3, 10, tzinfo=UTC)

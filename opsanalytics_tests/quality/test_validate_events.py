@@ -298,5 +298,12 @@ def test_nothing_is_sent_anywhere(home: Home, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_every_canonical_column_a_rule_names_exists() -> None:
-    known = {*EVENTS.names, *frames._DERIVED, "partition", "rows", "usual_events", "missing_events"}
+    known = {
+        *EVENTS.names,
+        *frames.DERIVED_COLUMNS[EVENTS.name],
+        "partition",
+        "rows",
+        "usual_events",
+        "missing_events",
+    }
     assert {name for rule in EVENT_RULES for name in (*rule.columns, *rule.shows)} <= known

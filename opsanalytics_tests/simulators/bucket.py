@@ -1,5 +1,6 @@
-"""A bucket over HTTP as S3 serves it: listing, sizes, times, ranges; as much as reading needs."""
+"""A bucket over HTTP as S3 and Google Cloud Storage serve it; as much as reading needs."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,11 +26,12 @@ class Bucket:
     def put(self, key: str, content: bytes, at: datetime = datetime(2026, 3, 10, 11, tzinfo=UTC)) -> None:
         self.objects[key] = content, at
 
-    def uri(self, folder: str) -> str:
+    def uri(self, folder: str, scheme: str) -> str:
         """What a user configures for this bucket, with the address of this server."""
-        return (
-            f"s3://events/{folder}?scheme=http&region=us-east-1&endpoint_override={urlsplit(self.url).netloc}"
-        )
+        server = f"scheme=http&endpoint_override={urlsplit(self.url).netloc}"
+        if scheme == "gs":
+            return f"gs://anonymous@events/{folder}?{server}&retry_limit_seconds=5"
+        return f"s3://events/{folder}?{server}&region=us-east-1"
 
 
 @contextmanager
@@ -51,6 +53,11 @@ def serve_bucket() -> Iterator[Bucket]:
 
         def answer(self, *, body: bool) -> None:
             parts = urlsplit(self.path)
+            if parts.path.startswith(GOOGLE):
+                key = unquote(parts.path.removeprefix(GOOGLE)).lstrip("/")
+                status, content = google(bucket, key, parse_qs(parts.query))
+                self.reply(status, content, {"Content-Type": "application/json", "x-goog-generation": "1"})
+                return
             _, _, key = unquote(parts.path).lstrip("/").partition("/")
             if not key:
                 self.reply(200, listing(bucket, parse_qs(parts.query)), {"Content-Type": "application/xml"})
@@ -81,7 +88,7 @@ def serve_bucket() -> Iterator[Bucket]:
                 self.wfile.write(content)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     bucket.url = f"http://127.0.0.1:{server.server_port}"
     try:
@@ -95,6 +102,33 @@ def serve_bucket() -> Iterator[Bucket]:
 NOT_FOUND = (
     b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>NoSuchKey</Code><Message>no</Message></Error>'
 )
+
+
+GOOGLE = "/storage/v1/b/events/o"
+
+
+def google(bucket: Bucket, key: str, query: dict[str, list[str]]) -> tuple[int, bytes]:
+    """What the JSON API answers: a listing, an object's description, or its content."""
+    if not key:
+        prefix = query.get("prefix", [""])[0]
+        items = [described(bucket, each) for each in sorted(bucket.objects) if each.startswith(prefix)]
+        return 200, json.dumps({"kind": "storage#objects", "items": items}).encode()
+    if key not in bucket.objects:
+        return 404, json.dumps({"error": {"code": 404, "message": "no such object"}}).encode()
+    if query.get("alt") == ["media"]:
+        bucket.read.append(key)
+        return 200, bucket.objects[key][0]
+    return 200, json.dumps(described(bucket, key)).encode()
+
+
+def described(bucket: Bucket, key: str) -> dict[str, str]:
+    content, at = bucket.objects[key]
+    time = f"{at:%Y-%m-%dT%H:%M:%S.000Z}"
+    return {
+        "kind": "storage#object", "id": f"events/{key}", "name": key, "bucket": "events",
+        "size": str(len(content)), "generation": "1", "metageneration": "1", "storageClass": "STANDARD",
+        "updated": time, "timeCreated": time,
+    }  # fmt: skip
 
 
 def listing(bucket: Bucket, query: dict[str, list[str]]) -> bytes:

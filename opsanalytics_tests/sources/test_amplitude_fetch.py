@@ -17,10 +17,13 @@ from opsanalytics_tests.simulators.faulty import (
     corrupt_zip,
     cut,
     non_utf8_line,
+    resent,
     server_error,
+    skewed_devices,
     slow,
     too_many_requests,
     wrong_auth,
+    wrong_length,
 )
 from opsanalytics_tests.sources.support import (
     ENVIRON,
@@ -66,7 +69,7 @@ def test_late_uploads_come_with_later_days(home: Home) -> None:
     [
         cut(0.5), cut(0.5, with_length=False), cut(0), cut(0.99, with_length=False), corrupt_zip(),
         server_error(500), server_error(503), server_error(504), too_many_requests(0),
-        too_many_requests(None), slow(65_536, 0.001),
+        too_many_requests(None), slow(65_536, 0.001), wrong_length(1), wrong_length(-1), wrong_length(-500),
     ],
 )  # fmt: skip
 def test_a_fault_that_passes_leaves_no_trace(home: Home, fault: object) -> None:
@@ -162,6 +165,21 @@ def test_overlapping_deliveries_count_each_event_once(home: Home) -> None:
         report = run_clean(settings, home)
     assert lake_rows(home) == comparable(EVENTS)
     assert report.duplicates > 0
+
+
+def test_events_that_a_client_sends_again_after_a_week_count_once(home: Home) -> None:
+    """Amplitude forgets an `$insert_id` after 7 days: they have a uuid of their own then."""
+    with faulty(FaultSchedule().on("amplitude", 1, resent(days=8))) as simulator:
+        settings = amplitude(simulator.url)
+        run_fetch(settings, home)
+        report = run_clean(settings, home)
+    assert lake_rows(home) == comparable(EVENTS)
+    assert report.duplicates == EVENTS.height
+
+
+def test_a_clock_that_is_off_moves_no_event(home: Home) -> None:
+    with faulty(FaultSchedule().on("amplitude", 1, skewed_devices(timedelta(hours=-30)))) as simulator:
+        assert fetched_equals_truth(home, simulator)
 
 
 def test_broken_lines_are_set_aside(home: Home) -> None:

@@ -255,6 +255,8 @@ def test_a_private_key_may_lie_in_a_file_or_have_escaped_line_ends(tmp_path: Pat
         ('<p dir="auto">see <a href="https://x.y">this</a></p>', "see this"),
         ("<ul><li>one</li><li>two</li></ul>", "one\ntwo"),
         ("<p>odd\u2028line \u0085 😀</p>", "odd\u2028line \u0085 😀"),
+        ("<div>" * 3_000 + "deep", "deep"),
+        ("a<!-- no --> b<br/>c", "a b\nc"),
         (None, None),
     ],
 )

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -56,6 +58,7 @@ def test_a_path_is_cut_at_its_dots(path: str, keys: tuple[str, ...]) -> None:
     assert keys_of(path) == keys
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.text(max_size=4), min_size=1, max_size=4))
 def test_every_key_can_be_written_in_a_path(keys: list[str]) -> None:
     escaped = ".".join(key.replace("\\", "\\\\").replace(".", "\\.") for key in keys)
@@ -233,6 +236,47 @@ def test_parquet(home: Home, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("values", "kind", "found"),
+    [
+        ([None], pa.null(), None),
+        (["a"], pa.dictionary(pa.int8(), pa.string()), "a"),
+        ([[1, 2]], pa.list_(pa.int64(), 2), [1, 2]),
+        ([bytes(range(16))], pa.binary(16), bytes(range(16)).hex()),
+        ([[("a", b"x")]], pa.map_(pa.string(), pa.binary()), [{"key": "a", "value": "x"}]),
+        ([{"x": [b"q"]}], pa.struct([("x", pa.list_(pa.binary()))]), {"x": ["q"]}),
+        ([1], pa.timestamp("ns", tz="UTC"), "1970-01-01T00:00:00.000000001+00:00"),
+        ([1.5], pa.float16(), 1.5),
+    ],
+)
+def test_columns_of_parquet_types(
+    home: Home, tmp_path: Path, values: list[Any], kind: pa.DataType, found: Any
+) -> None:
+    columns = {"event": ["x"], "time": [TIME], "user": ["u"], "v": pa.array(values, kind)}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    run(mapped(tmp_path), home)
+    assert properties(home) == [{"v": found}]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "message"),
+    [
+        ([Decimal(1)], pa.decimal256(50, 3), "decimal256"),
+        ([{"id": bytes(16)}], pa.struct([("id", pa.binary(16))]), "fixed_size_binary"),
+        ([b"\xff"], pa.binary(), "UTF8"),
+    ],
+)
+def test_parquet_that_cannot_become_json_is_named(
+    home: Home, tmp_path: Path, values: list[Any], kind: pa.DataType, message: str
+) -> None:
+    columns = {"event": ["x"], "time": [TIME], "user": ["u"], "v": pa.array(values, kind)}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    put(tmp_path / "b.jsonl", jsonl([{"event": "x", "time": TIME}]))
+    (problem,) = land(mapped(tmp_path), home).problems
+    assert "a.parquet" in problem
+    assert message in problem
+
+
 def test_the_id_that_the_sender_gave_makes_repeats_one_event(home: Home, tmp_path: Path) -> None:
     records = [
         {"event": "x", "time": TIME, "id": "1", "got": "2026-03-01T13:00:00Z", "try": 2},
@@ -328,6 +372,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.one_of(JSON, st.dictionaries(st.sampled_from(["event", "time", "user", "p"]), JSON)), max_size=5

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from opsanalytics.cleaning.coverage import windows_of_undated
@@ -293,7 +293,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS)
 def test_any_history_of_deliveries_ends_like_one_delivery_of_the_last_state(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, list[int], bool]]

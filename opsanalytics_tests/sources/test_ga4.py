@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.json as pj
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from pydantic import ValidationError
@@ -225,6 +225,29 @@ def test_an_intraday_table_that_comes_after_the_daily_one_changes_nothing(home: 
     assert (landed.deliveries, cleaned.canonical) == ((), 3)
 
 
+def test_parts_that_are_deleted_later_take_nothing_with_them(home: Home, tmp_path: Path) -> None:
+    """Buckets delete old objects one by one."""
+    for part in range(3):
+        put(tmp_path / f"events_20260301-{part:012}.json.gz", zipped([ga4_record(part)]))
+    put(tmp_path / INTRADAY, zipped([ga4_record(0)]))
+    run(ga4(tmp_path), home)
+    for part in (2, 1, 0):
+        (tmp_path / f"events_20260301-{part:012}.json.gz").unlink()
+        landed, cleaned = run(ga4(tmp_path), home)
+        assert (landed.deliveries, cleaned.canonical) == ((), 3)
+
+
+def test_a_part_that_cannot_be_used_keeps_the_day_as_it_was(home: Home, tmp_path: Path) -> None:
+    names = [f"events_20260301-{part:012}.json.gz" for part in range(2)]
+    for part, name in enumerate(names):
+        put(tmp_path / name, zipped([ga4_record(part)]))
+    run(ga4(tmp_path), home)
+    put(tmp_path / names[1], b"no gzip")
+    landed, cleaned = run(ga4(tmp_path), home)
+    assert cleaned.canonical == 2
+    assert names[1] in landed.problems[0]
+
+
 def test_all_parts_of_a_table_are_one_delivery(home: Home, tmp_path: Path) -> None:
     for part in range(3):
         put(tmp_path / f"events_20260301-{part:012}.json.gz", zipped([ga4_record(part)]))
@@ -374,6 +397,7 @@ PARAMS = st.lists(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     params=PARAMS,
     user=PARAMS,
@@ -391,8 +415,8 @@ def test_the_fast_reader_finds_what_the_careful_one_does(
 ) -> None:
     record = {**ga4_record(1, event_params=params, user_properties=user), **fields}
     line = json.dumps(record).encode()
-    settings = ga4(Path("x"))
-    fast, careful = settings.parse_records([line]), EventSourceSettings.parse_records(settings, [line])
+    source = ga4(Path("x"))
+    fast, careful = source.parse_records([line]), EventSourceSettings.parse_records(source, [line])
     assert fast.rejected == careful.rejected
     assert_frame_equal(fast.rows.drop("properties"), careful.rows.drop("properties"))
     assert read(fast) == read(careful)

@@ -9,9 +9,9 @@ import pytest
 from opsanalytics.cleaning.events import clean_events
 from opsanalytics.lake.paths import Home
 from opsanalytics.quality.vendor_totals import compare_totals
+from opsanalytics.sources.event_pulling import pull_events
 from opsanalytics.sources.fetching import FetchReport
 from opsanalytics.sources.ga4 import Ga4Settings
-from opsanalytics.sources.pulling import pull_events
 from opsanalytics.sources.totals import read_totals
 from opsanalytics_tests.simulators.data_api import TOKEN, DataApi, serve_data_api
 from opsanalytics_tests.sources.file_support import FIRST, LAST, NOON, ga4, ga4_record, jsonl, put

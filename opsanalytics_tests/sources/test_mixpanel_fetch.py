@@ -27,11 +27,16 @@ from opsanalytics_tests.simulators.faulty import (
     FaultySimulator,
     broken_line,
     cut,
+    gzip_cut,
+    rekeyed,
+    repeated_lines,
     server_error,
+    silent,
     slow,
     terminated_early,
     too_many_requests,
     wrong_auth,
+    wrong_length,
 )
 from opsanalytics_tests.sources.support import (
     ENVIRON,
@@ -73,7 +78,8 @@ def test_the_lake_equals_the_truth(home: Home) -> None:
         terminated_early(), terminated_early(0.0), terminated_early(1.0, newline=True),
         terminated_early(text=b"export terminated early\n"),
         server_error(500), server_error(502), server_error(503), server_error(504),
-        too_many_requests(0), too_many_requests(None), slow(4_096, 0.001),
+        too_many_requests(0), too_many_requests(None), slow(4_096, 0.001), gzip_cut(0.5), gzip_cut(0.01),
+        wrong_length(1), wrong_length(500), wrong_length(-500), wrong_length(-1),
     ],
 )  # fmt: skip
 def test_a_fault_that_passes_leaves_no_trace(home: Home, fault: object) -> None:
@@ -81,6 +87,45 @@ def test_a_fault_that_passes_leaves_no_trace(home: Home, fault: object) -> None:
     with faulty(faults) as simulator:
         assert fetched_equals_truth(home, simulator)
     assert not faults.unused
+
+
+def test_a_connection_that_falls_silent_is_given_up_and_asked_again(home: Home) -> None:
+    with faulty(FaultSchedule().on("mixpanel", 1, silent(3.0))) as simulator:
+        settings = mixpanel(simulator.url, read_timeout_seconds=0.3)
+        run_fetch(settings, home)
+        run_clean(settings, home)
+        assert len(simulator.log) == 2
+    assert lake_rows(home) == comparable(EVENTS)
+
+
+def test_bytes_that_trickle_are_waited_for(home: Home) -> None:
+    """The read timeout counts silence, not the length of the download."""
+    with faulty(FaultSchedule().on("mixpanel", 1, slow(400, 0.05))) as simulator:
+        settings = mixpanel(simulator.url, read_timeout_seconds=0.5)
+        assert run_fetch(settings, home).requests == 1
+        run_clean(settings, home)
+    assert lake_rows(home) == comparable(EVENTS)
+
+
+def test_rows_that_come_twice_in_one_answer_count_once(home: Home) -> None:
+    with faulty(FaultSchedule().on("mixpanel", 1, repeated_lines(0.5))) as simulator:
+        settings = mixpanel(simulator.url)
+        run_fetch(settings, home)
+        report = run_clean(settings, home)
+    assert lake_rows(home) == comparable(EVENTS)
+    assert report.duplicates == EVENTS.height // 2
+
+
+def test_ids_that_were_merged_between_two_fetches_make_no_second_event(home: Home) -> None:
+    """Mixpanel's four-part key differs then; the id as ingested does not."""
+    with faulty(FaultSchedule().on("mixpanel", 2, rekeyed(lambda name: f"canonical-{name}"))) as simulator:
+        settings = mixpanel(simulator.url)
+        run_fetch(settings, home, FIRST, LAST)
+        before = run_clean(settings, home)
+        run_fetch(settings, home, FIRST, LAST, force=True)
+        after = run_clean(settings, home)
+    assert lake_rows(home) == comparable(EVENTS)
+    assert before.canonical == after.canonical
 
 
 def test_an_export_that_ends_early_twice_is_asked_for_in_halves(home: Home) -> None:

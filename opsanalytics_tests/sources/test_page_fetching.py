@@ -17,10 +17,11 @@ from opsanalytics.lake.manifests import deliveries
 from opsanalytics.lake.paths import Home
 from opsanalytics.quality.reconciliation import build_ledger, unreconciled
 from opsanalytics.sources.app_store_connect import AppStoreConnectSettings
-from opsanalytics.sources.base import RetrySettings
-from opsanalytics.sources.errors import CredentialError, SourceError, UnavailableError
+from opsanalytics.sources.base import Answer, RetrySettings
+from opsanalytics.sources.errors import CredentialError, RequestError, SourceError, UnavailableError
 from opsanalytics.sources.intercom import IntercomSettings
 from opsanalytics.sources.limiter import Limit as SourceLimit
+from opsanalytics.sources.page_download import asked_pause
 from opsanalytics.sources.page_fetching import probe_pages
 from opsanalytics.sources.typeform_api import TypeformApiSettings
 from opsanalytics.sources.zendesk import ZendeskSettings
@@ -323,6 +324,31 @@ def test_missing_credentials_are_named_before_any_request(home: Home, kind: Kind
         with pytest.raises(CredentialError, match=kind.token):
             run_pull(served.settings(), home, environ=environ)
         assert served.simulator.log == []
+
+
+@every_kind
+def test_credentials_do_not_follow_a_redirect(home: Home, kind: Kind) -> None:
+    with Served(kind) as served, Served(kind) as elsewhere:
+        target = f"{elsewhere.simulator.url}/login"
+        served.faults.always(kind.vendor, lambda request, answer: Reply(302, headers={"Location": target}))
+        with pytest.raises(RequestError, match=r"HTTP 302.*(?i:check)"):
+            run_pull(served.settings(), home)
+        assert elsewhere.simulator.log == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "pause"),
+    [
+        ({"Retry-After": "7", "X-RateLimit-Reset": "99"}, 7.0),
+        ({"X-RateLimit-Reset": "9"}, 9.0),
+        ({"X-RateLimit-Reset": "1500000000"}, 0.0),
+        ({"X-RateLimit-Reset": "99999999999"}, 3_600.0),
+        ({"X-RateLimit-Reset": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_how_long_a_vendor_asks_us_to_wait(headers: dict[str, str], pause: float | None) -> None:
+    assert asked_pause(Answer(429, headers, "")) == pause
 
 
 @every_kind

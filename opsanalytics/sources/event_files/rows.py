@@ -16,7 +16,6 @@ from opsanalytics.sources.base import ROWS, Line, ParsedLines
 from opsanalytics.sources.event_files.mapping import Columns, EventTypes, Keys
 from opsanalytics.sources.event_files.times import moment_of
 from opsanalytics.sources.values import (
-    DECODER,
     UnreadableError,
     digest,
     id_of,
@@ -25,6 +24,7 @@ from opsanalytics.sources.values import (
     object_of,
     read_object,
     text_of,
+    value_of,
 )
 
 REST = "$rest"
@@ -174,13 +174,6 @@ def event_of(reading: Reading, record: Record) -> str:
 
 def said(paths: tuple[str, ...]) -> str:
     return " or ".join(f"`{path}`" for path in paths)
-
-
-def value_of(text: str) -> Any:
-    try:
-        return DECODER.decode(text)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableError("not_json", f"a member of the record is not JSON: {error}") from error
 
 
 def object_in(value: Any) -> dict[str, Any]:

@@ -18,7 +18,6 @@ import polars as pl
 
 from opsanalytics.sources.base import ROWS, Line, ParsedLines
 from opsanalytics.sources.values import (
-    DECODER,
     EPOCH,
     UnreadableError,
     digest,
@@ -29,6 +28,7 @@ from opsanalytics.sources.values import (
     member_texts,
     object_of,
     text_of,
+    value_of,
 )
 
 REST = "$ga4"
@@ -131,15 +131,6 @@ def field(members: dict[str, str], name: str) -> Any:
     """The value of a member; None if it is missing."""
     text = members.get(name)
     return None if text is None else value_of(text)
-
-
-def value_of(text: str) -> Any:
-    if text.startswith('"') and "\\" not in text:
-        return text[1:-1]
-    try:
-        return DECODER.decode(text)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableError("not_json", f"a member of the record is not JSON: {error}") from error
 
 
 def inner(members: dict[str, str], name: str) -> dict[str, Any]:
