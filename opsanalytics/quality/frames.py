@@ -178,7 +178,7 @@ def _with_json(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
             columns[name] = f"CASE WHEN {valid} THEN json_extract_string(properties, {path}) END"
     with calculator() as con:
         con.register("texts", frame.select("properties").to_arrow())
-        read = con.sql(
+        read: pl.DataFrame = con.sql(
             "SELECT " + ", ".join(f"{columns[name]} AS c{n}" for n, name in enumerate(names)) + " FROM texts"
         ).pl()
     return pl.concat([frame, read.rename({f"c{n}": name for n, name in enumerate(names)})], how="horizontal")

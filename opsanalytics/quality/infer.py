@@ -63,7 +63,8 @@ def _property(name: str, types: pl.DataFrame, volume: int) -> str:
     required = ", required = true" if present >= ALWAYS * volume else ""
     covered = {"number": {"integer", "number"}, "string": {"string", "datetime"}}.get(kind, {kind})
     others = [f"{type_} in {n:,}" for type_, n in counts.items() if type_ not in covered]
-    told = f"in {present / volume:.1%}, distinct values a day: about {types['distinct'].max():,}"
+    distinct = max(types["distinct"].to_list())
+    told = f"in {present / volume:.1%}, distinct values a day: about {distinct:,}"
     also = f"; also {', '.join(others)} events" if others else ""
     return f"{_text(name)} = {{ type = {_text(kind)}{required} }}  # {told}{also}"
 

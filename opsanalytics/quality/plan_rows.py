@@ -179,7 +179,7 @@ def _of_forms(con: duckdb.DuckDBPyConnection, form: str, faults: list[tuple[int,
     )
     if wrong.is_empty():
         return pl.DataFrame(schema=_FAULTS)
-    rows = con.sql(f"SELECT row, {form} AS form FROM rows").pl()
+    rows: pl.DataFrame = con.sql(f"SELECT row, {form} AS form FROM rows").pl()
     return rows.join(wrong, on="form", maintain_order="left_right").select(
         pl.col(name).cast(dtype) for name, dtype in _FAULTS.items()
     )
