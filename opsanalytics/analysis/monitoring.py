@@ -14,7 +14,7 @@ from opsanalytics.lake.events import scan_raw_events
 from opsanalytics.lake.tables import Table
 from opsanalytics.quality.anomalies import daily_series, judge_freshness, judge_volumes
 from opsanalytics.quality.drift import WINDOW_DAYS, combine, find_drift
-from opsanalytics.quality.plan import TrackingPlan
+from opsanalytics.quality.plan import PlannedEvent, TrackingPlan
 from opsanalytics.quality.plan_drift import find_breaches
 from opsanalytics.quality.plan_rows import VALUES, plan_columns, plan_needs
 from opsanalytics.quality.profiles import profile_days
@@ -139,16 +139,29 @@ def plan_breaches(settings: Settings) -> list[str]:
 
 def _value_breaches(settings: Settings, plan: TrackingPlan, last: date) -> list[str]:
     counts: Counter[tuple[str, str, str]] = Counter()
-    # All breaches of blocking events stand in one column, which does not say which kind they are.
-    open_plan = TrackingPlan(
-        events=tuple(event.model_copy(update={"blocking": False}) for event in plan.events)
+    # Only what has values to compare; blocking events too, whose breaches else stand in one column.
+    compared = {
+        event.name: {name: each for name, each in event.properties.items() if each.values or each.pattern}
+        for event in plan.events
+    }
+    valued = TrackingPlan(
+        events=tuple(
+            PlannedEvent(name=name, properties=properties)
+            for name, properties in compared.items()
+            if properties
+        )
     )
+    if not valued.events:
+        return []
     for back in range(WINDOW_DAYS - 1, -1, -1):
         day = last - timedelta(days=back)
         events = (
-            scan_raw_events(settings.home, first=day, last=day).select("source", *plan_needs(plan)).collect()
+            scan_raw_events(settings.home, first=day, last=day)
+            .filter(pl.col("event").is_in(list(valued.by_name)))
+            .select("source", *plan_needs(valued))
+            .collect()
         )
-        wrong = pl.concat([events, plan_columns(events, open_plan)], how="horizontal").filter(
+        wrong = pl.concat([events, plan_columns(events, valued)], how="horizontal").filter(
             pl.col(VALUES).is_not_null()
         )
         for row in wrong.select("source", "event", VALUES).iter_rows():
