@@ -14,7 +14,7 @@ from opsanalytics.lake.events import scan_raw_events
 from opsanalytics.lake.tables import Table
 from opsanalytics.quality.anomalies import daily_series, judge_freshness, judge_volumes
 from opsanalytics.quality.drift import WINDOW_DAYS, combine, find_drift
-from opsanalytics.quality.plan import TrackingPlan
+from opsanalytics.quality.plan import PlannedEvent, TrackingPlan
 from opsanalytics.quality.plan_drift import find_breaches
 from opsanalytics.quality.plan_rows import VALUES, plan_columns, plan_needs
 from opsanalytics.quality.profiles import profile_days
@@ -24,6 +24,7 @@ from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, VOLUME_ANO
 
 PRODUCER = "monitoring"
 EXAMPLES = 5
+ANY_EVENT = "*"
 
 VOLUME, FRESHNESS, DRIFT, PLAN = "volume_as_usual", "events_arrive", "no_drift", "tracking_plan_followed"
 DESCRIPTIONS = {
@@ -46,6 +47,8 @@ class Monitoring:
     """VOLUME_ANOMALIES."""
     freshness: pl.DataFrame
     """EVENT_FRESHNESS."""
+    counted: frozenset[str] = frozenset({ANY_EVENT})
+    """Events that funnels and retention count. What happens to others marks no number."""
 
     @property
     def last(self) -> date:
@@ -72,6 +75,9 @@ class Monitoring:
             ),
         ]
 
+    def _is_counted(self, event: str | None) -> bool:
+        return event is None or event in self.counted or ANY_EVENT in self.counted
+
     def _of(self, check: str, checked: int, found: pl.DataFrame, told: Any) -> Iterable[CheckOutcome]:
         days = sorted({self.last, *found["day"].to_list()})
         for day in days:
@@ -81,7 +87,7 @@ class Monitoring:
                 check=check,
                 partition=day.isoformat(),
                 passed=not rows,
-                severity="warning",
+                severity="warning" if any(self._is_counted(row["event"]) for row in rows) else "info",
                 description=DESCRIPTIONS[check],
                 checked=checked if day == self.last else len(rows),
                 unexpected=len(rows),
@@ -114,7 +120,16 @@ def monitoring(settings: Settings, as_of: datetime) -> Monitoring:
         _as_of(EVENT_DRIFT, drift.to_dicts(), as_of),
         _as_of(VOLUME_ANOMALIES, judge_volumes(series, last, anomalies), as_of),
         _as_of(EVENT_FRESHNESS, judge_freshness(series, anomalies), as_of),
+        counted_events(settings),
     )
+
+
+def counted_events(settings: Settings) -> frozenset[str]:
+    """Names of the events that the configured funnels and retention count, and exclude."""
+    steps = [step for funnel in settings.funnels for step in funnel.steps]
+    steps += [step for each in settings.retentions for step in (each.start, *each.returning)]
+    excluded = [each.event for funnel in settings.funnels for each in funnel.exclusions]
+    return frozenset([*excluded, *(name for step in steps for name in step.events)])
 
 
 def plan_breaches(settings: Settings) -> list[str]:
@@ -139,16 +154,29 @@ def plan_breaches(settings: Settings) -> list[str]:
 
 def _value_breaches(settings: Settings, plan: TrackingPlan, last: date) -> list[str]:
     counts: Counter[tuple[str, str, str]] = Counter()
-    # All breaches of blocking events stand in one column, which does not say which kind they are.
-    open_plan = TrackingPlan(
-        events=tuple(event.model_copy(update={"blocking": False}) for event in plan.events)
+    # Only what has values to compare; blocking events too, whose breaches else stand in one column.
+    compared = {
+        event.name: {name: each for name, each in event.properties.items() if each.values or each.pattern}
+        for event in plan.events
+    }
+    valued = TrackingPlan(
+        events=tuple(
+            PlannedEvent(name=name, properties=properties)
+            for name, properties in compared.items()
+            if properties
+        )
     )
+    if not valued.events:
+        return []
     for back in range(WINDOW_DAYS - 1, -1, -1):
         day = last - timedelta(days=back)
         events = (
-            scan_raw_events(settings.home, first=day, last=day).select("source", *plan_needs(plan)).collect()
+            scan_raw_events(settings.home, first=day, last=day)
+            .filter(pl.col("event").is_in(list(valued.by_name)))
+            .select("source", *plan_needs(valued))
+            .collect()
         )
-        wrong = pl.concat([events, plan_columns(events, open_plan)], how="horizontal").filter(
+        wrong = pl.concat([events, plan_columns(events, valued)], how="horizontal").filter(
             pl.col(VALUES).is_not_null()
         )
         for row in wrong.select("source", "event", VALUES).iter_rows():

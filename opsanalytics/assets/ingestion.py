@@ -54,7 +54,7 @@ def event_landing(settings: Settings, source: EventSourceSettings) -> dg.AssetsD
                 environ=os.environ,
                 now=datetime.now(UTC),
                 progress=say,
-                force=context.has_tag(AGAIN),
+                force=AGAIN in context.run.tags,
             )
         metadata: dict[str, dg.MetadataValue | int | str] = {
             "dagster/row_count": report.records,

@@ -14,6 +14,7 @@ from opsanalytics.analysis.monitoring import (
     PLAN,
     VOLUME,
     Monitoring,
+    counted_events,
     record_monitoring,
 )
 from opsanalytics.analysis.scope import Scope
@@ -43,7 +44,13 @@ def event_monitoring(settings: Settings) -> dg.AssetsDefinition:
         with clear_failures():
             scope = Scope.of(settings)
             refreshed = monitoring_marts(scope)
-            found = Monitoring(scope.as_of, *(refreshed.frames[table.name] for table in MONITORING_TABLES))
+            found = Monitoring(
+                scope.as_of,
+                drift=refreshed.frames[EVENT_DRIFT.name],
+                volumes=refreshed.frames[VOLUME_ANOMALIES.name],
+                freshness=refreshed.frames[EVENT_FRESHNESS.name],
+                counted=counted_events(settings),
+            )
             outcomes = record_monitoring(settings, found, checked_at=datetime.now(UTC))
         context.log.info(f"as of {found.as_of:%Y-%m-%d %H:%M} UTC")
         alarms = found.volumes.filter(pl.col("verdict").is_in(["drop", "spike"]))

@@ -54,7 +54,7 @@ def profiles(settings: Settings) -> list[dg.AssetsDefinition]:
                     environ=os.environ,
                     now=datetime.now(UTC),
                     progress=context.log.info,
-                    force=context.has_tag(AGAIN),
+                    force=AGAIN in context.run.tags,
                 )
                 cleaned = clean_profiles(settings.home, source.name, landed_as(source.name))
                 total += cleaned.profiles

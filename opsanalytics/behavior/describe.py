@@ -59,9 +59,10 @@ def describe_funnel(definition: Funnel) -> str:
     window = _length(definition.window)
     first, *later = definition.steps
     if definition.order == "any":
+        steps = ", ".join(map(_occurring, definition.steps))
         question = (
-            f"Of the people who did one of {', '.join(map(_occurring, definition.steps))}, how many did "
-            f"2, 3, ... of them, in any order and all within {window} of the first{_sources(definition)}. "
+            f"Of the people who did one of {steps}, how many did 2, 3, ... "
+            f"of them, in any order and all within {window} of the first{_sources(definition)}. "
             "One event counts for one step. "
         )
     else:

@@ -2,17 +2,21 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import polars as pl
 
 from opsanalytics.cli.pipeline import config_option, read_config
 from opsanalytics.config import Settings
+from opsanalytics.lake.paths import Home
+
+if TYPE_CHECKING:
+    from opsanalytics.queries.inputs import EventsOrLake
 
 Asked = TypeVar("Asked")
 DAY = click.DateTime(["%Y-%m-%d"])
@@ -45,6 +49,16 @@ class Place:
     settings: Settings | None
     timezone: str
     week_start: Any
+
+    def events(self, sources: Sequence[str] | None) -> "EventsOrLake":
+        """The lake; where its sources overlap, the events that count for a definition of `sources`."""
+        from opsanalytics.behavior.overlaps import counted_once
+        from opsanalytics.lake.events import scan_events
+
+        overlaps = self.settings.overlaps if self.settings else ()
+        if not any(len(each.among(sources)) > 1 for each in overlaps):
+            return self.home
+        return counted_once(scan_events(Home(self.home)), overlaps, sources=sources)
 
 
 def output_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -89,7 +103,14 @@ def funnel(
         if compare and (begin is None or end is None):
             raise click.ClickException("--compare needs --from and --to: the days before are as many")
         limits: dict[str, Any] = {"preset": preset, "timezone": place.timezone, "as_of": _as_of(place, as_of)}
-        result = ask(place.home, asked, breakdown=_segment(place, breakdown), first=begin, last=end, **limits)
+        result = ask(
+            place.events(asked.sources),
+            asked,
+            breakdown=_segment(place, breakdown),
+            first=begin,
+            last=end,
+            **limits,
+        )
         if persons is not None:
             _show_table(result.persons(persons, dropped=dropped), form)
             return
@@ -102,7 +123,7 @@ def funnel(
             _show(result, form, asked.label, figures)
         if compare and begin is not None and end is not None:
             days = end - begin + timedelta(days=1)
-            before = ask(place.home, asked, first=begin - days, last=end - days, **limits)
+            before = ask(place.events(asked.sources), asked, first=begin - days, last=end - days, **limits)
             _show_table(result.compare(before), form, title=f"against {begin - days} to {end - days}")
 
 
@@ -129,7 +150,7 @@ def retention(
     with _told():
         place, asked = _asked(definition, Retention, "retentions", config, home)
         result = ask(
-            place.home,
+            place.events(asked.sources),
             asked,
             preset=preset,
             breakdown=_segment(place, breakdown),
@@ -174,7 +195,7 @@ def reconcile(
         place, asked = _asked(definition, Funnel, "funnels", config, home)
         begin, end = (day.date() if day else None for day in (first, last))
         result = ask(
-            place.home,
+            place.events(asked.sources),
             asked,
             presets=presets or tuple(PRESETS),
             as_of=_as_of(place, as_of),

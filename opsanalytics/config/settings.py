@@ -248,6 +248,9 @@ class Settings(Section):
             _all_known(f"{definition.name}: sources", definition.sources, event_sources)
         for overlap in self.overlaps:
             _all_known("overlaps: prefer", overlap.prefer, event_sources)
+        for funnel in self.funnels:
+            if len(funnel.steps) < 2:
+                raise ValueError(f"{funnel.name}: steps: a report needs at least 2 steps to show a funnel")
         for report in self.reports:
             _all_known(f"report {report.name}: funnels", report.funnels, [each.name for each in self.funnels])
             _all_known(

@@ -45,8 +45,8 @@ def _temporary_beside(path: Path) -> Iterator[Path]:
     try:
         yield temporary
     finally:
-        temporary.unlink(missing_ok=True)
         os.close(handle)
+        temporary.unlink(missing_ok=True)
 
 
 def _remove_abandoned(temporary: Path) -> bool:

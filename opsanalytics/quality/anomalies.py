@@ -5,7 +5,8 @@ polish of log counts (J. W. Tukey, Exploratory Data Analysis, 1977), so that a f
 nothing. What the profile and the levels of the three weeks before said too much or too little, day by
 day, gives a scale by the median absolute deviation. The count of the day is then negative binomial: the
 randomness of counting, and on top of it that scale. An alarm needs three things: the false discovery rate
-of Benjamini and Yekutieli (the series hang together) over all series of that day, a change that matters, and a deviation larger than any of the history.
+of Benjamini and Yekutieli (the series hang together) over all series of that day, a change that matters,
+and a deviation larger than any of the history.
 
 **Freshness.** The chance that an event is silent on a weekday comes from how often it was; the chance
 that it is silent for days is their product.

@@ -57,14 +57,14 @@ def infer_plan(profiles: pl.DataFrame) -> str:
 
 
 def _property(name: str, types: pl.DataFrame, volume: int) -> str:
-    types = types.sort("n", "type", descending=[True, False])
-    counts: dict[str, int] = dict(zip(types["type"].to_list(), types["n"].to_list(), strict=True))
+    counts = dict(types.sort("n", "type", descending=[True, False]).select("type", "n").iter_rows())
     present = sum(counts.values())
     kind = _type(counts)
     required = ", required = true" if present >= ALWAYS * volume else ""
     covered = {"number": {"integer", "number"}, "string": {"string", "datetime"}}.get(kind, {kind})
     others = [f"{type_} in {n:,}" for type_, n in counts.items() if type_ not in covered]
-    told = f"in {present / volume:.1%}, distinct values a day: about {max(types['distinct'].to_list()):,}"
+    distinct = max(types["distinct"].to_list())
+    told = f"in {present / volume:.1%}, distinct values a day: about {distinct:,}"
     also = f"; also {', '.join(others)} events" if others else ""
     return f"{_text(name)} = {{ type = {_text(kind)}{required} }}  # {told}{also}"
 

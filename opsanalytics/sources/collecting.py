@@ -73,6 +73,10 @@ def collect(
                 except (InboxError, OSError) as error:
                     refused.append(told(error, path))
                     continue
+                # What a forgotten person was taken out of is replaced when it is delivered again.
+                for replaced in [each for each in present.values() if each.delivery == manifest.delivery]:
+                    if replaced.sha256 != manifest.sha256:
+                        del present[replaced.sha256]
                 if manifest.sha256 in present:
                     known.append(file.name)
                 else:

@@ -38,6 +38,8 @@ NAMED: tuple[tuple[str, Format], ...] = (
     (".csv", "csv"),
     (".tsv", "csv"),
 )
+WITHOUT_MARK = {"utf-8": "utf-8-sig", "utf-16-le": "utf-16", "utf-16-be": "utf-16"}
+"""Encoding -> the decoder that takes its byte order mark away."""
 HEADER_BYTES = 64 * 1024
 BLOCK_ROWS = 4_000
 """So many rows of a table become JSON lines at once; bounds memory, changes no result."""
@@ -175,7 +177,8 @@ class RecordFile:
         csv.field_size_limit(LONGEST_FIELD)
         with self.content() as content:
             start = content.read(HEADER_BYTES)
-        encoding = next((name for mark, name in BYTE_ORDER_MARKS if start.startswith(mark)), "utf-8")
+        marked = next((name for mark, name in BYTE_ORDER_MARKS if start.startswith(mark)), None)
+        encoding = WITHOUT_MARK[marked] if marked else "utf-8"
         delimiter = guess_delimiter(start.decode(encoding, "replace"))
         with self.content() as content:
             # newline="" leaves line breaks inside quotes alone; only the csv module may judge them

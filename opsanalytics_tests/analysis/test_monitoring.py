@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from opsanalytics.analysis.monitoring import PLAN, VOLUME, monitoring, plan_breaches, record_monitoring
+from opsanalytics.analysis.monitoring import DRIFT, PLAN, VOLUME, monitoring, plan_breaches, record_monitoring
+from opsanalytics.behavior.spec import Funnel
 from opsanalytics.config import Settings
 from opsanalytics.demo.product import generate
 from opsanalytics.lake.files import write_parquet
@@ -90,6 +91,17 @@ def test_warnings_mark_the_numbers_and_expire_when_they_are_over(lake: Callable[
     record_monitoring(settings, monitoring(settings, AS_OF), checked_at=NOW)
     assert latest(settings.home).filter(~pl.col("passed")).is_empty()
     assert state(settings.home, ["events"]) == "passed"
+
+
+@pytest.mark.parametrize(("step", "mark"), [("Search", "passed"), ("Resend Verification", "warning")])
+def test_what_happens_to_events_that_nothing_counts_marks_no_number(
+    lake: Callable[..., Settings], step: str, mark: str
+) -> None:
+    funnel = {"name": "one", "steps": ["Sign Up", step], "window": "7d"}
+    settings = lake().model_copy(update={"funnels": (Funnel.model_validate(funnel),)})
+    outcomes = record_monitoring(settings, monitoring(settings, AS_OF), checked_at=NOW)
+    assert [outcome.check for outcome in outcomes if not outcome.passed] == [DRIFT]
+    assert state(settings.home, ["events"]) == mark
 
 
 def test_the_inferred_plan_is_followed_and_a_stricter_one_is_not(lake: Callable[..., Settings]) -> None:

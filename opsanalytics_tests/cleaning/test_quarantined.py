@@ -22,7 +22,9 @@ from opsanalytics.cleaning.quarantined import (
 from opsanalytics.lake.manifests import deliveries
 from opsanalytics.lake.paths import Home
 from opsanalytics.quality.reconciliation import build_ledger, unreconciled
-from opsanalytics.sources.mixpanel import source as mixpanel_source
+from opsanalytics.sources.base import EventSourceSettings, ParsedLines
+from opsanalytics.sources.lines import RawLines
+from opsanalytics.sources.mixpanel import MixpanelSettings
 from opsanalytics_tests.cleaning.test_clean_events import DAY, PRODUCT, clean, event, land, numbers
 from opsanalytics_tests.cleaning.test_clean_feedback import deliver, row, survey
 from opsanalytics_tests.sources.support import tree
@@ -108,12 +110,11 @@ def test_an_edited_record_gets_through(lake: Home) -> None:
 
 
 def test_a_mended_program_gets_them_through(lake: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = mixpanel_source.parse_records
+    def mended(settings: MixpanelSettings, records: RawLines) -> ParsedLines:
+        lines = RawLines.of([record.replace(b'"never"', b"1772452803") for record in records])
+        return EventSourceSettings.parse_records(settings, lines)
 
-    def mended(source, zone, records, careful):  # type: ignore[no-untyped-def]
-        return real(source, zone, [record.replace(b'"never"', b"1772452803") for record in records], careful)
-
-    monkeypatch.setattr(mixpanel_source, "parse_records", mended)
+    monkeypatch.setattr(MixpanelSettings, "parse_records", mended)
     assert clean_events(PRODUCT, lake, {}).parsed == ()
     assert again(lake).through == 1
     assert numbers(lake) == [1, 2, 7]

@@ -101,6 +101,36 @@ def test_what_is_wrong_is_said_in_one_line(home: Path, arguments: tuple[str, ...
     assert "Traceback" not in done.output
 
 
+def test_overlapping_sources_count_once_as_in_the_report(home: Path) -> None:
+    lake = Home(home / "data")
+    copies = [
+        event(
+            f"copy-{name}",
+            source="mobile",
+            user_id="p2",
+            event=name,
+            ts=datetime(2024, 1, 1, hour, tzinfo=UTC),
+        )
+        for hour, name in enumerate(("sign_up", "purchase"), start=5)
+    ]
+    write_events(lake, copies, MONDAY, source="mobile")
+    write_persons(
+        lake, [person("user", one, one, source=name) for one in ("p1", "p2") for name in ("web", "mobile")]
+    )
+    config = home / "opsanalytics.toml"
+    project = '[project]\nname = "p"\nstart = 2024-01-01\n'
+    funnel = f'\n[[funnels]]\nname = "buy"\n{FUNNEL}'
+    web, mobile = (
+        f'\n[[sources]]\nkind = "mixpanel"\nname = "{name}"\nproject_id = "{name}"\n'
+        for name in ("web", "mobile")
+    )
+    overlap = '\n[[overlaps]]\nprefer = ["web", "mobile"]\n'
+    for extra, bought in (("", 2), (overlap, 1)):
+        config.write_text(project + web + mobile + extra + funnel)
+        done = CliRunner().invoke(cli, ["funnel", "buy", "--config", str(config), *AS_OF])
+        assert f"2. purchase: {bought} of 2" in done.output, done.output
+
+
 def test_a_name_needs_a_configuration_that_has_it(home: Path) -> None:
     done = CliRunner().invoke(cli, ["funnel", "buy", "--home", str(home / "data")])
     assert "--home needs a .json or .toml file" in done.output

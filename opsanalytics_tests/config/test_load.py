@@ -148,3 +148,15 @@ def test_the_configurations_of_the_demos_are_valid(tmp_path: Path) -> None:
         if template.name.endswith(".toml"):
             text = template.read_text(encoding="utf-8").replace("{{ base_url }}", "http://127.0.0.1:1")
             assert load_settings(write(tmp_path, text)).funnels
+
+
+def test_segments_say_whose_event_gives_the_value(tmp_path: Path) -> None:
+    segment = '[[segments]]\nname = "plan"\nproperty = "plan"\nattribution = "{}"\n'
+    assert "go together" in problems(tmp_path, MINIMAL + segment.format("step"))[0]
+    right = write(tmp_path, MINIMAL + segment.format("step") + "step = 2\n")
+    assert load_settings(right).segments[0].step == 2
+
+
+def test_a_configured_funnel_has_two_steps(tmp_path: Path) -> None:
+    funnel = '[[funnels]]\nname = "one"\nsteps = ["a"]\nwindow = "1d"\n'
+    assert "one: steps: a report needs at least 2 steps" in problems(tmp_path, MINIMAL + funnel)[0]

@@ -29,6 +29,10 @@ COVERED = {
     "opsanalytics person ID": "opsanalytics_tests/cli/test_people.py",
     "opsanalytics forget PERSON": "opsanalytics_tests/cli/test_people.py",
     "opsanalytics compare-sources": "opsanalytics_tests/cli/test_results.py",
+    "opsanalytics funnel activation --preset mixpanel": "opsanalytics_tests/cli/test_questions.py",
+    "opsanalytics retention weekly --csv": "opsanalytics_tests/cli/test_questions.py",
+    "opsanalytics reconcile activation": "opsanalytics_tests/cli/test_questions.py",
+    "opsanalytics tracking-plan infer": "opsanalytics_tests/cli/test_tracking.py",
     "opsanalytics ui": "opsanalytics_tests/cli/test_ui.py",
 }
 """Command of the README -> the file that runs it."""

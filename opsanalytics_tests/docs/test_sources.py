@@ -10,16 +10,24 @@ from pathlib import Path
 import pytest
 
 from opsanalytics.sources.base import EventApiSettings, SourceSettings, source_kinds
+from opsanalytics.sources.feedback_files.settings import FeedbackFileSettings
+from opsanalytics.sources.feedback_files.survey import SurveySettings
 from opsanalytics.sources.files import EventFileSettings
 from opsanalytics_tests.conftest import ROOT
 
 GUIDE = ROOT / "docs" / "sources.md"
 PAGES = ROOT / "docs" / "sources"
 KINDS = sorted(source_kinds())
-COMMON = {
-    name for base in (SourceSettings, EventApiSettings, EventFileSettings) for name in base.model_fields
+SHARED = {
+    GUIDE: (SourceSettings, EventApiSettings, EventFileSettings),
+    GUIDE.with_name("feedback-files.md"): (FeedbackFileSettings, SurveySettings),
 }
-"""Settings that the guide itself explains."""
+"""Page -> the bases whose settings it explains for all their kinds."""
+EXPLAINED = {
+    page: {name for base in bases for name in base.model_fields} - {"name", "kind"}
+    for page, bases in SHARED.items()
+}
+COMMON = set().union(*EXPLAINED.values(), {"name", "kind"})
 
 RUN = """
 import json, sys
@@ -73,9 +81,10 @@ def test_the_page_of_a_kind_names_its_settings(kind: str) -> None:
     assert {name for name in own if f"`{name}`" not in page} == set()
 
 
-def test_the_guide_names_the_settings_that_kinds_share() -> None:
-    guide = GUIDE.read_text(encoding="utf-8").replace("`[sources.retry]`", "`retry`")
-    assert {name for name in COMMON if f"`{name}`" not in guide} == set()
+@pytest.mark.parametrize("page", SHARED, ids=lambda page: page.stem)
+def test_a_page_names_the_settings_that_kinds_share(page: Path) -> None:
+    text = page.read_text(encoding="utf-8").replace("`[sources.retry]`", "`retry`")
+    assert {name for name in EXPLAINED[page] if f"`{name}`" not in text} == set()
 
 
 def test_no_page_is_of_a_kind_that_does_not_exist() -> None:

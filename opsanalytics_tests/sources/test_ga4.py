@@ -19,6 +19,7 @@ from opsanalytics.lake.events import read_persons
 from opsanalytics.lake.paths import Home
 from opsanalytics.sources.base import EventSourceSettings, ParsedLines
 from opsanalytics.sources.ga4.source import table_of
+from opsanalytics.sources.lines import RawLines
 from opsanalytics_tests.sources.file_support import (
     BIG,
     FIRST,
@@ -180,7 +181,9 @@ def test_the_lists_of_other_parquet_writers_are_understood() -> None:
     plain = ga4_record(1)
     wrapped = {**plain, "event_params": {"list": [{"element": each} for each in plain["event_params"]]}}
     settings = ga4(Path("x"))
-    one, two = (settings.parse_records([json.dumps(each).encode()]).rows for each in (plain, wrapped))
+    one, two = (
+        settings.parse_records(RawLines.of([json.dumps(each).encode()])).rows for each in (plain, wrapped)
+    )
     assert_frame_equal(one.drop("properties"), two.drop("properties"))
     assert json.loads(one["properties"][0])["n"] == json.loads(two["properties"][0])["n"] == 1
 
@@ -416,7 +419,8 @@ def test_the_fast_reader_finds_what_the_careful_one_does(
     record = {**ga4_record(1, event_params=params, user_properties=user), **fields}
     line = json.dumps(record).encode()
     source = ga4(Path("x"))
-    fast, careful = source.parse_records([line]), EventSourceSettings.parse_records(source, [line])
+    lines = RawLines.of([line])
+    fast, careful = source.parse_records(lines), EventSourceSettings.parse_records(source, lines)
     assert fast.rejected == careful.rejected
     assert_frame_equal(fast.rows.drop("properties"), careful.rows.drop("properties"))
     assert read(fast) == read(careful)
