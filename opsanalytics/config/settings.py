@@ -207,12 +207,17 @@ class Settings(Section):
         rules = {source.name: self.privacy.rules(source.name, environ) for source in self.sources}
         return {name: each for name, each in rules.items() if each is not None}
 
-    @field_validator("lifecycles", "stickiness", "usage_intervals", "trends")
-    @classmethod
-    def _report_names_differ(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
-        return cls._names_differ(value)
-
-    @field_validator("sources", "funnels", "retentions", "segments", "reports")
+    @field_validator(
+        "sources",
+        "funnels",
+        "retentions",
+        "lifecycles",
+        "stickiness",
+        "usage_intervals",
+        "trends",
+        "segments",
+        "reports",
+    )
     @classmethod
     def _names_differ(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         seen: set[str] = set()
