@@ -1,7 +1,8 @@
 """opsanalytics: from what users did and said to a ranked list of what to fix next.
 
 For notebooks: `connect()` opens the published file, `events()` scans the lake; `funnel()`, `funnel_trend()`,
-`retention()` and `reconcile()` ask questions of such events, of any table of events, or of the lake itself.
+`retention()`, `reconcile()`, `lifecycle()`, `stickiness()`, `usage_interval()` and `trends()` ask questions
+of such events, of any table of events, or of the lake itself.
 Everything is imported at first use.
 """
 
@@ -9,10 +10,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from opsanalytics.behavior.activity_spec import Lifecycle, Stickiness, UsageInterval
     from opsanalytics.behavior.segments import Segment
     from opsanalytics.behavior.semantics import Semantics
     from opsanalytics.behavior.spec import Exclusion, Filter, Funnel, Retention, Step
+    from opsanalytics.behavior.trends_spec import Formula, Series, Trends
     from opsanalytics.notebook import connect, events
+    from opsanalytics.queries.activity import lifecycle, stickiness, trends, usage_interval
+    from opsanalytics.queries.activity_answers import (
+        LifecycleResult,
+        StickinessResult,
+        TrendsResult,
+        UsageIntervalResult,
+    )
     from opsanalytics.queries.answers import FunnelResult, RetentionResult
     from opsanalytics.queries.ask import funnel, funnel_trend, reconcile, retention
 
@@ -21,38 +31,66 @@ __version__ = "0.1.0"
 __all__ = [
     "Exclusion",
     "Filter",
+    "Formula",
     "Funnel",
     "FunnelResult",
+    "Lifecycle",
+    "LifecycleResult",
     "Retention",
     "RetentionResult",
     "Segment",
     "Semantics",
+    "Series",
     "Step",
+    "Stickiness",
+    "StickinessResult",
+    "Trends",
+    "TrendsResult",
+    "UsageInterval",
+    "UsageIntervalResult",
     "__version__",
     "connect",
     "events",
     "funnel",
     "funnel_trend",
+    "lifecycle",
     "reconcile",
     "retention",
+    "stickiness",
+    "trends",
+    "usage_interval",
 ]
 
 _MODULES = {
     "Exclusion": "opsanalytics.behavior.spec",
     "Filter": "opsanalytics.behavior.spec",
+    "Formula": "opsanalytics.behavior.trends_spec",
     "Funnel": "opsanalytics.behavior.spec",
     "FunnelResult": "opsanalytics.queries.answers",
+    "Lifecycle": "opsanalytics.behavior.activity_spec",
+    "LifecycleResult": "opsanalytics.queries.activity_answers",
     "Retention": "opsanalytics.behavior.spec",
     "RetentionResult": "opsanalytics.queries.answers",
     "Segment": "opsanalytics.behavior.segments",
     "Semantics": "opsanalytics.behavior.semantics",
+    "Series": "opsanalytics.behavior.trends_spec",
     "Step": "opsanalytics.behavior.spec",
+    "Stickiness": "opsanalytics.behavior.activity_spec",
+    "StickinessResult": "opsanalytics.queries.activity_answers",
+    "Trends": "opsanalytics.behavior.trends_spec",
+    "TrendsResult": "opsanalytics.queries.activity_answers",
+    "UsageInterval": "opsanalytics.behavior.activity_spec",
+    "UsageIntervalResult": "opsanalytics.queries.activity_answers",
     "connect": "opsanalytics.notebook",
     "events": "opsanalytics.notebook",
     "funnel": "opsanalytics.queries.ask",
     "funnel_trend": "opsanalytics.queries.ask",
+    "lifecycle": "opsanalytics.queries.activity",
     "reconcile": "opsanalytics.queries.ask",
     "retention": "opsanalytics.queries.ask",
+    "stickiness": "opsanalytics.queries.activity",
+    "trends": "opsanalytics.queries.activity",
+    "usage_interval": "opsanalytics.queries.activity",
 }
 
 

@@ -7,6 +7,7 @@ import polars as pl
 from opsanalytics.analysis.scope import Scope
 from opsanalytics.behavior.comparison import compared
 from opsanalytics.behavior.describe import definitions_frame
+from opsanalytics.behavior.describe_activity import described
 from opsanalytics.behavior.funnel import FunnelResult, funnel
 from opsanalytics.behavior.funnel_breakdown import funnel_breakdown
 from opsanalytics.behavior.funnel_trend import funnel_trend
@@ -153,4 +154,7 @@ def retention_cells(scope: Scope) -> pl.DataFrame:
 
 def metric_definitions(settings: Settings) -> pl.DataFrame:
     """METRIC_DEFINITIONS."""
-    return METRIC_DEFINITIONS.conform(definitions_frame(settings.funnels, settings.retentions))
+    others = described(
+        [*settings.lifecycles, *settings.stickiness, *settings.usage_intervals, *settings.trends]
+    )
+    return METRIC_DEFINITIONS.conform(definitions_frame(settings.funnels, settings.retentions, others))

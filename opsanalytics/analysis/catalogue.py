@@ -2,6 +2,14 @@
 
 import polars as pl
 
+from opsanalytics.behavior.activity_tables import (
+    ACTIVE_PERSONS,
+    LIFECYCLE,
+    STICKINESS,
+    TRENDS,
+    USAGE_INTERVAL_PAUSES,
+    USAGE_INTERVALS,
+)
 from opsanalytics.behavior.source_comparison import SOURCE_COMPARISON
 from opsanalytics.behavior.tables import (
     FUNNEL_BREAKDOWN,
@@ -31,6 +39,12 @@ MARTS: tuple[Table, ...] = (
     FUNNEL_COMPARISON,
     FUNNEL_BREAKDOWN,
     RETENTION_CELLS,
+    LIFECYCLE,
+    STICKINESS,
+    ACTIVE_PERSONS,
+    USAGE_INTERVALS,
+    USAGE_INTERVAL_PAUSES,
+    TRENDS,
     METRIC_DEFINITIONS,
     SOURCE_COMPARISON,
     FRICTION,

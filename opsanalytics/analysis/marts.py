@@ -4,11 +4,11 @@ A step is computed by definition where it has definitions: a funnel whose source
 its rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
-from opsanalytics.analysis import behavior
+from opsanalytics.analysis import activity, behavior
 from opsanalytics.analysis.improvement import feedback_themes, improvement
 from opsanalytics.analysis.monitoring import monitoring
 from opsanalytics.analysis.refresh import WHOLE, Refreshed, refresh
@@ -24,6 +24,7 @@ from opsanalytics.behavior.tables import (
 )
 from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
 from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINT_PERSONS, PAIN_POINTS
+from opsanalytics.lake.tables import Table
 from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, VOLUME_ANOMALIES
 
 FUNNEL_TABLES = (FUNNEL_STEPS, FUNNEL_TREND, FUNNEL_TIMES, FUNNEL_COMPARISON, FUNNEL_BREAKDOWN)
@@ -85,6 +86,46 @@ def retention_marts(scope: Scope) -> Refreshed:
         return {RETENTION_CELLS.name: behavior.retention_cells(some)}
 
     return refresh(scope, "retention", [RETENTION_CELLS], parts, compute, by="retention")
+
+
+def lifecycle_marts(scope: Scope) -> Refreshed:
+    """LIFECYCLE, definition by definition."""
+    return _activity_marts(scope, "lifecycles", activity.LIFECYCLE_TABLES, activity.lifecycles)
+
+
+def stickiness_marts(scope: Scope) -> Refreshed:
+    """STICKINESS and ACTIVE_PERSONS, definition by definition."""
+    return _activity_marts(scope, "stickiness", activity.STICKINESS_TABLES, activity.stickiness)
+
+
+def usage_interval_marts(scope: Scope) -> Refreshed:
+    """USAGE_INTERVALS and USAGE_INTERVAL_PAUSES, definition by definition."""
+    return _activity_marts(scope, "usage_intervals", activity.USAGE_INTERVAL_TABLES, activity.usage_intervals)
+
+
+def trends_marts(scope: Scope) -> Refreshed:
+    """TRENDS, definition by definition."""
+    return _activity_marts(scope, "trends", activity.TRENDS_TABLES, activity.trends)
+
+
+def _activity_marts(
+    scope: Scope,
+    section: str,
+    tables: Sequence[Table],
+    evaluate: Callable[[Scope], dict[str, pl.DataFrame]],
+) -> Refreshed:
+    """The marts of the definitions of one section, which is the name of the step too."""
+    definitions = {each.name: each for each in getattr(scope.settings, section)}
+    without = (*_NOT_BEHAVIOR, "segments")
+    parts = {
+        name: scope.facts(tables, definition=each, sources=each.sources, without=without)
+        for name, each in definitions.items()
+    }
+
+    def compute(names: Sequence[str]) -> dict[str, pl.DataFrame]:
+        return evaluate(scope.only(**{section: [definitions[name] for name in names]}))
+
+    return refresh(scope, section, tables, parts, compute, by="definition")
 
 
 def monitoring_marts(scope: Scope) -> Refreshed:

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from opsanalytics.assets import (
+    activity,
     automation,
     behavior,
     clock,
@@ -31,6 +32,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         monitoring.event_monitoring(settings),
         behavior.funnels(settings),
         behavior.retention(settings),
+        activity.use_over_time(settings),
         sources.source_comparison(settings),
         feedback.themes(settings),
         improvement.friction_and_backlog(settings),

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import polars as pl
 
-from opsanalytics.behavior.conditions import ANY_EVENT, Filter, Match, Scalar, Step
+from opsanalytics.behavior.conditions import ANY_EVENT, Definition, Filter, Match, Scalar, Step
 from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.behavior.tables import METRIC_DEFINITIONS
 
@@ -28,22 +29,27 @@ OPERATORS = {
 }
 
 
-def definitions_frame(funnels: Sequence[Funnel], retentions: Sequence[Retention]) -> pl.DataFrame:
-    """Rows of the mart METRIC_DEFINITIONS, one a definition."""
-    described: list[tuple[Funnel | Retention, str]] = [
-        *((one, describe_funnel(one)) for one in funnels),
-        *((one, describe_retention(one)) for one in retentions),
+def definitions_frame(
+    funnels: Sequence[Funnel],
+    retentions: Sequence[Retention],
+    others: Sequence[tuple[str, Definition, str]] = (),
+) -> pl.DataFrame:
+    """Rows of the mart METRIC_DEFINITIONS, one a definition; `others` are kind, definition and words."""
+    described: list[tuple[str, Any, str]] = [
+        *(("funnel", one, describe_funnel(one)) for one in funnels),
+        *(("retention", one, describe_retention(one)) for one in retentions),
+        *others,
     ]
     rows = [
         {
             "definition_id": definition.definition_id,
-            "kind": type(definition).__name__.lower(),
+            "kind": kind,
             "name": definition.name,
             "title": definition.label,
             "semantics": semantics,
             "rules": definition.model_dump_json(),
         }
-        for definition, semantics in described
+        for kind, definition, semantics in described
     ]
     return METRIC_DEFINITIONS.conform(pl.DataFrame(rows, schema=METRIC_DEFINITIONS.schema))
 
@@ -198,6 +204,11 @@ def _match(match: Match) -> str:
     conditions = " and ".join(map(_condition, match.where))
     event = "any event" if match.event == ANY_EVENT else f"“{match.event}”"
     return event + (f" where {conditions}" if conditions else "")
+
+
+def step_words(step: Step) -> str:
+    """What serves the step, for example `“sign_up” where plan is “pro”`."""
+    return _step(step)
 
 
 def _step(step: Step) -> str:

@@ -1,7 +1,8 @@
 """From results to mart tables: what every number carries, and empty groups as nulls."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 
 import polars as pl
 
@@ -31,3 +32,12 @@ def mart_rows(table: Table, frames: Sequence[pl.DataFrame], *, quality: str) -> 
     if not frames:
         return table.empty()
     return table.conform(pl.concat(frames).with_columns(pl.lit(quality).alias("quality")))
+
+
+def plain_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
+    """Rows ready for JSON: times as ISO text, without the columns in which all rows are equal."""
+    shown = table.drop("definition", "definition_id", "as_of", strict=False)
+    return [
+        {name: value.isoformat() if isinstance(value, date) else value for name, value in row.items()}
+        for row in shown.to_dicts()
+    ]

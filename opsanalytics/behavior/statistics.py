@@ -124,13 +124,31 @@ def median_interval(values: npt.ArrayLike) -> tuple[float, float]:
     Source: Conover, Practical Nonparametric Statistics (1999), 3.2; scipy `quantile_test`, whose ends
     are two of the values, chosen by the binomial distribution.
     """
+    return quantile_interval(values, 0.5)
+
+
+def quantile_interval(values: npt.ArrayLike, share: float) -> tuple[float, float]:
+    """95 % interval of the value below which a `share` lies; as `median_interval`, NaN where the values are
+    too few."""
     from scipy.stats import quantile_test
 
     sample = np.asarray(values, dtype=np.float64)
     if not sample.size:
         return float("nan"), float("nan")
-    interval = quantile_test(sample, q=0, p=0.5).confidence_interval(CONFIDENCE)
+    interval = quantile_test(sample, q=0, p=share).confidence_interval(CONFIDENCE)
     return float(interval.low), float(interval.high)
+
+
+def count_ratio(counts: npt.ArrayLike, others: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """95 % interval of the ratio `counts / others` of two independent counts; NaN where an end is not finite.
+
+    Given their sum, the first count is binomial; the ends are the odds of its Wilson interval. Source:
+    Przyborowski and Wilenski (1940), conditional comparison of two Poisson counts.
+    """
+    count, other = np.asarray(counts, np.float64), np.asarray(others, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low, high = (share / (1 - share) for share in wilson(count, count + other))
+    return np.where(np.isfinite(low), low, np.nan), np.where(np.isfinite(high), high, np.nan)
 
 
 def bootstrap_mean(values: npt.ArrayLike) -> tuple[float, float]:

@@ -18,6 +18,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "tracking-plan": ("opsanalytics.cli.tracking", "Declare what the product sends; see where it does not."),
     "funnel": ("opsanalytics.cli.questions", "Evaluate a funnel, as this or another tool counts it."),
     "retention": ("opsanalytics.cli.questions", "Evaluate retention by cohort."),
+    "lifecycle": ("opsanalytics.cli.activity", "Show who is new, returning, resurrected or dormant."),
+    "stickiness": ("opsanalytics.cli.activity", "Show on how many days people are active."),
+    "usage-interval": ("opsanalytics.cli.activity", "Show how long people pause between uses."),
+    "trends": ("opsanalytics.cli.activity", "Show numbers by period, and formulas over them."),
     "reconcile": (
         "opsanalytics.cli.questions",
         "Show a funnel as other tools count it, and why.",

@@ -8,10 +8,12 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from opsanalytics.behavior.activity_spec import Lifecycle, Stickiness, UsageInterval
 from opsanalytics.behavior.overlaps import Overlap
 from opsanalytics.behavior.periods import WEEKDAYS, Weekday
 from opsanalytics.behavior.segments import Attribution
 from opsanalytics.behavior.spec import Funnel, Retention
+from opsanalytics.behavior.trends_spec import Trends
 from opsanalytics.cleaning.privacy import PrivacyRules, PrivacySettings
 from opsanalytics.feedback.themes import ThemeSettings
 from opsanalytics.improvement.settings import BacklogSettings, FrictionSettings, PainPointSettings
@@ -164,6 +166,10 @@ class Settings(Section):
     """Sources that instrument the same product, so that nothing counts twice."""
     funnels: tuple[Funnel, ...] = ()
     retentions: tuple[Retention, ...] = ()
+    lifecycles: tuple[Lifecycle, ...] = ()
+    stickiness: tuple[Stickiness, ...] = ()
+    usage_intervals: tuple[UsageInterval, ...] = ()
+    trends: tuple[Trends, ...] = ()
     segments: tuple[Segment, ...] = ()
     friction: FrictionSettings = FrictionSettings()
     feedback: ThemeSettings = ThemeSettings()
@@ -201,6 +207,11 @@ class Settings(Section):
         rules = {source.name: self.privacy.rules(source.name, environ) for source in self.sources}
         return {name: each for name, each in rules.items() if each is not None}
 
+    @field_validator("lifecycles", "stickiness", "usage_intervals", "trends")
+    @classmethod
+    def _report_names_differ(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        return cls._names_differ(value)
+
     @field_validator("sources", "funnels", "retentions", "segments", "reports")
     @classmethod
     def _names_differ(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -225,7 +236,14 @@ class Settings(Section):
     def _references_exist(self) -> "Settings":
         event_sources = [source.name for source in self.event_sources]
         _all_known("privacy: sources", tuple(self.privacy.sources), [each.name for each in self.sources])
-        definitions: tuple[Funnel | Retention, ...] = (*self.funnels, *self.retentions)
+        definitions: tuple[Any, ...] = (
+            *self.funnels,
+            *self.retentions,
+            *self.lifecycles,
+            *self.stickiness,
+            *self.usage_intervals,
+            *self.trends,
+        )
         for definition in definitions:
             _all_known(f"{definition.name}: sources", definition.sources, event_sources)
         for overlap in self.overlaps:

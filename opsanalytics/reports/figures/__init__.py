@@ -1,5 +1,12 @@
 """Charts as Plotly figures, made of nothing but the rows of marts. User text in them is neutralised."""
 
+from opsanalytics.reports.figures.activity import (
+    active_figure,
+    lifecycle_figure,
+    stickiness_figure,
+    trends_figure,
+    usage_interval_figure,
+)
 from opsanalytics.reports.figures.funnels import (
     FINDING_Q,
     breakdown_figure,
@@ -12,12 +19,17 @@ from opsanalytics.reports.figures.retention import retention_curve, retention_he
 
 __all__ = [
     "FINDING_Q",
+    "active_figure",
     "breakdown_figure",
     "funnel_figure",
     "funnel_trend_figure",
+    "lifecycle_figure",
     "loss_figure",
     "retention_curve",
     "retention_heatmap",
+    "stickiness_figure",
     "theme_figure",
     "times_figure",
+    "trends_figure",
+    "usage_interval_figure",
 ]

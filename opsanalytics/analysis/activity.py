@@ -1,0 +1,75 @@
+"""Marts of lifecycle, stickiness, usage interval and trends."""
+
+from typing import Any
+
+import polars as pl
+
+from opsanalytics.analysis.scope import Scope
+from opsanalytics.behavior import lifecycle as lifecycle_reports
+from opsanalytics.behavior import stickiness as stickiness_reports
+from opsanalytics.behavior import trends as trends_reports
+from opsanalytics.behavior import usage_interval as usage_interval_reports
+from opsanalytics.behavior.activity_tables import (
+    ACTIVE_PERSONS,
+    LIFECYCLE,
+    STICKINESS,
+    TRENDS,
+    USAGE_INTERVAL_PAUSES,
+    USAGE_INTERVALS,
+)
+from opsanalytics.behavior.marts import mart_rows
+
+LIFECYCLE_TABLES = (LIFECYCLE,)
+STICKINESS_TABLES = (STICKINESS, ACTIVE_PERSONS)
+USAGE_INTERVAL_TABLES = (USAGE_INTERVALS, USAGE_INTERVAL_PAUSES)
+TRENDS_TABLES = (TRENDS,)
+
+
+def lifecycles(scope: Scope) -> dict[str, pl.DataFrame]:
+    """LIFECYCLE."""
+    frames = [
+        lifecycle_reports.lifecycle(scope.events_for(each.sources), each, **_limits(scope)).periods
+        for each in scope.settings.lifecycles
+    ]
+    return {LIFECYCLE.name: mart_rows(LIFECYCLE, frames, quality=scope.event_quality)}
+
+
+def stickiness(scope: Scope) -> dict[str, pl.DataFrame]:
+    """STICKINESS and ACTIVE_PERSONS."""
+    found = [
+        stickiness_reports.stickiness(scope.events_for(each.sources), each, **_limits(scope))
+        for each in scope.settings.stickiness
+    ]
+    quality = scope.event_quality
+    return {
+        STICKINESS.name: mart_rows(STICKINESS, [each.cells for each in found], quality=quality),
+        ACTIVE_PERSONS.name: mart_rows(ACTIVE_PERSONS, [each.days for each in found], quality=quality),
+    }
+
+
+def usage_intervals(scope: Scope) -> dict[str, pl.DataFrame]:
+    """USAGE_INTERVALS and USAGE_INTERVAL_PAUSES."""
+    found = [
+        usage_interval_reports.usage_interval(scope.events_for(each.sources), each, **_limits(scope))
+        for each in scope.settings.usage_intervals
+    ]
+    quality = scope.event_quality
+    pauses = [each.pauses for each in found]
+    return {
+        USAGE_INTERVALS.name: mart_rows(USAGE_INTERVALS, [each.summary for each in found], quality=quality),
+        USAGE_INTERVAL_PAUSES.name: mart_rows(USAGE_INTERVAL_PAUSES, pauses, quality=quality),
+    }
+
+
+def trends(scope: Scope) -> dict[str, pl.DataFrame]:
+    """TRENDS."""
+    frames = [
+        trends_reports.trends(scope.events_for(each.sources), each, **_limits(scope)).rows
+        for each in scope.settings.trends
+    ]
+    return {TRENDS.name: mart_rows(TRENDS, frames, quality=scope.event_quality)}
+
+
+def _limits(scope: Scope) -> dict[str, Any]:
+    project = scope.settings.project
+    return {"as_of": scope.as_of, "timezone": project.timezone, "week_start": project.week_start}

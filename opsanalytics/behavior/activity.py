@@ -1,0 +1,106 @@
+"""Who used the product in which calendar units: what lifecycle, stickiness and usage interval start from."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from opsanalytics.behavior.activity_spec import Activity
+from opsanalytics.behavior.calendars import Calendar
+from opsanalytics.behavior.conditions import Step
+from opsanalytics.behavior.rows import Events, LeftOut, checked, matching_rows
+from opsanalytics.behavior.spec import Retention
+from opsanalytics.behavior.subjects import prepared
+from opsanalytics.lake.tables import UTC_TIME
+
+
+@dataclass(frozen=True, eq=False)
+class Uses:
+    """Every use once by person and unit."""
+
+    units: pl.DataFrame
+    """`person` and one column a calendar (Int32 numbers); distinct, sorted."""
+    left_out: LeftOut
+    data_from: datetime | None
+    """Time of the first event there is, of whatever name; None without events."""
+    began: pl.DataFrame | None = None
+    """`person`, `began`: unit of the first event of whatever name, in the first calendar."""
+
+
+def uses(
+    events: Events,
+    definition: Activity,
+    calendars: dict[str, Calendar],
+    *,
+    as_of: datetime,
+    with_began: bool = False,
+) -> Uses:
+    """Find the uses that a definition counts, up to `as_of`.
+
+    Raises:
+        EventsError, PropertyError: the events cannot answer the definition; nothing was read.
+    """
+    subjects = with_subjects(events, definition.steps, entity=definition.entity, as_of=as_of)
+    rows = matching_rows(subjects, [definition.steps], as_of=as_of, sources=definition.sources)
+    left_out = left_out_of(rows)
+    units = (
+        rows.drop_nulls(["person", "ts"])
+        .select(
+            "person", *(calendar.number(pl.col("ts")).alias(name) for name, calendar in calendars.items())
+        )
+        .unique()
+        .sort("person", *calendars)
+    )
+    known = known_events(subjects, definition.sources, as_of)
+    began = None
+    if with_began:
+        first = next(iter(calendars.values()))
+        began = (
+            known.filter(pl.col("person").is_not_null())
+            .group_by("person")
+            .agg(pl.col("ts").min())
+            .select("person", first.number(pl.col("ts")).alias("began"))
+            .collect()
+        )
+    return Uses(units, left_out, data_from(known), began)
+
+
+def with_subjects(
+    events: Events,
+    steps: Sequence[Step],
+    *,
+    entity: str | None,
+    as_of: datetime,
+    wanted: Iterable[str] = (),
+) -> Events:
+    """Events with the person properties that the steps and `wanted` name, and who is counted as `person`.
+
+    Raises:
+        EventsError, PropertyError: a column is missing or has the wrong type; found before any row is read.
+    """
+    plain = tuple(step.model_copy(update={"occurrence": "any"}) for step in steps)
+    # Persons and entities are found as for a retention of the same events: there is one rule.
+    like = Retention(start=plain[0], returning=plain, entity=entity)
+    return prepared(events, like, as_of=as_of, wanted=wanted)
+
+
+def known_events(events: Events, sources: Sequence[str] | None, as_of: datetime) -> pl.LazyFrame:
+    """`person` and `ts` of all events of these sources with a time, up to `as_of`."""
+    frame, _ = checked(events, needs_source=sources is not None)
+    if sources is not None:
+        frame = frame.filter(pl.col("source").cast(pl.String).is_in(list(sources)))
+    return frame.filter(pl.col("ts") <= pl.lit(as_of).cast(UTC_TIME)).select("person", "ts")
+
+
+def data_from(known: pl.LazyFrame) -> datetime | None:
+    """Time of the first event; None if there is none."""
+    first: datetime | None = known.select(pl.col("ts").min()).collect().item()
+    return first
+
+
+def left_out_of(rows: pl.DataFrame) -> LeftOut:
+    """What of the result of `rows.matching_rows` belongs to nobody or to no time."""
+    without_person = rows["person"].null_count()
+    without_time = rows.filter(pl.col("person").is_not_null())["ts"].null_count()
+    return LeftOut(without_person, without_time)

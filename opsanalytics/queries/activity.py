@@ -1,0 +1,155 @@
+"""The questions `opsanalytics.lifecycle`, `stickiness`, `usage_interval` and `trends`."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import polars as pl
+
+from opsanalytics.behavior import lifecycle as lifecycles
+from opsanalytics.behavior import stickiness as sticking
+from opsanalytics.behavior import trends as trending
+from opsanalytics.behavior import usage_interval as pausing
+from opsanalytics.behavior.activity_spec import Lifecycle, Stickiness, UsageInterval
+from opsanalytics.behavior.calendars import asked_days
+from opsanalytics.behavior.periods import Weekday, day_start, zone
+from opsanalytics.behavior.rows import Events
+from opsanalytics.behavior.segments import Segment
+from opsanalytics.behavior.trends_spec import Trends
+from opsanalytics.queries.activity_answers import (
+    LifecycleResult,
+    StickinessResult,
+    TrendsResult,
+    UsageIntervalResult,
+)
+from opsanalytics.queries.ask import asked_of
+from opsanalytics.queries.inputs import EPOCH, EventsOrLake, as_definition
+
+LifecycleLike: TypeAlias = Lifecycle | Mapping[str, Any] | str | Path
+StickinessLike: TypeAlias = Stickiness | Mapping[str, Any] | str | Path
+UsageIntervalLike: TypeAlias = UsageInterval | Mapping[str, Any] | str | Path
+TrendsLike: TypeAlias = Trends | Mapping[str, Any] | str | Path
+
+
+def lifecycle(
+    events: EventsOrLake,
+    definition: LifecycleLike,
+    *,
+    preset: lifecycles.LifecyclePreset = "opsanalytics",
+    as_of: datetime | None = None,
+    first: date | None = None,
+    last: date | None = None,
+    timezone: str = "UTC",
+    week_start: Weekday = "monday",
+    persons: pl.DataFrame | None = None,
+) -> LifecycleResult:
+    """Evaluate a lifecycle: who is new, returning, resurrected or dormant in each period.
+
+    Args:
+        events, as_of, persons: as `funnel`.
+        definition: a `Lifecycle`, its fields as a mapping, or a JSON or TOML file.
+        preset: `posthog` and `amplitude` count as those tools; see `behavior.lifecycle`.
+        first, last: local days whose periods are shown; all if not given.
+        timezone, week_start: calendar of the periods.
+
+    Raises:
+        as `funnel`.
+    """
+    asked = as_definition(definition, Lifecycle)
+    table, limits = _limits(events, persons, as_of, first, last, timezone, week_start, preset)
+    return LifecycleResult(lifecycles.lifecycle(table, asked, preset=preset, **limits))
+
+
+def stickiness(
+    events: EventsOrLake,
+    definition: StickinessLike,
+    *,
+    preset: sticking.StickinessPreset = "opsanalytics",
+    as_of: datetime | None = None,
+    first: date | None = None,
+    last: date | None = None,
+    timezone: str = "UTC",
+    week_start: Weekday = "monday",
+    persons: pl.DataFrame | None = None,
+) -> StickinessResult:
+    """Evaluate stickiness: in how many units of a period people are active, and how many on each day.
+
+    In and raises: as `lifecycle`; `definition` is a `Stickiness`, and `posthog` takes the range of days as
+    one period.
+    """
+    asked = as_definition(definition, Stickiness)
+    table, limits = _limits(events, persons, as_of, first, last, timezone, week_start, preset)
+    return StickinessResult(sticking.stickiness(table, asked, preset=preset, **limits))
+
+
+def usage_interval(
+    events: EventsOrLake,
+    definition: UsageIntervalLike,
+    *,
+    as_of: datetime | None = None,
+    first: date | None = None,
+    last: date | None = None,
+    timezone: str = "UTC",
+    week_start: Weekday = "monday",
+    persons: pl.DataFrame | None = None,
+) -> UsageIntervalResult:
+    """Evaluate how long people pause between two uses.
+
+    In and raises: as `lifecycle`; `definition` is a `UsageInterval`, `first` and `last` limit the uses.
+    """
+    asked = as_definition(definition, UsageInterval)
+    table, limits = _limits(events, persons, as_of, first, last, timezone, week_start)
+    return UsageIntervalResult(pausing.usage_interval(table, asked, **limits))
+
+
+def trends(
+    events: EventsOrLake,
+    definition: TrendsLike,
+    *,
+    preset: trending.TrendsPreset = "opsanalytics",
+    breakdown: str | Segment | None = None,
+    as_of: datetime | None = None,
+    first: date | None = None,
+    last: date | None = None,
+    timezone: str = "UTC",
+    week_start: Weekday = "monday",
+    persons: pl.DataFrame | None = None,
+) -> TrendsResult:
+    """Evaluate series of numbers by period, formulas over them, and their change against earlier periods.
+
+    In and raises: as `lifecycle`; `definition` is a `Trends`, `breakdown` a property or a `Segment`.
+    """
+    asked = as_definition(definition, Trends)
+    segment = Segment(breakdown) if isinstance(breakdown, str) else breakdown
+    table, limits = _limits(events, persons, as_of, first, last, timezone, week_start, preset)
+    return TrendsResult(trending.trends(table, asked, breakdown=segment, preset=preset, **limits))
+
+
+def _limits(
+    events: EventsOrLake,
+    persons: pl.DataFrame | None,
+    as_of: datetime | None,
+    first: date | None,
+    last: date | None,
+    timezone: str,
+    week_start: Weekday,
+    preset: str = "opsanalytics",
+) -> tuple[Events, dict[str, Any]]:
+    """The table, and what all questions pass on.
+
+    `posthog` takes the range that is asked for as over, whenever the last event was.
+    """
+    zone(timezone)
+    asked_days(first, last)
+    table, end = asked_of(events, persons, as_of)
+    if as_of is None and last is not None and preset == "posthog":
+        day_end = EPOCH + timedelta(microseconds=day_start(last + timedelta(days=1), timezone) - 1)
+        end = max(end, day_end).astimezone(UTC)
+    return table, {
+        "as_of": end,
+        "first": first,
+        "last": last,
+        "timezone": timezone,
+        "week_start": week_start,
+    }
