@@ -7,6 +7,7 @@ import polars as pl
 from opsanalytics.analysis.scope import Scope
 from opsanalytics.behavior.comparison import compared
 from opsanalytics.behavior.describe import definitions_frame
+from opsanalytics.behavior.describe_journeys import journey_definitions
 from opsanalytics.behavior.funnel import FunnelResult, funnel
 from opsanalytics.behavior.funnel_breakdown import funnel_breakdown
 from opsanalytics.behavior.funnel_trend import funnel_trend
@@ -126,7 +127,8 @@ def funnel_comparisons(scope: Scope) -> pl.DataFrame:
 def segment_of(segment: SegmentSettings) -> Segment:
     """A configured segment as the engines take it."""
     return Segment(
-        property=segment.property,
+        property=segment.property or "",
+        cohort=segment.cohort,
         name=segment.name,
         limit=segment.limit,
         attribution=segment.attribution,
@@ -153,4 +155,11 @@ def retention_cells(scope: Scope) -> pl.DataFrame:
 
 def metric_definitions(settings: Settings) -> pl.DataFrame:
     """METRIC_DEFINITIONS."""
-    return METRIC_DEFINITIONS.conform(definitions_frame(settings.funnels, settings.retentions))
+    return METRIC_DEFINITIONS.conform(
+        pl.concat(
+            [
+                definitions_frame(settings.funnels, settings.retentions),
+                journey_definitions(settings.sessions, settings.paths, settings.cohorts),
+            ]
+        )
+    )

@@ -32,7 +32,9 @@ HELD_BYTES = 64 * 1024 * 1024
 dozen reports of a small product with thousands of day files would spend their time opening files."""
 
 
-NO_MATTER = frozenset({"sources", "events", "funnels", "retentions", "reports", "notify"})
+NO_MATTER = frozenset(
+    {"sources", "events", "funnels", "retentions", "sessions", "paths", "cohorts", "reports", "notify"}
+)
 """Sections that change no number except through the data (how they are landed and cleaned) or a definition,
 which is a fact of its own."""
 

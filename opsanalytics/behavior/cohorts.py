@@ -163,9 +163,17 @@ def membership(
         for one in inside
     )
     frame, columns = checked(events, needs_source=sourced)
-    steps = [one.did if isinstance(one, Did) else one.did_not for one in inside if isinstance(one, (Did, DidNot))]
+    steps = [
+        one.did if isinstance(one, Did) else one.did_not for one in inside if isinstance(one, (Did, DidNot))
+    ]
     names = {one.property for one in inside if isinstance(one, PersonIs)}
-    names |= {each.property for step in steps for match in step.matches for each in match.where if each.of == "person"}
+    names |= {
+        each.property
+        for step in steps
+        for match in step.matches
+        for each in match.where
+        if each.of == "person"
+    }
     frame, columns = with_latest(frame, columns, names, as_of)
     counting = _Counting(columns, as_of, timezone)
     asked, member = counting.seen(definition), counting.of(definition)
@@ -206,7 +214,11 @@ def labelled_by(
     """
     members = membership(whole, definition, as_of=as_of, timezone=timezone)
     name = definition if isinstance(definition, str) else definition.name
-    value = pl.when(pl.col(MEMBER).fill_null(False)).then(pl.lit(f"in {name}")).otherwise(pl.lit(f"not in {name}"))
+    value = (
+        pl.when(pl.col(MEMBER).fill_null(False))
+        .then(pl.lit(f"in {name}"))
+        .otherwise(pl.lit(f"not in {name}"))
+    )
     return (
         frame.join(members, on="person", how="left", maintain_order="left")
         .with_columns(value.alias(PERSON + cohort_column(definition)))

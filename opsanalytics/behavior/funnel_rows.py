@@ -17,7 +17,6 @@ from opsanalytics.behavior.spec import Funnel
 from opsanalytics.behavior.subjects import prepared
 
 
-
 @dataclass(frozen=True, eq=False)
 class FunnelRows:
     """What a funnel is folded from."""

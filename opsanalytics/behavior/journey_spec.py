@@ -75,7 +75,9 @@ class Sessions(Definition):
         if self.only_started and not self.start:
             raise ValueError("only_started needs `start`: the events that begin a session")
         if self.session_property is not None and (self.midnight or self.start or self.end):
-            raise ValueError("session_property tells sessions apart; it does not go with `midnight`, `start` or `end`")
+            raise ValueError(
+                "session_property tells sessions apart; it does not go with `midnight`, `start` or `end`"
+            )
         return self
 
     @property
@@ -113,9 +115,10 @@ class Paths(Definition):
 
     With `start` paths lead on from that event, with `end` up to it, with both from one to the other; with
     `funnel` from, or up to, the event that made a step of its; with none from the first event of sessions.
-    A path ends after `steps` events, with a session (a pause longer than `gap`) and, where given, `window` after
-    (before) the anchor. Equal events in a row count as one, at the time of the first (`collapse`). Anchors
-    so late that their path may still grow at `as_of` stand apart as open: decided by the anchor's time alone.
+    A path ends after `steps` events, with a session (a pause longer than `gap`) and, where given, `window`
+    after (before) the anchor. Equal events in a row count as one, at the time of the first (`collapse`).
+    Anchors so late that their path may still grow at `as_of` stand apart as open: decided by the anchor's
+    time alone.
     Of events with equal time stamps those of `start` come first and those of `end` last, others by label.
     """
 
@@ -123,10 +126,13 @@ class Paths(Definition):
     title: str | None = None
     start: StepField | None = None
     end: StepField | None = None
-    funnel: Annotated[
-        Annotated[Annotated[str, Field(pattern=NAME)], Tag("name")] | Annotated[Funnel, Tag("funnel")],
-        Discriminator(_told_apart),
-    ] | None = None
+    funnel: (
+        Annotated[
+            Annotated[Annotated[str, Field(pattern=NAME)], Tag("name")] | Annotated[Funnel, Tag("funnel")],
+            Discriminator(_told_apart),
+        ]
+        | None
+    ) = None
     """The funnel, or its name in the configuration. Its mature attempts count."""
     step: int = Field(default=1, ge=1)
     """Step of the funnel whose event is the anchor."""
@@ -174,8 +180,10 @@ class Paths(Definition):
         plain_steps([*self.events, *(one for one in (self.start, self.end) if one is not None)])
         if self.funnel is not None and (self.start or self.end):
             raise ValueError("funnel gives the anchors; it does not go with `start` or `end`")
-        if self.funnel is None and self.model_fields_set & {"step", "outcome", "direction"} and (
-            self.step != 1 or self.outcome != "dropped" or self.direction is not None
+        if (
+            self.funnel is None
+            and self.model_fields_set & {"step", "outcome", "direction"}
+            and (self.step != 1 or self.outcome != "dropped" or self.direction is not None)
         ):
             raise ValueError("step, outcome and direction are about a funnel; name it in `funnel`")
         if self.urls and self.by is None:

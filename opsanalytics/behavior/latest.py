@@ -25,9 +25,7 @@ def with_latest(
     return frame, [*columns, *(PERSON + name for name in lacking)]
 
 
-def _joined(
-    frame: pl.LazyFrame, columns: Collection[str], names: list[str], as_of: datetime
-) -> pl.LazyFrame:
+def _joined(frame: pl.LazyFrame, columns: Collection[str], names: list[str], as_of: datetime) -> pl.LazyFrame:
     values = {
         PERSON + name: json_text(pl.col(PERSON_PROPERTIES), name)
         if PERSON_PROPERTIES in columns

@@ -142,9 +142,7 @@ def _matching(
     mask = pl.col("mask")
     waiting = 0
     if isinstance(definition.funnel, Funnel):
-        result = funnel(
-            events, definition.funnel, as_of=as_of, first=first, last=last, timezone=timezone
-        )
+        result = funnel(events, definition.funnel, as_of=as_of, first=first, last=last, timezone=timezone)
         made = f"ts_{definition.step}"
         chosen = result.persons_at(definition.step, dropped=definition.outcome == "dropped")
         if definition.outcome == "continued":
@@ -152,7 +150,10 @@ def _matching(
         waiting = result.persons_at(definition.step, still_open=True).height
         at = chosen.select("person", pl.col(made).alias("ts"), anchor=pl.lit(value=True)).unique()
         matching = matching.join(at, on=["person", "ts"], how="left", maintain_order="left").with_columns(
-            pl.when(pl.col("anchor").is_null()).then(mask.cast(pl.Int64) & ~START).otherwise(mask).cast(pl.Int32)
+            pl.when(pl.col("anchor").is_null())
+            .then(mask.cast(pl.Int64) & ~START)
+            .otherwise(mask)
+            .cast(pl.Int32)
             .alias("mask")
         )
     counted = (mask & COUNTED != 0) & (mask & LEFT_OUT == 0)
@@ -191,10 +192,9 @@ def _runs(named: pl.DataFrame, labels: list[str], definition: Paths) -> _Runs:
     mask = pl.col("mask")
     anchor_rank = 2 if definition.backwards else 0
     rank = pl.when(mask & START != 0).then(anchor_rank).when(mask & END != 0).then(2).otherwise(1)
-    rows = (
-        named.with_columns(pl.col("label").cast(pl.Enum(labels)).to_physical().cast(pl.Int32), rank.alias("rank"))
-        .sort("person", "ts", "rank", "label", "mask")
-    )
+    rows = named.with_columns(
+        pl.col("label").cast(pl.Enum(labels)).to_physical().cast(pl.Int32), rank.alias("rank")
+    ).sort("person", "ts", "rank", "label", "mask")
     ts = rows["ts"].to_physical().to_numpy()
     code, flags = rows["label"].to_numpy(), rows["mask"].to_numpy()
     new_person = (rows["person"] != rows["person"].shift()).fill_null(value=True).to_numpy()

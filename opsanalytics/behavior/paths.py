@@ -139,8 +139,8 @@ def paths(
     zone(timezone)
     if isinstance(definition.funnel, str):
         raise ValueError(
-            f"funnel: {definition.funnel!r} is only named here; give the Funnel itself, or put the definition "
-            "into a configuration that has the funnel"
+            f"funnel: {definition.funnel!r} is only named here; give the Funnel itself, or put the "
+            "definition into a configuration that has the funnel"
         )
     if isinstance(definition.funnel, Funnel):
         check_funnel(definition.funnel, definition)
@@ -203,8 +203,10 @@ def _edges(found: PathRows, shown: Int64, definition: Paths) -> pl.DataFrame:
         )
         frames.append(counted.with_columns(pl.lit(sign * level, pl.Int32).alias("step")))
     table = pl.concat(frames)
-    known = [seconds if to != END_CODE else pl.Series([], dtype=pl.Float64)
-             for to, seconds in zip(table["to"], table["seconds"], strict=True)]
+    known = [
+        seconds if to != END_CODE else pl.Series([], dtype=pl.Float64)
+        for to, seconds in zip(table["to"], table["seconds"], strict=True)
+    ]
     intervals = [median_interval(seconds.sort().to_numpy()) for seconds in known]
     table = table.with_columns(
         pl.lit(definition.name).alias("paths"),
@@ -216,12 +218,16 @@ def _edges(found: PathRows, shown: Int64, definition: Paths) -> pl.DataFrame:
         nullable([high for _, high in intervals], "median_high"),
     )
     low, high = wilson(table["count"].to_numpy(), table["n"].to_numpy())
-    return table.with_columns(
-        (pl.col("count") / pl.col("n")).alias("rate"),
-        nullable(low, "rate_low"),
-        nullable(high, "rate_high"),
-        (pl.col("n") < definition.min_n).alias("small"),
-    ).select(OWN).sort(pl.col("step").abs(), "from_event", "to_event")
+    return (
+        table.with_columns(
+            (pl.col("count") / pl.col("n")).alias("rate"),
+            nullable(low, "rate_low"),
+            nullable(high, "rate_high"),
+            (pl.col("n") < definition.min_n).alias("small"),
+        )
+        .select(OWN)
+        .sort(pl.col("step").abs(), "from_event", "to_event")
+    )
 
 
 def _named(column: str, found: PathRows, definition: Paths) -> pl.Expr:
@@ -278,4 +284,6 @@ def _sequence(row: dict[str, Any], levels: list[str], found: PathRows, definitio
 def _line(row: dict[str, Any]) -> str:
     interval = f"{row['rate_low']:.1%} to {row['rate_high']:.1%}"
     few = ", few" if row["small"] else ""
-    return f"  {' > '.join(row['sequence'])}: {row['count']} of {row['n']}, {row['rate']:.1%} ({interval}){few}"
+    return (
+        f"  {' > '.join(row['sequence'])}: {row['count']} of {row['n']}, {row['rate']:.1%} ({interval}){few}"
+    )

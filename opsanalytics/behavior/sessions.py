@@ -231,7 +231,10 @@ def _table(found: pl.DataFrame, definition: Sessions, unfinished: int) -> pl.Dat
 def _summary(group: pl.DataFrame, definition: Sessions, unfinished: int) -> dict[str, Any]:
     over = group.filter("over")
     n, persons, events = over.height, over["person"].n_unique(), int(over["events"].sum())
-    seconds = over.select((pl.col("end_ts") - pl.col("start_ts")).dt.total_microseconds()).to_series().to_numpy() / 1e6
+    seconds = (
+        over.select((pl.col("end_ts") - pl.col("start_ts")).dt.total_microseconds()).to_series().to_numpy()
+        / 1e6
+    )
     low, high = nullable(median_interval(seconds))
     bounced = int(over["bounced"].sum())
     period = group["period"].first() if group.height else None

@@ -25,7 +25,7 @@ def prepared(
     *,
     as_of: datetime,
     wanted: Iterable[str] = (),
-    cohorts: Iterable[Cohort] = (),
+    cohorts: Iterable[Cohort | str] = (),
     timezone: str = "UTC",
 ) -> Events:
     """Events with a column `person.<name>` for every person property that the definition or `wanted` names,

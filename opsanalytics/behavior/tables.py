@@ -174,7 +174,7 @@ METRIC_DEFINITIONS = Table(
     order=("kind", "name"),
     columns=(
         Column("definition_id", pl.String, "Hash of the rules.", True),
-        Column("kind", pl.String, "funnel or retention.", True),
+        Column("kind", pl.String, "funnel, retention, sessions, paths or cohort.", True),
         Column("name", pl.String, "Name in the configuration.", True),
         Column("title", pl.String, "Title shown to people.", True),
         Column("semantics", pl.String, "How it is counted, in words.", True),

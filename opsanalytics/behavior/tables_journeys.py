@@ -27,7 +27,9 @@ SESSIONS = Table(
         Column("bounce_rate", pl.Float64, "bounced / n."),
         Column("bounce_low", pl.Float64, "Wilson 95 % interval of bounce_rate, lower end."),
         Column("bounce_high", pl.Float64, "Wilson 95 % interval of bounce_rate, upper end."),
-        Column("open_sessions", pl.Int64, "Sessions that may still go on at as_of; counted nowhere else.", True),
+        Column(
+            "open_sessions", pl.Int64, "Sessions that may still go on at as_of; counted nowhere else.", True
+        ),
         Column("complete", pl.Boolean, "The period is over, and no session of it is open.", True),
         Column("small", pl.Boolean, "n is less than the definition's min_n.", True),
         *PROVENANCE,
@@ -46,8 +48,15 @@ PATHS = Table(
             "Events from the anchor to to_event: 1 is the next; negative where paths lead up to it.",
             True,
         ),
-        Column("from_event", pl.String, "The event nearer to the anchor; (other) for those of few persons.", True),
-        Column("to_event", pl.String, "The event after it (negative step: before it); (end), (start) for none.", True),
+        Column(
+            "from_event", pl.String, "The event nearer to the anchor; (other) for those of few persons.", True
+        ),
+        Column(
+            "to_event",
+            pl.String,
+            "The event after it (negative step: before it); (end), (start) for none.",
+            True,
+        ),
         Column("n", pl.Int64, "Paths with from_event there.", True),
         Column("count", pl.Int64, "Of these, paths with to_event next.", True),
         Column("persons", pl.Int64, "Distinct persons of these.", True),

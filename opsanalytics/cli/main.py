@@ -18,6 +18,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "tracking-plan": ("opsanalytics.cli.tracking", "Declare what the product sends; see where it does not."),
     "funnel": ("opsanalytics.cli.questions", "Evaluate a funnel, as this or another tool counts it."),
     "retention": ("opsanalytics.cli.questions", "Evaluate retention by cohort."),
+    "sessions": ("opsanalytics.cli.journeys", "Count sessions: length, events, bounces."),
+    "paths": ("opsanalytics.cli.journeys", "Show what people did next, or just before."),
+    "cohort": ("opsanalytics.cli.journeys", "Say who belongs to a cohort."),
     "reconcile": (
         "opsanalytics.cli.questions",
         "Show a funnel as other tools count it, and why.",

@@ -5,6 +5,7 @@ import polars as pl
 from opsanalytics.behavior.filters import property_text
 from opsanalytics.behavior.urls import url_path
 
+
 def page(columns: list[str], page_property: str) -> pl.Expr | None:
     """Page of an event: its page property, else the path of its URL; None if events can have neither.
 

@@ -71,7 +71,7 @@ def funnel(
     segments = _segments(breakdown)
     zone(timezone)
     home = lake_of(events)
-    table, end = _table(events, persons, as_of)
+    table, end = asked_of(events, persons, as_of)
     limits: dict[str, Any] = {
         "as_of": end,
         "first": first,
@@ -106,7 +106,7 @@ def funnel_trend(
     """
     asked = as_definition(definition, Funnel)
     check_preset(asked, preset_named(preset))
-    table, end = _table(events, persons, as_of)
+    table, end = asked_of(events, persons, as_of)
     return trends.funnel_trend(
         table,
         asked,
@@ -147,7 +147,7 @@ def retention(
         as `funnel`.
     """
     asked = as_definition(definition, Retention)
-    table, end = _table(events, persons, as_of)
+    table, end = asked_of(events, persons, as_of)
     limits: dict[str, Any] = {
         "as_of": end,
         "timezone": timezone,
@@ -176,7 +176,7 @@ def reconcile(
 ) -> Reconciliation:
     """The presets side by side, and which rule makes each difference. In and raises: as `funnel`."""
     asked = as_definition(definition, Funnel)
-    table, end = _table(events, persons, as_of)
+    table, end = asked_of(events, persons, as_of)
     return reconciling.reconcile(
         table, asked, as_of=end, first=first, last=last, timezone=timezone, presets=presets
     )
@@ -189,9 +189,10 @@ def _segments(breakdown: Breakdown) -> list[Segment]:
     return [Segment(one) if isinstance(one, str) else one for one in several]
 
 
-def _table(
+def asked_of(
     events: EventsOrLake, persons: pl.DataFrame | None, as_of: datetime | None
 ) -> tuple[Events, datetime]:
+    """The events as a table, and the moment up to which they are complete; see `funnel`."""
     table = table_of(events, persons)
     if as_of is not None and as_of.tzinfo is None:
         raise ValueError(f"as_of: {as_of.isoformat()} has no time zone; write datetime(..., tzinfo=UTC)")

@@ -10,15 +10,15 @@ from typing import Any, TypeAlias, TypeVar
 import polars as pl
 from pydantic import ValidationError
 
+from opsanalytics.behavior.conditions import Definition
 from opsanalytics.behavior.rows import Events, checked
-from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.behavior.subjects import with_person_properties
 from opsanalytics.lake.events import scan_events
 from opsanalytics.lake.paths import Home
 
 EventsOrLake: TypeAlias = pl.DataFrame | pl.LazyFrame | Home | Path | str
 """A table of events (see `behavior.rows.Events`), or the home folder of a lake."""
-Asked = TypeVar("Asked", Funnel, Retention)
+Asked = TypeVar("Asked", bound=Definition)
 EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 12, 31, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -97,7 +97,7 @@ def as_definition(definition: Asked | Mapping[str, Any] | str | Path, kind: type
 
 
 def read_definition(path: Path, kind: type[Asked]) -> Asked:
-    """Read a definition from a `.json` or `.toml` file with the keys of `[[funnels]]` or `[[retentions]]`.
+    """Read a definition from a `.json` or `.toml` file with the keys of a definition in the configuration.
 
     Raises:
         DefinitionError: no such file, not JSON or TOML, or a wrong field.
