@@ -29,7 +29,7 @@ def resolved(definition: Asked, cohorts: Mapping[str, Cohort], funnels: Mapping[
         ValueError: there is no such cohort or funnel, or the funnel has no such step.
     """
     if isinstance(definition, Cohort):
-        return _cohort(definition, cohorts, ())
+        return definition.model_copy(update={"where": _cohort(definition, cohorts, ()).where})
     name = getattr(definition, "name", "definition")
     changed: dict[str, Definition] = {}
     among = getattr(definition, "among", None)

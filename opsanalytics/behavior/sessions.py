@@ -237,7 +237,7 @@ def _summary(group: pl.DataFrame, definition: Sessions, unfinished: int) -> dict
     )
     low, high = nullable(median_interval(seconds))
     bounced = int(over["bounced"].sum())
-    period = group["period"].first() if group.height else None
+    period: Any = group["period"].first() if group.height else None
     return {
         "sessions": definition.name,
         "period": period,
