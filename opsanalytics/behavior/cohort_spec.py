@@ -142,22 +142,24 @@ KINDS: dict[str, type[Definition]] = {
 
 
 def _kind(value: Any) -> str | None:
+    """A tag that is no key, so that messages about keys can leave it out."""
     if isinstance(value, Definition):
-        return next((key for key, kind in KINDS.items() if type(value) is kind), None)
+        return next((f"{key} condition" for key, kind in KINDS.items() if type(value) is kind), None)
     if not isinstance(value, dict):
         return None
-    return next((key for key in KINDS if key in value or (key == "not" and "not_" in value)), None)
+    given = {"not" if key == "not_" else key for key in value}
+    return next((f"{key} condition" for key in KINDS if key in given), None)
 
 
 Condition = Annotated[
-    Annotated[Did, Tag("did")]
-    | Annotated[DidNot, Tag("did_not")]
-    | Annotated[Seen, Tag("seen")]
-    | Annotated[PersonIs, Tag("property")]
-    | Annotated[In, Tag("cohort")]
-    | Annotated[All, Tag("all")]
-    | Annotated[AnyOf, Tag("any")]
-    | Annotated[Not, Tag("not")],
+    Annotated[Did, Tag("did condition")]
+    | Annotated[DidNot, Tag("did_not condition")]
+    | Annotated[Seen, Tag("seen condition")]
+    | Annotated[PersonIs, Tag("property condition")]
+    | Annotated[In, Tag("cohort condition")]
+    | Annotated[All, Tag("all condition")]
+    | Annotated[AnyOf, Tag("any condition")]
+    | Annotated[Not, Tag("not condition")],
     Discriminator(
         _kind,
         custom_error_type="condition",
