@@ -148,7 +148,7 @@ def test_midnight_is_that_of_the_zone(utc: datetime, count: int) -> None:
 def test_what_may_go_on_stands_apart() -> None:
     people = {"p": [("a", at(0)), ("a", at(7200))]}
     running = sessions(table(people), Sessions(), as_of=at(7200 + 1799)).to_polars().to_dicts()
-    assert [(row["n"], row["open_sessions"], row["complete"]) for row in running][0] == (1, 1, False)
+    assert (running[0]["n"], running[0]["open_sessions"], running[0]["complete"]) == (1, 1, False)
     done = sessions(table(people), Sessions(), as_of=at(7200 + 1800)).to_polars().to_dicts()
     assert (done[0]["n"], done[0]["open_sessions"]) == (2, 0)
 

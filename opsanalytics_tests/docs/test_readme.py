@@ -29,6 +29,9 @@ COVERED = {
     "opsanalytics person ID": "opsanalytics_tests/cli/test_people.py",
     "opsanalytics forget PERSON": "opsanalytics_tests/cli/test_people.py",
     "opsanalytics compare-sources": "opsanalytics_tests/cli/test_results.py",
+    "opsanalytics sessions NAME": "opsanalytics_tests/cli/test_journeys.py",
+    "opsanalytics paths NAME": "opsanalytics_tests/cli/test_journeys.py",
+    "opsanalytics cohort NAME": "opsanalytics_tests/cli/test_journeys.py",
     "opsanalytics ui": "opsanalytics_tests/cli/test_ui.py",
 }
 """Command of the README -> the file that runs it."""
