@@ -20,6 +20,7 @@ from opsanalytics.behavior.tables import (
     METRIC_DEFINITIONS,
     RETENTION_CELLS,
 )
+from opsanalytics.behavior.tables_journeys import COHORT_PERSONS, COHORTS, PATHS, SESSIONS
 from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
 from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINT_PERSONS, PAIN_POINTS
 from opsanalytics.lake.day_changes import DAY_CHANGES, read_day_changes
@@ -45,6 +46,10 @@ MARTS: tuple[Table, ...] = (
     USAGE_INTERVALS,
     USAGE_INTERVAL_PAUSES,
     TRENDS,
+    SESSIONS,
+    PATHS,
+    COHORTS,
+    COHORT_PERSONS,
     METRIC_DEFINITIONS,
     SOURCE_COMPARISON,
     FRICTION,

@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
-from opsanalytics.analysis import activity, behavior
+from opsanalytics.analysis import activity, behavior, journeys
 from opsanalytics.analysis.improvement import feedback_themes, improvement
 from opsanalytics.analysis.monitoring import monitoring
 from opsanalytics.analysis.refresh import WHOLE, Refreshed, refresh
 from opsanalytics.analysis.scope import Scope, frame_digest
+from opsanalytics.behavior.journey_spec import Paths, Sessions
+from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.behavior.tables import (
     FUNNEL_BREAKDOWN,
     FUNNEL_COMPARISON,
@@ -22,12 +24,14 @@ from opsanalytics.behavior.tables import (
     METRIC_DEFINITIONS,
     RETENTION_CELLS,
 )
+from opsanalytics.behavior.tables_journeys import COHORT_PERSONS, COHORTS, PATHS, SESSIONS
 from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
 from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINT_PERSONS, PAIN_POINTS
 from opsanalytics.lake.tables import Table
 from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, VOLUME_ANOMALIES
 
 FUNNEL_TABLES = (FUNNEL_STEPS, FUNNEL_TREND, FUNNEL_TIMES, FUNNEL_COMPARISON, FUNNEL_BREAKDOWN)
+COHORT_TABLES = (COHORTS, COHORT_PERSONS)
 THEME_TABLES = (FEEDBACK_THEMES, FEEDBACK_ASSIGNMENTS)
 IMPROVEMENT_TABLES = (FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS, BACKLOG)
 
@@ -52,11 +56,71 @@ def funnel_marts(scope: Scope) -> Refreshed:
             FUNNEL_BREAKDOWN.name: behavior.funnel_breakdowns(some),
         }
 
+    by_cohort = any(segment.cohort is not None for segment in scope.settings.segments)
     parts = {
-        name: scope.facts(FUNNEL_TABLES, definition=funnel, sources=funnel.sources, without=_NOT_BEHAVIOR)
+        name: scope.facts(
+            FUNNEL_TABLES,
+            definition=funnel,
+            sources=None if by_cohort else sources_read(funnel),
+            without=_NOT_BEHAVIOR,
+        )
         for name, funnel in funnels.items()
     }
     return refresh(scope, "funnels", FUNNEL_TABLES, parts, compute, by="funnel")
+
+
+def sources_read(definition: Funnel | Retention | Sessions | Paths) -> Sequence[str] | None:
+    """The sources whose events decide a result; None: all, as a cohort or funnel inside may read others."""
+    inside = definition.among is not None or (isinstance(definition, Paths) and definition.funnel is not None)
+    return None if inside else definition.sources
+
+
+def session_marts(scope: Scope) -> Refreshed:
+    """SESSIONS, definition by definition."""
+    wanted = {each.name: each for each in scope.settings.sessions}
+
+    def compute(names: Sequence[str]) -> dict[str, pl.DataFrame]:
+        some = scope.only(sessions=[wanted[name] for name in names])
+        return {SESSIONS.name: journeys.session_rows(some)}
+
+    parts = {
+        name: scope.facts(
+            [SESSIONS], definition=each, sources=sources_read(each), without=(*_NOT_BEHAVIOR, "segments")
+        )
+        for name, each in wanted.items()
+    }
+    return refresh(scope, "sessions", [SESSIONS], parts, compute, by="sessions")
+
+
+def path_marts(scope: Scope) -> Refreshed:
+    """PATHS, definition by definition."""
+    wanted = {each.name: each for each in scope.settings.paths}
+
+    def compute(names: Sequence[str]) -> dict[str, pl.DataFrame]:
+        return {PATHS.name: journeys.path_rows(scope.only(paths=[wanted[name] for name in names]))}
+
+    parts = {
+        name: scope.facts(
+            [PATHS], definition=each, sources=sources_read(each), without=(*_NOT_BEHAVIOR, "segments")
+        )
+        for name, each in wanted.items()
+    }
+    return refresh(scope, "paths", [PATHS], parts, compute, by="paths")
+
+
+def cohort_marts(scope: Scope) -> Refreshed:
+    """COHORTS and COHORT_PERSONS, cohort by cohort. One may be made of others, so all sources count."""
+    wanted = {each.name: each for each in scope.settings.cohorts}
+
+    def compute(names: Sequence[str]) -> dict[str, pl.DataFrame]:
+        sizes, members = journeys.cohort_rows(scope.only(cohorts=[wanted[name] for name in names]))
+        return {COHORTS.name: sizes, COHORT_PERSONS.name: members}
+
+    parts = {
+        name: scope.facts(COHORT_TABLES, definition=each, without=(*_NOT_BEHAVIOR, "segments"))
+        for name, each in wanted.items()
+    }
+    return refresh(scope, "cohorts", COHORT_TABLES, parts, compute, by="cohort")
 
 
 def definition_mart(scope: Scope) -> Refreshed:
@@ -77,7 +141,9 @@ def retention_marts(scope: Scope) -> Refreshed:
     """RETENTION_CELLS, definition by definition."""
     retentions = {each.name: each for each in scope.settings.retentions}
     parts = {
-        name: scope.facts([RETENTION_CELLS], definition=each, sources=each.sources, without=_NOT_BEHAVIOR)
+        name: scope.facts(
+            [RETENTION_CELLS], definition=each, sources=sources_read(each), without=_NOT_BEHAVIOR
+        )
         for name, each in retentions.items()
     }
 

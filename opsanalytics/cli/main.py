@@ -22,6 +22,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "stickiness": ("opsanalytics.cli.activity", "Show on how many days people are active."),
     "usage-interval": ("opsanalytics.cli.activity", "Show how long people pause between uses."),
     "trends": ("opsanalytics.cli.activity", "Show numbers by period, and formulas over them."),
+    "sessions": ("opsanalytics.cli.journeys", "Count sessions: length, events, bounces."),
+    "paths": ("opsanalytics.cli.journeys", "Show what people did next, or just before."),
+    "cohort": ("opsanalytics.cli.journeys", "Say who belongs to a cohort."),
     "reconcile": (
         "opsanalytics.cli.questions",
         "Show a funnel as other tools count it, and why.",
