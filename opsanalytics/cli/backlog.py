@@ -29,7 +29,6 @@ LEGEND = {
     "behaviour": "lost a week: conversions lost, with 95 % interval; conf: confidence, 0 to 1",
     "voice": "voices: authors and votes; severity and confidence (conf) from 0 to 1",
 }
-COSTS = ("item_id", "lost_per_week", "lost_low", "lost_high")
 
 
 @click.group(invoke_without_command=True)
@@ -99,18 +98,13 @@ def list_(config: Path | None, everything: bool, state: str | None, owner: str |
 
 
 def _items(settings: Settings) -> pl.DataFrame:
-    """BACKLOG with what it costs."""
+    """As BACKLOG; not empty."""
     items = current_backlog(settings).items
     if items.is_empty():
         raise click.ClickException(
             f"there is no backlog in {settings.home.marts}: run `opsanalytics run` first"
         )
-    costs = read_mart(settings.home, PAIN_POINTS).select(COSTS).rename({"item_id": "of"})
-    return (
-        items.with_columns(of=pl.col("evidence").str.strip_prefix("#"))
-        .join(costs, on="of", how="left", maintain_order="left")
-        .drop("of")
-    )
+    return items
 
 
 def _table(rows: pl.DataFrame, title: str, reach: str, cost: str, legend: str) -> RichTable:
@@ -193,9 +187,10 @@ def _together(rows: pl.DataFrame, known: pl.DataFrame) -> str:
 
 
 def _facts(row: dict[str, Any], evidence: dict[str, Any] | None) -> list[tuple[str, str]]:
-    by = f", by {row['state_by']}" if row["state_by"] else ""
-    owner = f", owner {row['owner']}" if row["owner"] else ", no owner"
-    facts = [("stands", f"{_standing(row)}{by}{owner}")]
+    facts = [("stands", _standing(row))]
+    if row["state_by"]:
+        facts.append(("by", row["state_by"]))
+    facts.append(("owner", row["owner"] or "nobody"))
     if row["tied"] is not None:
         facts.append(
             (
@@ -214,11 +209,13 @@ def _facts(row: dict[str, Any], evidence: dict[str, Any] | None) -> list[tuple[s
             )
         )
     facts.append(("effort", f"{row['effort_weeks']:g} person-weeks ({row['effort_source']})"))
-    facts.append(("confidence", f"{row['confidence']:.2f}: {row['confidence_reason']}"))
+    caveat = evidence["caveat"] if evidence else ""
+    reason = row["confidence_reason"].removesuffix(f"; {caveat}")
+    facts.append(("confidence", f"{row['confidence']:.2f}: {reason}"))
     if evidence is None:
         return facts
-    if evidence["lost_per_week"] is not None:
-        facts.append(("costs", _cost(evidence).replace("\n", " (") + ") conversions a week"))
+    if row["lane"] == "behaviour" and row["value"] is not None:
+        facts.append(("costs", _cost(row).replace("\n", " (") + ") conversions a week"))
     share = f"{evidence['affected']:,} of {evidence['n']:,}"
     facts.append(("reach", f"{share}, about {_number(evidence['reach_per_week'] or 0.0)} a week"))
     if evidence["effect"] is not None:
@@ -229,8 +226,8 @@ def _facts(row: dict[str, Any], evidence: dict[str, Any] | None) -> list[tuple[s
         facts.append(
             ("seen", f"{evidence['first_seen']:%Y-%m-%d} to {evidence['last_seen']:%Y-%m-%d}{version}")
         )
-    if evidence["caveat"]:
-        facts.append(("caveat", evidence["caveat"]))
+    if caveat:
+        facts.append(("caveat", caveat))
     if evidence["example_persons"]:
         facts.append(("such as", ", ".join(evidence["example_persons"])))
     return facts
@@ -257,7 +254,7 @@ def history(config: Path | None, item: str | None, as_json: bool) -> None:
     table = RichTable(header_style="bold")
     for column in ("item", "when", "by", "action", "then", "detail"):
         table.add_column(column, overflow="fold", no_wrap=column == "item")
-    for row in lines.sort("at", "item_id", "line", maintain_order=True).iter_rows(named=True):
+    for row in lines.iter_rows(named=True):
         table.add_row(
             row["item_id"],
             f"{row['at']:%Y-%m-%d %H:%M}",
@@ -270,9 +267,8 @@ def history(config: Path | None, item: str | None, as_json: bool) -> None:
 
 
 def _cost(row: dict[str, Any]) -> str:
-    if row["lost_per_week"] is not None:
-        low, high = (_number(row[name] or 0.0) for name in ("lost_low", "lost_high"))
-        return f"{_number(row['lost_per_week'])}\n{low} to {high}"
+    if row["lane"] == "behaviour" and row["value"] is not None:
+        return f"{_number(row['value'])}\n{_number(row['value_low'])} to {_number(row['value_high'])}"
     return "" if row["impact"] is None else f"{row['impact']:.2f}"
 
 

@@ -201,7 +201,7 @@ def split(decider: Decider, item: str, others: tuple[str, ...], titles: tuple[st
     for other in map(decider.find, others):
         if other not in known or known[other].merged_into != name:
             raise click.ClickException(f"{other} is not merged into {name}")
-    decider.take(others, "release")
+    decider.take(others, "release", {"into": name})
 
 
 DECISIONS: tuple[click.Command, ...] = (

@@ -146,12 +146,13 @@ def _tier(row: dict[str, Any], talk: set[str]) -> tuple[str, int, int, bool]:
 
 
 def _score(rows: list[dict[str, Any]], settings: BacklogSettings) -> None:
-    """Fill in score, score_low and score_high."""
+    """Fill in value and score, with their intervals."""
     most: dict[str, float] = {}
     for row in rows:
         if row["values"] and row["stage"] == "open":
             most[row["lane"]] = max(most.get(row["lane"], 0.0), row["values"][0])
     for row in rows:
+        row["value"], row["value_low"], row["value_high"] = row["values"] or (None, None, None)
         triple: tuple[float | None, ...] = (None, None, None)
         if row["values"]:
             triple = scored(

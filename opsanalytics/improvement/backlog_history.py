@@ -34,8 +34,10 @@ def history(log: Log, seen: Sequence[Sighting] = ()) -> pl.DataFrame:
         touched = [decision.item_id]
         if decision.action == "split":
             touched += known[decision.item_id].parts
+        if decision.action in ("merge", "release"):
+            touched.append(decision.details["into"])
         for item_id in touched:
-            life = known[item_id]
+            life = known.get(item_id, Life(item_id))
             lines.setdefault(item_id, []).append(_decided(decision, life))
             lines[item_id] += _found(later.get((item_id, decision.seq), []), life.state)
     rows = [
@@ -54,7 +56,7 @@ def _decided(decision: Decision, life: Life) -> dict[str, Any]:
         "by": decision.by,
         "action": decision.action,
         "state": life.state,
-        "detail": detail(decision),
+        "detail": detail(decision) if life.item_id == decision.item_id else f"of {decision.item_id}",
         **{name: evidence.get(name) for name in COSTS},
     }
 
@@ -88,8 +90,8 @@ def detail(decision: Decision) -> str:
         return f"{told['weeks']:g} person-weeks"
     if decision.action == "rename":
         return f"to “{told['title']}”" if told["title"] else "back to its own title"
-    if decision.action == "merge":
-        return f"into {told['into']}"
+    if decision.action in ("merge", "release"):
+        return f"{'into' if decision.action == 'merge' else 'out of'} {told['into']}"
     if decision.action == "split":
         return "into " + ", ".join(f"“{title}”" for title in told["titles"])
     dated = [f"{word} {told[word]}" for word in ("on", "until") if told.get(word)]

@@ -49,8 +49,8 @@ class Decision:
     item_id: str
     action: str
     details: Mapping[str, Any] = field(default_factory=dict)
-    """`on`, `until` (ISO days), `reason`, `owner`, `weeks`, `title`, `into`, `titles`, and `evidence`: what
-    was known of the item when it was decided."""
+    """`on`, `until` (ISO days), `reason`, `owner`, `weeks`, `title`, `into`, `titles`; `from`: the state in
+    which whoever decided saw it; `evidence`: what was known of it then."""
 
 
 @dataclass(frozen=True)

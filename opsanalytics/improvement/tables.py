@@ -186,6 +186,13 @@ BACKLOG = Table(
             pl.Float64,
             "Final conversions lost per affected person (behaviour); severity 0 to 1, null: unknown (voice).",
         ),
+        Column(
+            "value",
+            pl.Float64,
+            "What it costs per week: final conversions (behaviour), unhappy people (voice); null: not known.",
+        ),
+        Column("value_low", pl.Float64, "95 % interval of value, lower end."),
+        Column("value_high", pl.Float64, "95 % interval of value, upper end."),
         Column("confidence", pl.Float64, "0 to 1; see confidence_reason.", True),
         Column("confidence_reason", pl.String, "What the confidence rests on.", True),
         Column("effort_weeks", pl.Float64, "Person-weeks.", True),

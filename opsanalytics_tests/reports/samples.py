@@ -519,6 +519,15 @@ def backlog() -> pl.DataFrame:
             "score_high": reach * impact * confidence / effort * 1.3,
             "status": status,
             "evidence": f"#{item_id}",
+            "ranking": "rice",
+            "urgency": 1.0,
+            "tied": rank,
+            "top_5": 1.0,
+            "state": "new",
+            "stage": "open",
+            "seen": True,
+            "merged": [],
+            "note": "",
         }
         for item_id, lane, rank, title, reach, impact, confidence, effort, status in ranked
     ]
