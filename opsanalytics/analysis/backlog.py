@@ -106,7 +106,7 @@ def decide_about(
                 raise DecisionError(f"there is no item {item} in the backlog")
             told = dict(details or {})
             if row is not None:
-                shown = evidence.get(row["evidence"].removeprefix("#"))
+                shown = evidence.get(row["evidence_id"])
                 told |= {"from": row["state"]}
                 if shown is not None:
                     title = shown["title"] if shown["item_id"] == item else row["title"]

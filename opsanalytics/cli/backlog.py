@@ -160,9 +160,7 @@ def show(config: Path | None, item: str, as_json: bool) -> None:
         parts = ", ".join(log.lives[name].parts) or "nothing that the data shows"
         raise click.ClickException(f"{asked} stands for {parts} now: opsanalytics backlog history {asked}")
     row = rows.row(0, named=True)
-    known = read_mart(settings.home, PAIN_POINTS).filter(
-        pl.col("item_id") == row["evidence"].removeprefix("#")
-    )
+    known = read_mart(settings.home, PAIN_POINTS).filter(pl.col("item_id") == (row["evidence_id"] or ""))
     evidence = known.row(0, named=True) if known.height else None
     if as_json:
         click.echo(rows.write_ndjson() if evidence is None else _together(rows, known), nl=False)

@@ -234,6 +234,9 @@ BACKLOG = Table(
         Column("merged", pl.List(pl.String), "Items merged into it.", True),
         Column("note", pl.String, "What else there is to say of its state.", True),
         Column("evidence", pl.String, "Link to the evidence in the report, relative.", True),
+        Column(
+            "evidence_id", pl.String, "Pain point whose numbers it has; null: the data no longer shows it."
+        ),
         Column("as_of", UTC_TIME, "Data up to here was complete, UTC.", True),
         Column("quality", pl.String, "Quality checks upstream.", True),
     ),

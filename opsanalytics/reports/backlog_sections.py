@@ -118,14 +118,15 @@ def _items(data: ReportData) -> list[dict[str, Any]]:
     and one that data no longer shows has none.
     """
     lanes = [name for name, _, _ in LANES]
-    backlog = data.backlog.with_columns(of=pl.col("evidence").str.strip_prefix("#"))
+    backlog = data.backlog
     replaced = backlog["merged"].explode().drop_nulls().to_list()
     own = data.pain_points.filter(
-        ~pl.col("item_id").is_in(replaced) | pl.col("item_id").is_in(backlog["of"].implode())
+        ~pl.col("item_id").is_in(replaced)
+        | pl.col("item_id").is_in(backlog["evidence_id"].drop_nulls().implode())
     )
-    entry = backlog.select("of", *ENTRY).rename({name: f"{name}_" for name in OVERRIDDEN})
+    entry = backlog.select("evidence_id", *ENTRY).rename({name: f"{name}_" for name in OVERRIDDEN})
     joined = (
-        own.join(entry, left_on="item_id", right_on="of", how="full", coalesce=True)
+        own.join(entry, left_on="item_id", right_on="evidence_id", how="full", coalesce=True)
         .with_columns(pl.coalesce(f"{name}_", name).alias(name) for name in OVERRIDDEN)
         .drop(f"{name}_" for name in OVERRIDDEN)
         .with_columns(
