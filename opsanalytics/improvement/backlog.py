@@ -36,6 +36,7 @@ from opsanalytics.improvement.standing import (
     occurrences_by_item,
     sightings,
     stand,
+    title_of,
 )
 from opsanalytics.improvement.tables import BACKLOG, BACKLOG_HISTORY
 from opsanalytics.improvement.voice import SILENT
@@ -211,13 +212,10 @@ def _row(
         weeks, source = settings.effort[entry.item_id], "configuration"
     else:
         weeks, source = settings.default_effort_weeks, "default"
-    own = entry.evidence is not None and entry.evidence["item_id"] == entry.item_id
-    titled = own or entry.evidence is None
-    kept = told if titled else (life.evidence or told)
     return {
         "item_id": entry.item_id,
         "lane": told.get("lane") or "behaviour",
-        "title": life.title or kept.get("title") or entry.item_id,
+        "title": title_of(entry, log),
         "effort_weeks": weeks,
         "effort_source": source,
         "evidence": f"#{entry.item_id}",

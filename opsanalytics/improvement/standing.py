@@ -38,6 +38,8 @@ class Entry:
     share: float
     """Of the evidence; less than 1 for a part of a split item."""
     merged: tuple[str, ...]
+    own_title: str | None
+    """What data calls the item itself, if it still shows it."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def entries(pain_points: Sequence[Mapping[str, Any]], log: Log) -> list[Entry]:
                 None if best is None else found[best],
                 1.0 if best is None else shares[best],
                 tuple(members(known, head)),
+                found[head]["title"] if head in found else None,
             )
         )
     return result
@@ -227,6 +230,20 @@ def last_known(entry: Entry, log: Log) -> Mapping[str, Any]:
     return entry.life.evidence
 
 
+def title_of(entry: Entry, log: Log) -> str:
+    """What a person calls the item, or else what data calls it."""
+    return entry.life.title or _data_title(entry, log)
+
+
+def _data_title(entry: Entry, log: Log) -> str:
+    """Its own title, now or as it was last known; that of what it stands for only if it never had one."""
+    kept = [each.evidence.get("title") for each in log.sightings if each.item_id == entry.item_id]
+    known = (entry.own_title, *reversed(kept), entry.life.evidence.get("title"))
+    return next((title for title in known if title), None) or str(
+        (entry.evidence or {}).get("title") or entry.item_id
+    )
+
+
 def _gone(known: Mapping[str, Any], themes: Mapping[str, str]) -> str:
     last = moment(known.get("last_seen"))
     note = "no longer seen" + (f" since {last:%Y-%m-%d}" if last else "")
@@ -255,7 +272,9 @@ def sightings(found: Sequence[tuple[Entry, Standing]], log: Log, *, as_of: datet
             entry.life.last,
             standing.state,
             entry.evidence is not None,
-            recorded(last_known(entry, log)) | {"state_since": standing.since, "notes": list(standing.notes)},
+            recorded(last_known(entry, log))
+            | {"title": _data_title(entry, log)}
+            | {"state_since": standing.since, "notes": list(standing.notes)},
         )
         for entry, standing in found
         if entry.life.last
