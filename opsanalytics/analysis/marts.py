@@ -12,7 +12,6 @@ from opsanalytics.analysis import behavior
 from opsanalytics.analysis.backlog import log_fact, log_for, occurrences
 from opsanalytics.analysis.improvement import feedback_themes, improvement
 from opsanalytics.analysis.monitoring import monitoring
-from opsanalytics.analysis.program import program_version
 from opsanalytics.analysis.refresh import WHOLE, Refreshed, refresh
 from opsanalytics.analysis.scope import Scope, frame_digest
 from opsanalytics.behavior.tables import (
@@ -169,10 +168,10 @@ def backlog_marts(scope: Scope) -> Refreshed:
         remember(home, made.sightings)
         return {BACKLOG.name: made.items, BACKLOG_HISTORY.name: made.history}
 
+    told = scope.facts(BACKLOG_TABLES)
     inputs = [mart_path(home, table) for table in (PAIN_POINTS, PAIN_POINT_PERSONS, FEEDBACK_ASSIGNMENTS)]
     facts = {
-        "as of": scope.as_of.isoformat(),
-        "program": program_version(),
+        **{name: told[name] for name in ("as of", "program", "tables")},
         "configuration": settings.backlog.model_dump_json() + settings.pain_points.model_dump_json(),
         **hashes(home, inputs),
         **log_fact(log),
