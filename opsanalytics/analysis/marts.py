@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import polars as pl
 
 from opsanalytics.analysis import activity, behavior, journeys
+from opsanalytics.analysis.backlog import log_fact, log_for, occurrences
 from opsanalytics.analysis.improvement import feedback_themes, improvement
 from opsanalytics.analysis.monitoring import monitoring
 from opsanalytics.analysis.refresh import WHOLE, Refreshed, refresh
@@ -26,14 +27,25 @@ from opsanalytics.behavior.tables import (
 )
 from opsanalytics.behavior.tables_journeys import COHORT_PERSONS, COHORTS, PATHS, SESSIONS
 from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
-from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINT_PERSONS, PAIN_POINTS
+from opsanalytics.improvement.backlog import make_backlog
+from opsanalytics.improvement.decision_log import remember
+from opsanalytics.improvement.tables import (
+    BACKLOG,
+    BACKLOG_HISTORY,
+    FRICTION,
+    PAIN_POINT_PERSONS,
+    PAIN_POINTS,
+)
+from opsanalytics.lake.marts import mart_path, read_mart
+from opsanalytics.lake.records import hashes
 from opsanalytics.lake.tables import Table
 from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, VOLUME_ANOMALIES
 
 FUNNEL_TABLES = (FUNNEL_STEPS, FUNNEL_TREND, FUNNEL_TIMES, FUNNEL_COMPARISON, FUNNEL_BREAKDOWN)
 COHORT_TABLES = (COHORTS, COHORT_PERSONS)
 THEME_TABLES = (FEEDBACK_THEMES, FEEDBACK_ASSIGNMENTS)
-IMPROVEMENT_TABLES = (FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS, BACKLOG)
+IMPROVEMENT_TABLES = (FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS)
+BACKLOG_TABLES = (BACKLOG, BACKLOG_HISTORY)
 
 MONITORING_TABLES = (EVENT_DRIFT, VOLUME_ANOMALIES, EVENT_FRESHNESS)
 
@@ -220,7 +232,7 @@ def theme_marts(scope: Scope) -> Refreshed:
 
 
 def improvement_marts(scope: Scope) -> Refreshed:
-    """FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS and BACKLOG: depend on everything."""
+    """FRICTION, PAIN_POINTS and PAIN_POINT_PERSONS: depend on all data."""
 
     def compute(_: object) -> dict[str, pl.DataFrame]:
         found = improvement(scope, feedback_themes(scope))
@@ -228,9 +240,47 @@ def improvement_marts(scope: Scope) -> Refreshed:
             FRICTION.name: found.friction,
             PAIN_POINTS.name: found.pain_points,
             PAIN_POINT_PERSONS.name: found.pain_point_persons,
-            BACKLOG.name: found.backlog,
         }
 
-    facts = scope.facts(IMPROVEMENT_TABLES) | scope.feedback_facts()
+    facts = scope.facts(IMPROVEMENT_TABLES, without=("backlog",)) | scope.feedback_facts()
     facts |= {f"funnel {funnel.name}": funnel.model_dump_json() for funnel in scope.settings.funnels}
     return refresh(scope, "improvement", IMPROVEMENT_TABLES, {WHOLE: facts}, compute)
+
+
+def backlog_marts(scope: Scope) -> Refreshed:
+    """BACKLOG and BACKLOG_HISTORY: depend on the marts of improvement and on what people decided.
+
+    What the run saw of items that people decided about is kept in the log before the marts are written: a
+    run that is killed between sees the same again.
+    """
+    home, settings = scope.home, scope.settings
+    log = log_for(scope)
+
+    def compute(_: object) -> dict[str, pl.DataFrame]:
+        pain_points = read_mart(home, PAIN_POINTS)
+        met = occurrences(
+            pain_points,
+            read_mart(home, PAIN_POINT_PERSONS),
+            read_mart(home, FEEDBACK_ASSIGNMENTS),
+            scope.feedback,
+        )
+        made = make_backlog(
+            pain_points,
+            settings.backlog,
+            settings.pain_points,
+            as_of=scope.as_of,
+            log=log,
+            occurrences=met,
+        )
+        remember(home, made.sightings)
+        return {BACKLOG.name: made.items, BACKLOG_HISTORY.name: made.history}
+
+    told = scope.facts(BACKLOG_TABLES)
+    inputs = [mart_path(home, table) for table in (PAIN_POINTS, PAIN_POINT_PERSONS, FEEDBACK_ASSIGNMENTS)]
+    facts = {
+        **{name: told[name] for name in ("as of", "program", "tables")},
+        "configuration": settings.backlog.model_dump_json() + settings.pain_points.model_dump_json(),
+        **hashes(home, inputs),
+        **log_fact(log),
+    }
+    return refresh(scope, "backlog", BACKLOG_TABLES, {WHOLE: facts}, compute)

@@ -29,7 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "opsanalytics.cli.questions",
         "Show a funnel as other tools count it, and why.",
     ),
-    "backlog": ("opsanalytics.cli.results", "Show what to fix next."),
+    "backlog": ("opsanalytics.cli.backlog", "Show what to fix next, and decide about it."),
     "person": ("opsanalytics.cli.person", "Explain how an identity came about."),
     "quarantine": ("opsanalytics.cli.quarantine", "List, inspect and replay records that were set aside."),
     "forget": ("opsanalytics.cli.forget", "Erase a person from everything in the home folder."),
