@@ -1,8 +1,8 @@
 """opsanalytics: from what users did and said to a ranked list of what to fix next.
 
 For notebooks: `connect()` opens the published file, `events()` scans the lake; `funnel()`, `funnel_trend()`,
-`retention()`, `reconcile()`, `lifecycle()`, `stickiness()`, `usage_interval()` and `trends()` ask questions
-of such events, of any table of events, or of the lake itself.
+`retention()`, `reconcile()`, `lifecycle()`, `stickiness()`, `usage_interval()`, `trends()`, `sessions()`,
+`paths()` and `cohort()` ask questions of such events, of any table of events, or of the lake itself.
 Everything is imported at first use.
 """
 
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from opsanalytics.behavior.activity_spec import Lifecycle, Stickiness, UsageInterval
+    from opsanalytics.behavior.cohort_spec import Cohort
+    from opsanalytics.behavior.journey_spec import Paths, Sessions, UrlGroup
     from opsanalytics.behavior.segments import Segment
     from opsanalytics.behavior.semantics import Semantics
     from opsanalytics.behavior.spec import Exclusion, Filter, Funnel, Retention, Step
@@ -25,10 +27,14 @@ if TYPE_CHECKING:
     )
     from opsanalytics.queries.answers import FunnelResult, RetentionResult
     from opsanalytics.queries.ask import funnel, funnel_trend, reconcile, retention
+    from opsanalytics.queries.journey_answers import CohortResult, PathsResult, SessionsResult
+    from opsanalytics.queries.journeys import cohort, paths, sessions
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Cohort",
+    "CohortResult",
     "Exclusion",
     "Filter",
     "Formula",
@@ -36,32 +42,42 @@ __all__ = [
     "FunnelResult",
     "Lifecycle",
     "LifecycleResult",
+    "Paths",
+    "PathsResult",
     "Retention",
     "RetentionResult",
     "Segment",
     "Semantics",
     "Series",
+    "Sessions",
+    "SessionsResult",
     "Step",
     "Stickiness",
     "StickinessResult",
     "Trends",
     "TrendsResult",
+    "UrlGroup",
     "UsageInterval",
     "UsageIntervalResult",
     "__version__",
+    "cohort",
     "connect",
     "events",
     "funnel",
     "funnel_trend",
     "lifecycle",
+    "paths",
     "reconcile",
     "retention",
+    "sessions",
     "stickiness",
     "trends",
     "usage_interval",
 ]
 
 _MODULES = {
+    "Cohort": "opsanalytics.behavior.cohort_spec",
+    "CohortResult": "opsanalytics.queries.journey_answers",
     "Exclusion": "opsanalytics.behavior.spec",
     "Filter": "opsanalytics.behavior.spec",
     "Formula": "opsanalytics.behavior.trends_spec",
@@ -69,25 +85,33 @@ _MODULES = {
     "FunnelResult": "opsanalytics.queries.answers",
     "Lifecycle": "opsanalytics.behavior.activity_spec",
     "LifecycleResult": "opsanalytics.queries.activity_answers",
+    "Paths": "opsanalytics.behavior.journey_spec",
+    "PathsResult": "opsanalytics.queries.journey_answers",
     "Retention": "opsanalytics.behavior.spec",
     "RetentionResult": "opsanalytics.queries.answers",
     "Segment": "opsanalytics.behavior.segments",
     "Semantics": "opsanalytics.behavior.semantics",
     "Series": "opsanalytics.behavior.trends_spec",
+    "Sessions": "opsanalytics.behavior.journey_spec",
+    "SessionsResult": "opsanalytics.queries.journey_answers",
     "Step": "opsanalytics.behavior.spec",
     "Stickiness": "opsanalytics.behavior.activity_spec",
     "StickinessResult": "opsanalytics.queries.activity_answers",
     "Trends": "opsanalytics.behavior.trends_spec",
     "TrendsResult": "opsanalytics.queries.activity_answers",
+    "UrlGroup": "opsanalytics.behavior.journey_spec",
     "UsageInterval": "opsanalytics.behavior.activity_spec",
     "UsageIntervalResult": "opsanalytics.queries.activity_answers",
+    "cohort": "opsanalytics.queries.journeys",
     "connect": "opsanalytics.notebook",
     "events": "opsanalytics.notebook",
     "funnel": "opsanalytics.queries.ask",
     "funnel_trend": "opsanalytics.queries.ask",
     "lifecycle": "opsanalytics.queries.activity",
+    "paths": "opsanalytics.queries.journeys",
     "reconcile": "opsanalytics.queries.ask",
     "retention": "opsanalytics.queries.ask",
+    "sessions": "opsanalytics.queries.journeys",
     "stickiness": "opsanalytics.queries.activity",
     "trends": "opsanalytics.queries.activity",
     "usage_interval": "opsanalytics.queries.activity",

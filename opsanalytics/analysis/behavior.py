@@ -7,7 +7,8 @@ import polars as pl
 from opsanalytics.analysis.scope import Scope
 from opsanalytics.behavior.comparison import compared
 from opsanalytics.behavior.describe import definitions_frame
-from opsanalytics.behavior.describe_activity import described
+from opsanalytics.behavior.describe_activity import Described, described
+from opsanalytics.behavior.describe_journeys import journey_definitions
 from opsanalytics.behavior.funnel import FunnelResult, funnel
 from opsanalytics.behavior.funnel_breakdown import funnel_breakdown
 from opsanalytics.behavior.funnel_trend import funnel_trend
@@ -127,7 +128,8 @@ def funnel_comparisons(scope: Scope) -> pl.DataFrame:
 def segment_of(segment: SegmentSettings) -> Segment:
     """A configured segment as the engines take it."""
     return Segment(
-        property=segment.property,
+        property=segment.property or "",
+        cohort=segment.cohort,
         name=segment.name,
         limit=segment.limit,
         attribution=segment.attribution,
@@ -154,7 +156,17 @@ def retention_cells(scope: Scope) -> pl.DataFrame:
 
 def metric_definitions(settings: Settings) -> pl.DataFrame:
     """METRIC_DEFINITIONS."""
-    others = described(
-        [*settings.lifecycles, *settings.stickiness, *settings.usage_intervals, *settings.trends]
+    activity: tuple[Described, ...] = (
+        *settings.lifecycles,
+        *settings.stickiness,
+        *settings.usage_intervals,
+        *settings.trends,
     )
-    return METRIC_DEFINITIONS.conform(definitions_frame(settings.funnels, settings.retentions, others))
+    return METRIC_DEFINITIONS.conform(
+        pl.concat(
+            [
+                definitions_frame(settings.funnels, settings.retentions, described(activity)),
+                journey_definitions(settings.sessions, settings.paths, settings.cohorts),
+            ]
+        )
+    )

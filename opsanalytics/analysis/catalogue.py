@@ -20,8 +20,15 @@ from opsanalytics.behavior.tables import (
     METRIC_DEFINITIONS,
     RETENTION_CELLS,
 )
+from opsanalytics.behavior.tables_journeys import COHORT_PERSONS, COHORTS, PATHS, SESSIONS
 from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
-from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINT_PERSONS, PAIN_POINTS
+from opsanalytics.improvement.tables import (
+    BACKLOG,
+    BACKLOG_HISTORY,
+    FRICTION,
+    PAIN_POINT_PERSONS,
+    PAIN_POINTS,
+)
 from opsanalytics.lake.day_changes import DAY_CHANGES, read_day_changes
 from opsanalytics.lake.marts import read_mart
 from opsanalytics.lake.paths import Home
@@ -45,6 +52,10 @@ MARTS: tuple[Table, ...] = (
     USAGE_INTERVALS,
     USAGE_INTERVAL_PAUSES,
     TRENDS,
+    SESSIONS,
+    PATHS,
+    COHORTS,
+    COHORT_PERSONS,
     METRIC_DEFINITIONS,
     SOURCE_COMPARISON,
     FRICTION,
@@ -53,6 +64,7 @@ MARTS: tuple[Table, ...] = (
     PAIN_POINTS,
     PAIN_POINT_PERSONS,
     BACKLOG,
+    BACKLOG_HISTORY,
     INGESTION_LEDGER,
     EVENT_DRIFT,
     VOLUME_ANOMALIES,

@@ -8,11 +8,14 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
-from opsanalytics.analysis import activity, behavior
+from opsanalytics.analysis import activity, behavior, journeys
+from opsanalytics.analysis.backlog import log_fact, log_for, occurrences
 from opsanalytics.analysis.improvement import feedback_themes, improvement
 from opsanalytics.analysis.monitoring import monitoring
 from opsanalytics.analysis.refresh import WHOLE, Refreshed, refresh
 from opsanalytics.analysis.scope import Scope, frame_digest
+from opsanalytics.behavior.journey_spec import Paths, Sessions
+from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.behavior.tables import (
     FUNNEL_BREAKDOWN,
     FUNNEL_COMPARISON,
@@ -22,14 +25,27 @@ from opsanalytics.behavior.tables import (
     METRIC_DEFINITIONS,
     RETENTION_CELLS,
 )
+from opsanalytics.behavior.tables_journeys import COHORT_PERSONS, COHORTS, PATHS, SESSIONS
 from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
-from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINT_PERSONS, PAIN_POINTS
+from opsanalytics.improvement.backlog import make_backlog
+from opsanalytics.improvement.decision_log import remember
+from opsanalytics.improvement.tables import (
+    BACKLOG,
+    BACKLOG_HISTORY,
+    FRICTION,
+    PAIN_POINT_PERSONS,
+    PAIN_POINTS,
+)
+from opsanalytics.lake.marts import mart_path, read_mart
+from opsanalytics.lake.records import hashes
 from opsanalytics.lake.tables import Table
 from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, VOLUME_ANOMALIES
 
 FUNNEL_TABLES = (FUNNEL_STEPS, FUNNEL_TREND, FUNNEL_TIMES, FUNNEL_COMPARISON, FUNNEL_BREAKDOWN)
+COHORT_TABLES = (COHORTS, COHORT_PERSONS)
 THEME_TABLES = (FEEDBACK_THEMES, FEEDBACK_ASSIGNMENTS)
-IMPROVEMENT_TABLES = (FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS, BACKLOG)
+IMPROVEMENT_TABLES = (FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS)
+BACKLOG_TABLES = (BACKLOG, BACKLOG_HISTORY)
 
 MONITORING_TABLES = (EVENT_DRIFT, VOLUME_ANOMALIES, EVENT_FRESHNESS)
 
@@ -52,11 +68,71 @@ def funnel_marts(scope: Scope) -> Refreshed:
             FUNNEL_BREAKDOWN.name: behavior.funnel_breakdowns(some),
         }
 
+    by_cohort = any(segment.cohort is not None for segment in scope.settings.segments)
     parts = {
-        name: scope.facts(FUNNEL_TABLES, definition=funnel, sources=funnel.sources, without=_NOT_BEHAVIOR)
+        name: scope.facts(
+            FUNNEL_TABLES,
+            definition=funnel,
+            sources=None if by_cohort else sources_read(funnel),
+            without=_NOT_BEHAVIOR,
+        )
         for name, funnel in funnels.items()
     }
     return refresh(scope, "funnels", FUNNEL_TABLES, parts, compute, by="funnel")
+
+
+def sources_read(definition: Funnel | Retention | Sessions | Paths) -> Sequence[str] | None:
+    """The sources whose events decide a result; None: all, as a cohort or funnel inside may read others."""
+    inside = definition.among is not None or (isinstance(definition, Paths) and definition.funnel is not None)
+    return None if inside else definition.sources
+
+
+def session_marts(scope: Scope) -> Refreshed:
+    """SESSIONS, definition by definition."""
+    wanted = {each.name: each for each in scope.settings.sessions}
+
+    def compute(names: Sequence[str]) -> dict[str, pl.DataFrame]:
+        some = scope.only(sessions=[wanted[name] for name in names])
+        return {SESSIONS.name: journeys.session_rows(some)}
+
+    parts = {
+        name: scope.facts(
+            [SESSIONS], definition=each, sources=sources_read(each), without=(*_NOT_BEHAVIOR, "segments")
+        )
+        for name, each in wanted.items()
+    }
+    return refresh(scope, "sessions", [SESSIONS], parts, compute, by="sessions")
+
+
+def path_marts(scope: Scope) -> Refreshed:
+    """PATHS, definition by definition."""
+    wanted = {each.name: each for each in scope.settings.paths}
+
+    def compute(names: Sequence[str]) -> dict[str, pl.DataFrame]:
+        return {PATHS.name: journeys.path_rows(scope.only(paths=[wanted[name] for name in names]))}
+
+    parts = {
+        name: scope.facts(
+            [PATHS], definition=each, sources=sources_read(each), without=(*_NOT_BEHAVIOR, "segments")
+        )
+        for name, each in wanted.items()
+    }
+    return refresh(scope, "paths", [PATHS], parts, compute, by="paths")
+
+
+def cohort_marts(scope: Scope) -> Refreshed:
+    """COHORTS and COHORT_PERSONS, cohort by cohort. One may be made of others, so all sources count."""
+    wanted = {each.name: each for each in scope.settings.cohorts}
+
+    def compute(names: Sequence[str]) -> dict[str, pl.DataFrame]:
+        sizes, members = journeys.cohort_rows(scope.only(cohorts=[wanted[name] for name in names]))
+        return {COHORTS.name: sizes, COHORT_PERSONS.name: members}
+
+    parts = {
+        name: scope.facts(COHORT_TABLES, definition=each, without=(*_NOT_BEHAVIOR, "segments"))
+        for name, each in wanted.items()
+    }
+    return refresh(scope, "cohorts", COHORT_TABLES, parts, compute, by="cohort")
 
 
 def definition_mart(scope: Scope) -> Refreshed:
@@ -77,7 +153,9 @@ def retention_marts(scope: Scope) -> Refreshed:
     """RETENTION_CELLS, definition by definition."""
     retentions = {each.name: each for each in scope.settings.retentions}
     parts = {
-        name: scope.facts([RETENTION_CELLS], definition=each, sources=each.sources, without=_NOT_BEHAVIOR)
+        name: scope.facts(
+            [RETENTION_CELLS], definition=each, sources=sources_read(each), without=_NOT_BEHAVIOR
+        )
         for name, each in retentions.items()
     }
 
@@ -154,7 +232,7 @@ def theme_marts(scope: Scope) -> Refreshed:
 
 
 def improvement_marts(scope: Scope) -> Refreshed:
-    """FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS and BACKLOG: depend on everything."""
+    """FRICTION, PAIN_POINTS and PAIN_POINT_PERSONS: depend on all data."""
 
     def compute(_: object) -> dict[str, pl.DataFrame]:
         found = improvement(scope, feedback_themes(scope))
@@ -162,9 +240,47 @@ def improvement_marts(scope: Scope) -> Refreshed:
             FRICTION.name: found.friction,
             PAIN_POINTS.name: found.pain_points,
             PAIN_POINT_PERSONS.name: found.pain_point_persons,
-            BACKLOG.name: found.backlog,
         }
 
-    facts = scope.facts(IMPROVEMENT_TABLES) | scope.feedback_facts()
+    facts = scope.facts(IMPROVEMENT_TABLES, without=("backlog",)) | scope.feedback_facts()
     facts |= {f"funnel {funnel.name}": funnel.model_dump_json() for funnel in scope.settings.funnels}
     return refresh(scope, "improvement", IMPROVEMENT_TABLES, {WHOLE: facts}, compute)
+
+
+def backlog_marts(scope: Scope) -> Refreshed:
+    """BACKLOG and BACKLOG_HISTORY: depend on the marts of improvement and on what people decided.
+
+    What the run saw of items that people decided about is kept in the log before the marts are written: a
+    run that is killed between sees the same again.
+    """
+    home, settings = scope.home, scope.settings
+    log = log_for(scope)
+
+    def compute(_: object) -> dict[str, pl.DataFrame]:
+        pain_points = read_mart(home, PAIN_POINTS)
+        met = occurrences(
+            pain_points,
+            read_mart(home, PAIN_POINT_PERSONS),
+            read_mart(home, FEEDBACK_ASSIGNMENTS),
+            scope.feedback,
+        )
+        made = make_backlog(
+            pain_points,
+            settings.backlog,
+            settings.pain_points,
+            as_of=scope.as_of,
+            log=log,
+            occurrences=met,
+        )
+        remember(home, made.sightings)
+        return {BACKLOG.name: made.items, BACKLOG_HISTORY.name: made.history}
+
+    told = scope.facts(BACKLOG_TABLES)
+    inputs = [mart_path(home, table) for table in (PAIN_POINTS, PAIN_POINT_PERSONS, FEEDBACK_ASSIGNMENTS)]
+    facts = {
+        **{name: told[name] for name in ("as of", "program", "tables")},
+        "configuration": settings.backlog.model_dump_json() + settings.pain_points.model_dump_json(),
+        **hashes(home, inputs),
+        **log_fact(log),
+    }
+    return refresh(scope, "backlog", BACKLOG_TABLES, {WHOLE: facts}, compute)

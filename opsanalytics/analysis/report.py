@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from opsanalytics.analysis import behavior
+from opsanalytics.analysis.backlog import log_fact, log_for, occurrences
 from opsanalytics.analysis.improvement import feedback_themes, improvement
 from opsanalytics.analysis.monitoring import Monitoring, monitoring
 from opsanalytics.analysis.refresh import refresh_files
@@ -17,6 +18,9 @@ from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.behavior.tables import FUNNEL_TREND
 from opsanalytics.config import Settings
 from opsanalytics.config.settings import Report
+from opsanalytics.feedback.themes import Themes
+from opsanalytics.improvement.analysis import Improvement
+from opsanalytics.improvement.backlog import make_backlog
 from opsanalytics.lake.day_changes import read_day_changes
 from opsanalytics.lake.marts import read_mart
 from opsanalytics.lake.schemas import INGESTION_LEDGER
@@ -73,6 +77,7 @@ def _facts(scope: Scope, report: Report, week: date) -> dict[str, str]:
         "report": report.model_dump_json(),
         "project": " ".join((settings.project.name, settings.project.notice or "", _inboxes(settings))),
         "quality checks": frame_digest(_results(scope)),
+        **log_fact(log_for(scope)),
         "ledger": frame_digest(_ledger(scope)),
         "source comparison": frame_digest(_comparison(scope, week)),
         "days that changed since the last report": frame_digest(_changes(scope, week)),
@@ -122,6 +127,21 @@ def _changes(scope: Scope, week: date) -> pl.DataFrame:
     )
 
 
+def _backlog(scope: Scope, found: Improvement, themes: Themes, report: Report) -> pl.DataFrame:
+    """BACKLOG with what people decided. On a page of some funnels, what is gone may be another page's."""
+    made = make_backlog(
+        found.pain_points,
+        scope.settings.backlog,
+        scope.settings.pain_points,
+        as_of=scope.as_of,
+        log=log_for(scope),
+        occurrences=occurrences(
+            found.pain_points, found.pain_point_persons, themes.assignments, scope.feedback
+        ),
+    )
+    return made.items if report.funnels is None else made.items.filter("seen")
+
+
 def _comparison(scope: Scope, week: date) -> pl.DataFrame:
     """SOURCE_COMPARISON of the days of the week, of sources that tell of the same product."""
     return (
@@ -166,7 +186,7 @@ def report_data(scope: Scope, report: Report, week: date) -> ReportData:
         feedback_themes=themes.themes,
         friction=found.friction,
         pain_points=found.pain_points,
-        backlog=found.backlog,
+        backlog=_backlog(scope, found, themes, report),
         quality_results=pl.concat([_results(scope), _monitored(arrived)]),
         ingestion_ledger=_ledger(scope),
         day_changes=_changes(scope, week),

@@ -42,6 +42,9 @@ NO_MATTER = frozenset(
         "stickiness",
         "usage_intervals",
         "trends",
+        "sessions",
+        "paths",
+        "cohorts",
         "reports",
         "notify",
     }

@@ -112,7 +112,7 @@ def take_out(home: Home, path: Path, ids: Iterable[str]) -> bool:
         write_parquet(path, frame.filter(~names.rows(frame)))
     elif {home.reports, home.quality} & set(path.parents):
         path.unlink(missing_ok=True)
-    elif path.suffix in DATABASES and home.dagster in path.parents:
+    elif path.suffix in DATABASES and (home.dagster in path.parents or path == home.state):
         blank_database(path, names)
     elif (
         path.suffix in (".json", ".jsonl", ".log", ".out", ".err", ".txt")

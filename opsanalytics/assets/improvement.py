@@ -5,16 +5,34 @@ from collections.abc import Iterator
 import dagster as dg
 import polars as pl
 
-from opsanalytics.analysis.marts import IMPROVEMENT_TABLES, improvement_marts
+from opsanalytics.analysis.marts import BACKLOG_TABLES, IMPROVEMENT_TABLES, backlog_marts, improvement_marts
 from opsanalytics.analysis.scope import Scope
 from opsanalytics.assets import keys
 from opsanalytics.assets.behavior import mart_result, mart_spec
 from opsanalytics.assets.previews import table_preview
 from opsanalytics.config import Settings
 from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
-from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINT_PERSONS, PAIN_POINTS
+from opsanalytics.improvement.tables import (
+    BACKLOG,
+    BACKLOG_HISTORY,
+    FRICTION,
+    PAIN_POINT_PERSONS,
+    PAIN_POINTS,
+)
 
-SHOWN = ["rank", "lane", "status", "title", "reach", "impact", "confidence", "effort_weeks", "score"]
+SHOWN = [
+    "rank",
+    "lane",
+    "status",
+    "state",
+    "owner",
+    "title",
+    "reach",
+    "impact",
+    "confidence",
+    "effort_weeks",
+    "score",
+]
 
 
 def friction_and_backlog(settings: Settings) -> dg.AssetsDefinition:
@@ -25,17 +43,20 @@ def friction_and_backlog(settings: Settings) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="improvement",
         specs=[
-            mart_spec(settings, table, keys.IMPROVEMENT, [*upstream, *themes]) for table in IMPROVEMENT_TABLES
+            mart_spec(settings, table, keys.IMPROVEMENT, [*upstream, *themes])
+            for table in (*IMPROVEMENT_TABLES, *BACKLOG_TABLES)
         ],
     )
     def improvement() -> Iterator[dg.MaterializeResult]:
-        refreshed = improvement_marts(Scope.of(settings))
+        scope = Scope.of(settings)
+        refreshed, ranked = improvement_marts(scope), backlog_marts(scope)
         friction = refreshed.frames[FRICTION.name]
         unavailable = friction.filter(~pl.col("available")).select("signal", "reason")
-        ranking = refreshed.frames[BACKLOG.name].select(SHOWN)
+        ranking = ranked.frames[BACKLOG.name].select(SHOWN)
         yield mart_result(FRICTION, refreshed, {"not available": table_preview(unavailable)})
         yield mart_result(PAIN_POINTS, refreshed)
         yield mart_result(PAIN_POINT_PERSONS, refreshed)
-        yield mart_result(BACKLOG, refreshed, {"ranking": table_preview(ranking, 15)})
+        yield mart_result(BACKLOG, ranked, {"ranking": table_preview(ranking, 15)})
+        yield mart_result(BACKLOG_HISTORY, ranked)
 
     return improvement

@@ -33,6 +33,11 @@ Operator = Literal[
 ]
 LISTS = ("in", "not_in")
 TEXTS = ("contains", "not_contains", "regex", "not_regex")
+NAME = r"^[a-z][a-z0-9_]*$"
+"""What a definition may be called."""
+SourceName = Annotated[str, Field(min_length=1)]
+Sources = Annotated[tuple[SourceName, ...], Field(min_length=1)] | None
+"""Sources whose events count; all if not given."""
 ANY_EVENT = "*"
 """In place of a name: every event serves."""
 

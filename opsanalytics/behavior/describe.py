@@ -56,13 +56,13 @@ def definitions_frame(
 
 def describe_funnel(definition: Funnel) -> str:
     """How the funnel is counted, in words a product manager understands."""
-    window = _length(definition.window)
+    window = length_in_words(definition.window)
     first, *later = definition.steps
     if definition.order == "any":
         steps = ", ".join(map(_occurring, definition.steps))
         question = (
             f"Of the people who did one of {steps}, how many did 2, 3, ... "
-            f"of them, in any order and all within {window} of the first{_sources(definition)}. "
+            f"of them, in any order and all within {window} of the first{_whose(definition)}. "
             "One event counts for one step. "
         )
     else:
@@ -74,7 +74,7 @@ def describe_funnel(definition: Funnel) -> str:
         question = (
             f"Of the people who did {_occurring(first)}, how many then did "
             f"{', then '.join(map(_limited, later))},"
-            f" in this order and all within {window} of the first event{_sources(definition)}. {between} "
+            f" in this order and all within {window} of the first event{_whose(definition)}. {between} "
             "One event counts for one step; events with the same time stamp may be taken in any order. "
         )
     return (
@@ -87,8 +87,8 @@ def describe_funnel(definition: Funnel) -> str:
 def _limited(step: Step) -> str:
     """A step with what is asked of it beyond its event."""
     limits = [
-        *(["at least " + _length(step.after)] if step.after else []),
-        *(["at most " + _length(step.within)] if step.within else []),
+        *(["at least " + length_in_words(step.after)] if step.after else []),
+        *(["at most " + length_in_words(step.within)] if step.within else []),
     ]
     words = _occurring(step) + (f", {' and '.join(limits)} after the step before" if limits else "")
     return f"{words} (may be left out)" if step.optional else words
@@ -135,7 +135,8 @@ def _units(definition: Funnel) -> str:
         )
     if definition.session_property is not None:
         return f"Every session counts by itself; {definition.session_property} tells them apart. "
-    return f"Every session counts by itself; a pause of more than {_length(definition.session_gap)} ends it. "
+    pause = length_in_words(definition.session_gap)
+    return f"Every session counts by itself; a pause of more than {pause} ends it. "
 
 
 def _date_range(definition: Funnel) -> str:
@@ -147,7 +148,7 @@ def _date_range(definition: Funnel) -> str:
 def describe_retention(definition: Retention) -> str:
     """How retention is counted, in words a product manager understands."""
     period = definition.period
-    returning = " or ".join(map(_step, definition.returning))
+    returning = " or ".join(map(step_in_words, definition.returning))
     rolling = definition.clock == "rolling"
     cohort = {
         "first": f"A person belongs to the calendar {period} of the first such event ever.",
@@ -180,8 +181,9 @@ def describe_retention(definition: Retention) -> str:
         clock = f" {period.capitalize()}s are counted from the moment of each person's own first such event"
         clock += ", 30 days a month." if period == "month" else "."
     return (
-        f"Of the people who did {_step(definition.start)} in a {period}, how many did {returning}{times} "
-        f"in each of {followed}{_sources(definition)}. {cohort}{clock}{unbounded} {zero}{whose} "
+        f"Of the people who did {step_in_words(definition.start)} in a {period}, "
+        f"how many did {returning}{times} "
+        f"in each of {followed}{_whose(definition)}. {cohort}{clock}{unbounded} {zero}{whose} "
         f"A number is complete once its {period} is over; the overall curve adds up complete numbers only."
     )
 
@@ -197,26 +199,23 @@ def _columns(definition: Retention) -> str:
 
 def _occurring(step: Step) -> str:
     first = {"any": "", "first": "the first ever ", "first_ever": "the first ever of its name, if it is "}
-    return first[step.occurrence] + _step(step)
+    return first[step.occurrence] + step_in_words(step)
 
 
 def _match(match: Match) -> str:
-    conditions = " and ".join(map(_condition, match.where))
+    conditions = " and ".join(map(in_words, match.where))
     event = "any event" if match.event == ANY_EVENT else f"“{match.event}”"
     return event + (f" where {conditions}" if conditions else "")
 
 
-def step_words(step: Step) -> str:
-    """What serves the step, for example `“sign_up” where plan is “pro”`."""
-    return _step(step)
-
-
-def _step(step: Step) -> str:
+def step_in_words(step: Step) -> str:
+    """The events that serve a step, with their filters."""
     events = " or ".join(map(_match, step.matches))
     return events if step.name is None or step.name == step.event else f"{step.name} ({events})"
 
 
-def _condition(condition: Filter) -> str:
+def in_words(condition: Filter) -> str:
+    """One filter: `plan is “pro”`."""
     whose = "the person's " if condition.of == "person" else ""
     words = f"{whose}{condition.property} {OPERATORS[condition.op]}"
     if condition.value is None:
@@ -231,14 +230,23 @@ def _value(value: Scalar) -> str:
     return f"“{value}”" if isinstance(value, str) else str(value)
 
 
-def _length(length: timedelta) -> str:
+def length_in_words(length: timedelta) -> str:
+    """A length of time in its largest whole unit."""
     seconds = int(length.total_seconds())
     unit, size = next((unit, size) for unit, size in UNITS if seconds % size == 0)
     count = seconds // size
     return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
-def _sources(definition: Funnel | Retention) -> str:
-    if definition.sources is None:
-        return ""
-    return f", counting only events from {', '.join(definition.sources)}"
+def sources_in_words(sources: Sequence[str] | None) -> str:
+    """`, counting only events from web`; nothing if all count."""
+    return "" if sources is None else f", counting only events from {', '.join(sources)}"
+
+
+def _whose(definition: Funnel | Retention) -> str:
+    """Sources and cohort, if only some count."""
+    among = definition.among
+    if among is None:
+        return sources_in_words(definition.sources)
+    name = among if isinstance(among, str) else among.name
+    return f"{sources_in_words(definition.sources)}, of persons in the cohort {name} only"

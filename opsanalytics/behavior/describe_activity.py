@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from opsanalytics.behavior.activity_spec import Activity, Lifecycle, Stickiness, UsageInterval
 from opsanalytics.behavior.conditions import Definition
-from opsanalytics.behavior.describe import step_words
+from opsanalytics.behavior.describe import step_in_words
 from opsanalytics.behavior.trends_spec import Trends
 
 Described = Lifecycle | Stickiness | UsageInterval | Trends
@@ -63,7 +63,7 @@ def _usage_interval(definition: UsageInterval) -> str:
 def _trends(definition: Trends) -> str:
     parts = [
         f"{letter}: {each.measure.replace('_', ' ')}{f' of {each.property}' if each.property else ''} of "
-        f"{step_words(each.event)}"
+        f"{step_in_words(each.event)}"
         for letter, each in zip(definition.letters, definition.series, strict=True)
     ]
     formulas = "".join(f"; {each.label} = {each.formula}" for each in definition.formulas)
@@ -74,7 +74,7 @@ def _trends(definition: Trends) -> str:
 
 
 def _events(definition: Activity) -> str:
-    return " or ".join(map(step_words, definition.events))
+    return " or ".join(map(step_in_words, definition.events))
 
 
 def _whose(definition: Activity | Trends) -> str:

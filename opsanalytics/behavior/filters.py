@@ -85,12 +85,17 @@ def event_matches(match: Match, columns: Collection[str]) -> pl.Expr:
     Raises:
         PropertyError: see `property_text`.
     """
-    conditions = [_passes(condition, columns) for condition in match.where]
+    conditions = [filter_passes(condition, columns) for condition in match.where]
     named = pl.lit(True) if match.event == ANY_EVENT else pl.col("event") == match.event
     return pl.all_horizontal(named, *conditions).fill_null(False)
 
 
-def _passes(condition: Filter, columns: Collection[str]) -> pl.Expr:
+def filter_passes(condition: Filter, columns: Collection[str]) -> pl.Expr:
+    """Whether each event passes one filter; may be null.
+
+    Raises:
+        PropertyError: see `property_text`.
+    """
     find = person_property_text if condition.of == "person" else property_text
     text = find(condition.property, columns)
     value = condition.value

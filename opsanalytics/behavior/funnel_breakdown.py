@@ -146,11 +146,12 @@ def broken_down(
                 f"segment {one.label()!r}: step {one.step}, but the funnel has {len(definition.steps)} steps"
             )
     wanted = [name for one in segments for name in one.person_properties()]
-    events = prepared(events, definition, as_of=as_of, wanted=wanted)
+    cohorts = [cohort for one in segments for cohort in one.cohorts()]
+    events = prepared(events, definition, as_of=as_of, wanted=wanted, cohorts=cohorts, timezone=timezone)
     columns = events.lazy().collect_schema().names()
     found = funnel_rows(
         events,
-        definition,
+        definition.model_copy(update={"among": None}),  # these are its persons by now
         semantics,
         as_of=as_of,
         first=first,

@@ -2,21 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import numpy as np
 import polars as pl
 
 from opsanalytics.behavior.filters import property_text
 from opsanalytics.behavior.folding import is_plain
-from opsanalytics.behavior.periods import day_start, microseconds
+from opsanalytics.behavior.periods import time_range
 from opsanalytics.behavior.rows import Events, Int64, PersonRows, matching_rows, person_rows
 from opsanalytics.behavior.semantics import Semantics
+from opsanalytics.behavior.sessionizing import session_number
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.behavior.subjects import prepared
-from opsanalytics.lake.tables import UTC_TIME
-
-LONG_AGO, FAR_OFF = -(1 << 61), 1 << 61
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +43,7 @@ def funnel_rows(
     Raises:
         EventsError, PropertyError: see `matching_rows`.
     """
-    events = prepared(events, definition, as_of=as_of)
+    events = prepared(events, definition, as_of=as_of, timezone=timezone)
     columns = events.lazy().collect_schema().names()
     apart: dict[str, pl.Expr] = {}
     if definition.counting == "sessions":
@@ -115,18 +113,6 @@ def check_range(first: date | None, last: date | None) -> None:
         raise ValueError(f"last ({last}) lies before first ({first})")
 
 
-def time_range(first: date | None, last: date | None, timezone: str) -> tuple[int, int]:
-    """Microseconds since 1970 of the first and last instant: local days in full, times as they are."""
-    since, to = LONG_AGO, FAR_OFF
-    if first is not None:
-        since = microseconds(first) if isinstance(first, datetime) else day_start(first, timezone)
-    if isinstance(last, datetime):
-        to = microseconds(last)
-    elif last is not None:
-        to = day_start(last + timedelta(days=1), timezone) - 1
-    return since, to
-
-
 def _between(first: date | None, last: date | None, timezone: str) -> pl.Expr | None:
     if first is None and last is None:
         return None
@@ -136,6 +122,4 @@ def _between(first: date | None, last: date | None, timezone: str) -> pl.Expr | 
 def _session(definition: Funnel, columns: list[str]) -> pl.Expr:
     if definition.session_property is not None:
         return property_text(definition.session_property, columns)
-    ts = pl.col("ts").cast(UTC_TIME)
-    pause = ts.diff() > definition.session_gap
-    return pause.fill_null(False).cast(pl.Int64).cum_sum().over("person", order_by="ts")
+    return session_number(pl.col("ts"), definition.session_gap).over("person", order_by="ts")

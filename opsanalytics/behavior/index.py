@@ -15,9 +15,9 @@ from opsanalytics.behavior.attempts import best_attempts
 from opsanalytics.behavior.conditions import ANY_EVENT
 from opsanalytics.behavior.folding import check_preset, is_plain
 from opsanalytics.behavior.funnel import FunnelResult
-from opsanalytics.behavior.funnel_rows import LONG_AGO, check_range, entry_rows, time_range
+from opsanalytics.behavior.funnel_rows import check_range, entry_rows
 from opsanalytics.behavior.index_store import MOST_CODES, NOBODY, read_index, refresh_index
-from opsanalytics.behavior.periods import day_start, microseconds, zone
+from opsanalytics.behavior.periods import LONG_AGO, day_start, microseconds, time_range, zone
 from opsanalytics.behavior.rows import LeftOut, PersonRows, check_as_of, window_microseconds
 from opsanalytics.behavior.semantics import OPSANALYTICS, Semantics, preset_named
 from opsanalytics.behavior.spec import Exclusion, Funnel, Step
@@ -305,6 +305,7 @@ def indexable(definition: Funnel) -> bool:
         and definition.counting != "sessions"
         and definition.entity is None
         and definition.value is None
+        and definition.among is None
         and all(step.occurrence == "any" for step in definition.steps)
     )
 

@@ -26,6 +26,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EPOCH_WEEKDAY = 3
 """1 January 1970 was a Thursday."""
 MICROSECOND = timedelta(microseconds=1)
+LONG_AGO, FAR_OFF = -(1 << 61), 1 << 61
 
 
 def zone(name: str) -> ZoneInfo:
@@ -63,6 +64,18 @@ def day_start(day: date, timezone: str) -> int:
     twice, at the first.
     """
     return microseconds(datetime.combine(day, time(), tzinfo=zone(timezone)))
+
+
+def time_range(first: date | None, last: date | None, timezone: str) -> tuple[int, int]:
+    """Microseconds since 1970 of the first and last instant: local days in full, times as they are."""
+    since, to = LONG_AGO, FAR_OFF
+    if first is not None:
+        since = microseconds(first) if isinstance(first, datetime) else day_start(first, timezone)
+    if isinstance(last, datetime):
+        to = microseconds(last)
+    elif last is not None:
+        to = day_start(last + timedelta(days=1), timezone) - 1
+    return since, to
 
 
 def period_number(

@@ -158,7 +158,7 @@ def retention(
     groups: list[list[Step | Match]] = [[definition.start], list(definition.returning)]
     if definition.cohort == "first_ever":
         groups.append([Match(event=name) for name in definition.start.events])
-    events = prepared(events, definition, as_of=as_of)
+    events = prepared(events, definition, as_of=as_of, timezone=timezone)
     extra = None
     if definition.value is not None:
         extra = {VALUE: numeric(definition.value, events.lazy().collect_schema().names())}

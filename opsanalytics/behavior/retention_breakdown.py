@@ -23,6 +23,7 @@ def retention_by_value(
     segment: Segment,
     *,
     as_of: datetime,
+    timezone: str = "UTC",
     preset: Any = "opsanalytics",
     **keywords: Any,
 ) -> dict[str, RetentionResult]:
@@ -43,7 +44,14 @@ def retention_by_value(
         raise ValueError(
             f"segment {segment.label()!r}: retention has no attribution {attribution!r}, only entry and all"
         )
-    events = prepared(events, definition, as_of=as_of, wanted=segment.person_properties())
+    events = prepared(
+        events,
+        definition,
+        as_of=as_of,
+        wanted=segment.person_properties(),
+        cohorts=segment.cohorts(),
+        timezone=timezone,
+    )
     frame, columns = checked(events, needs_source=definition.sources is not None)
     frame = frame.with_columns(labelled(segment.text(columns)).alias(GROUP))
     starts = pl.any_horizontal([event_matches(one, columns) for one in definition.start.matches])
@@ -59,8 +67,8 @@ def retention_by_value(
     given = set(pairs[GROUP].to_list())
     groups = [*shown, *([OTHER] if given - {NONE, *shown} else []), *([NONE] if NONE in given else [])]
     own = grouped(pl.col(GROUP), shown)
-    # The entity stands in `person` by now.
-    plain = definition.model_copy(update={"entity": None})
+    # The entity stands in `person` by now, and only the cohort's persons are left.
+    plain = definition.model_copy(update={"entity": None, "among": None})
     results = {}
     for value in groups:
         if first_only:
@@ -71,7 +79,7 @@ def retention_by_value(
         else:
             part = frame.with_columns((own == value).cast(pl.String).alias(GROUP))
             asked = plain.model_copy(update={"start": _within_group(plain)})
-        one = retention(part, asked, as_of=as_of, preset=preset, **keywords)
+        one = retention(part, asked, as_of=as_of, timezone=timezone, preset=preset, **keywords)
         results[value] = RetentionResult(
             definition, one.as_of, one.cells, one.left_out, one.by_hour, one.amounts
         )

@@ -116,7 +116,7 @@ def matching_rows(
     serves = [
         pl.col(f"first_{position}")
         if f"first_{position}" in firsts
-        else pl.any_horizontal([event_matches(one, columns) for one in group])
+        else pl.any_horizontal(pl.lit(False), *(event_matches(one, columns) for one in group))
         for position, group in enumerate(matches)
     ]
     bits = [one.cast(pl.Int32) * (1 << position) for position, one in enumerate(serves)]

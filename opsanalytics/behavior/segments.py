@@ -6,6 +6,8 @@ from typing import Literal
 
 import polars as pl
 
+from opsanalytics.behavior.cohort_spec import Cohort
+from opsanalytics.behavior.cohorts import cohort_column
 from opsanalytics.behavior.filters import person_property_text, property_text
 from opsanalytics.behavior.semantics import Semantics
 
@@ -22,7 +24,7 @@ OF_PRESET: dict[str, Attribution] = {"posthog": "first"}
 class Segment:
     """A property by which to break down; `limit` values with the most entrants are shown."""
 
-    property: str | tuple[str, ...]
+    property: str | tuple[str, ...] = ""
     """One, or several whose values are shown together: `Chrome, 95`."""
     name: str = ""
     """How the segment is called in the table; the property's name if empty."""
@@ -37,8 +39,12 @@ class Segment:
     step: int | None = None
     of: Literal["event", "person"] = "event"
     """Whose property (see `subjects`)."""
+    cohort: Cohort | str | None = None
+    """In place of a property: who is in this cohort against who is not."""
 
     def __post_init__(self) -> None:
+        if self.cohort is not None and (self.property or self.of != "event"):
+            raise ValueError(f"segment {self.label()!r}: give a property or a cohort, not both")
         if not self.names() or not all(self.names()):
             raise ValueError("segment: property is empty")
         if self.attribution is not None and self.attribution not in ATTRIBUTIONS:
@@ -56,10 +62,16 @@ class Segment:
             raise ValueError(f"segment {self.label()!r}: limit is {self.limit}, it must be at least 1")
 
     def names(self) -> tuple[str, ...]:
+        if self.cohort is not None:
+            return (cohort_column(self.cohort),)
         return (self.property,) if isinstance(self.property, str) else self.property
 
     def person_properties(self) -> tuple[str, ...]:
         return self.names() if self.of == "person" else ()
+
+    def cohorts(self) -> tuple[Cohort | str, ...]:
+        """The cohort whose members it tells from others, if it does."""
+        return () if self.cohort is None else (self.cohort,)
 
     def label(self) -> str:
         return self.name or ", ".join(self.names())
@@ -73,7 +85,8 @@ class Segment:
         Raises:
             PropertyError: the events cannot have the property.
         """
-        find = person_property_text if self.of == "person" else property_text
+        of_person = self.of == "person" or self.cohort is not None
+        find = person_property_text if of_person else property_text
         parts = [find(name, columns) for name in self.names()]
         if len(parts) == 1:
             return parts[0]

@@ -6,10 +6,23 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from opsanalytics.behavior.conditions import Definition, Filter, Filters, Match, Scalar, Step, StepField
+from opsanalytics.behavior.cohort_spec import Cohort, CohortField
+from opsanalytics.behavior.conditions import (
+    NAME,
+    Definition,
+    Filter,
+    Filters,
+    Match,
+    Scalar,
+    Sources,
+    Step,
+    StepField,
+)
 from opsanalytics.behavior.duration import Duration
 
 __all__ = [
+    "NAME",
+    "Cohort",
     "Definition",
     "Exclusion",
     "Filter",
@@ -20,10 +33,10 @@ __all__ = [
     "Retention",
     "RetentionPeriod",
     "Scalar",
+    "Sources",
     "Step",
 ]
 
-NAME = r"^[a-z][a-z0-9_]*$"
 MOST_PERIODS = 1_000
 Period = Literal["day", "week", "month"]
 RetentionPeriod = Literal["hour", "day", "week", "month"]
@@ -44,11 +57,6 @@ class Exclusion(Match):
 
 def _names(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
-
-
-SourceName = Annotated[str, Field(min_length=1)]
-Sources = Annotated[tuple[SourceName, ...], Field(min_length=1)] | None
-"""Sources whose events count; all if not given."""
 
 
 class Funnel(Definition):
@@ -96,6 +104,8 @@ class Funnel(Definition):
     """Whether later events of step 1 start further attempts; if not, only the first in the range does."""
     value: str | None = Field(default=None, min_length=1)
     """Numeric property, revenue for example, that is added up over the events that made each step."""
+    among: CohortField = None
+    """Only persons of this cohort count: the cohort, or its name in the configuration."""
 
     labels: ClassVar[Any] = {"name": True, "title": True, "steps": {"__all__": {"name"}}}
     later: ClassVar[frozenset[str]] = frozenset(
@@ -110,6 +120,7 @@ class Funnel(Definition):
             "entity",
             "reentry",
             "value",
+            "among",
         }
     )
 
@@ -128,6 +139,8 @@ class Funnel(Definition):
                 )
             if step.within and self.exclusions:
                 raise ValueError(f"step {number} has `within`, which cannot be combined with exclusions")
+        if self.among is not None and self.entity is not None:
+            raise ValueError("among is a cohort of persons; it does not go with `entity`")
         if not self.reentry and self.counting != "persons":
             raise ValueError(f"reentry = false does not go with counting = {self.counting!r}")
         for number, one in enumerate(self.exclusions):
@@ -188,9 +201,12 @@ class Retention(Definition):
     """Property whose values are counted in place of persons. Events without it count nowhere."""
     value: str | None = Field(default=None, min_length=1)
     """Numeric property, revenue for example, that is added up over the return events of each column."""
+    among: CohortField = None
+    """Only persons of this cohort count: the cohort, or its name in the configuration. (The field `cohort` is
+    about something else: into which period a person falls.)"""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"clock", "returns", "brackets", "minimum", "zero", "entity", "value"}
+        {"clock", "returns", "brackets", "minimum", "zero", "entity", "value", "among"}
     )
     labels: ClassVar[Any] = {
         "name": True,
@@ -210,6 +226,8 @@ class Retention(Definition):
 
     @model_validator(mode="after")
     def _rules_fit(self) -> "Retention":
+        if self.among is not None and self.entity is not None:
+            raise ValueError("among is a cohort of persons; it does not go with `entity`")
         if self.clock == "rolling" and self.cohort == "recurring":
             raise ValueError(
                 "clock = 'rolling' counts from the first start event; cohort cannot be 'recurring'"

@@ -10,38 +10,62 @@ from datetime import datetime
 
 import polars as pl
 
+from opsanalytics.behavior.cohort_spec import Cohort
+from opsanalytics.behavior.cohorts import labelled_by, members_only
 from opsanalytics.behavior.conditions import Match, Step
-from opsanalytics.behavior.filters import (
-    PERSON,
-    PERSON_PROPERTIES,
-    json_text,
-    property_text,
-)
+from opsanalytics.behavior.filters import PERSON, property_text
+from opsanalytics.behavior.latest import with_latest
 from opsanalytics.behavior.rows import Events, checked
 from opsanalytics.behavior.spec import Funnel, Retention
-from opsanalytics.lake.tables import UTC_TIME
 
 
 def prepared(
-    events: Events, definition: Funnel | Retention, *, as_of: datetime, wanted: Iterable[str] = ()
+    events: Events,
+    definition: Funnel | Retention,
+    *,
+    as_of: datetime,
+    wanted: Iterable[str] = (),
+    cohorts: Iterable[Cohort | str] = (),
+    timezone: str = "UTC",
 ) -> Events:
     """Events with a column `person.<name>` for every person property that the definition or `wanted` names,
-    and the values of the definition's entity as `person`.
+    one for each of `cohorts`, and the values of the definition's entity as `person`; of the persons of
+    the definition's cohort only.
 
     Raises:
+        ValueError: the definition names its cohort and does not hold it.
         EventsError, PropertyError: a column is missing or has the wrong type; found before any row is read.
     """
-    names = sorted({*person_properties(definition), *wanted})
-    if not names and definition.entity is None:
+    names = {*person_properties(definition), *wanted}
+    cohorts = list(cohorts)
+    if not names and not cohorts and definition.among is None and definition.entity is None:
         return events
     frame, columns = checked(events)
-    lacking = [name for name in names if PERSON + name not in columns]
-    if lacking:
-        frame = _with_latest(frame, columns, lacking, as_of)
-        columns = [*columns, *(PERSON + name for name in lacking)]
+    whole = frame
+    frame, columns = with_latest(frame, columns, names, as_of)
+    for cohort in cohorts:
+        frame = labelled_by(frame, whole, cohort, as_of=as_of, timezone=timezone)
+    if definition.among is not None:
+        frame = members_only(frame, whole, definition.among, as_of=as_of, timezone=timezone)
     if definition.entity is not None:
         frame = frame.with_columns(person=property_text(definition.entity, columns))
     return frame
+
+
+def of_members(
+    events: Events, among: Cohort | str | None, steps: Iterable[Step], *, as_of: datetime, timezone: str
+) -> Events:
+    """Events of a cohort's members, all if there is none, with the person properties that `steps` name.
+
+    Raises: as `prepared`.
+    """
+    names = _named(steps)
+    if among is None and not names:
+        return events
+    frame, columns = checked(events)
+    whole = frame
+    frame, _ = with_latest(frame, columns, names, as_of)
+    return frame if among is None else members_only(frame, whole, among, as_of=as_of, timezone=timezone)
 
 
 def with_person_properties(events: Events, persons: pl.DataFrame) -> pl.LazyFrame:
@@ -66,21 +90,9 @@ def person_properties(definition: Funnel | Retention) -> set[str]:
         steps = [*definition.steps, *definition.exclusions]
     else:
         steps = [definition.start, *definition.returning]
+    return _named(steps)
+
+
+def _named(steps: Iterable[Step | Match]) -> set[str]:
     matches = [one for step in steps for one in (step.matches if isinstance(step, Step) else (step,))]
     return {each.property for one in matches for each in one.where if each.of == "person"}
-
-
-def _with_latest(frame: pl.LazyFrame, columns: list[str], names: list[str], as_of: datetime) -> pl.LazyFrame:
-    values = {
-        PERSON + name: json_text(pl.col(PERSON_PROPERTIES), name)
-        if PERSON_PROPERTIES in columns
-        else property_text(name, columns)
-        for name in names
-    }
-    known = frame.filter(pl.col("person").is_not_null(), pl.col("ts") <= pl.lit(as_of).cast(UTC_TIME))
-    latest = (
-        known.select("person", "ts", **values)
-        .group_by("person")
-        .agg(pl.col(name).sort_by("ts", name).drop_nulls().last() for name in values)
-    )
-    return frame.join(latest, on="person", how="left", maintain_order="left")

@@ -175,7 +175,10 @@ METRIC_DEFINITIONS = Table(
     columns=(
         Column("definition_id", pl.String, "Hash of the rules.", True),
         Column(
-            "kind", pl.String, "funnel, retention, lifecycle, stickiness, usage interval or trends.", True
+            "kind",
+            pl.String,
+            "funnel, retention, lifecycle, stickiness, usage interval, trends, sessions, paths or cohort.",
+            True,
         ),
         Column("name", pl.String, "Name in the configuration.", True),
         Column("title", pl.String, "Title shown to people.", True),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import polars as pl
 
+from opsanalytics.behavior.conditions import Definition
 from opsanalytics.cli.pipeline import config_option, read_config
 from opsanalytics.config import Settings
 from opsanalytics.lake.paths import Home
@@ -18,7 +19,7 @@ from opsanalytics.lake.paths import Home
 if TYPE_CHECKING:
     from opsanalytics.queries.inputs import EventsOrLake
 
-Asked = TypeVar("Asked")
+Asked = TypeVar("Asked", bound=Definition)
 DAY = click.DateTime(["%Y-%m-%d"])
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 FILES = (".json", ".toml")
@@ -34,7 +35,7 @@ as_of_option = click.option(
     help="UTC moment up to which events are complete; if not given the end of the data.",
 )
 breakdown_option = click.option(
-    "--breakdown", help="A segment of the configuration, or a property of the events."
+    "--breakdown", help="A segment or cohort of the configuration, or a property of the events."
 )
 json_option = click.option("--json", "form", flag_value="json", help="One JSON object.")
 html_option = click.option("--html", "form", flag_value="html", help="A page with its chart, self-contained.")
@@ -231,7 +232,7 @@ def _asked(
     from opsanalytics.queries.inputs import read_definition
 
     from_file = Path(definition).suffix in FILES
-    asked: Any = read_definition(Path(definition), kind) if from_file else None  # type: ignore[type-var]
+    asked: Any = read_definition(Path(definition), kind) if from_file else None
     if home is not None:
         if asked is None:
             raise click.ClickException(
@@ -239,7 +240,9 @@ def _asked(
             )
         return Place(home, None, "UTC", "monday"), asked
     _, settings = read_config(config)
-    if asked is None:
+    if asked is not None:
+        asked = _resolved(asked, settings)
+    else:
         known = {one.name: one for one in getattr(settings, section)}
         if definition not in known:
             names = ", ".join(known) or "none"
@@ -247,6 +250,14 @@ def _asked(
         asked = known[definition]
     project = settings.project
     return Place(settings.home.root, settings, project.timezone, project.week_start), asked
+
+
+def _resolved(asked: Any, settings: Settings) -> Any:
+    """A definition of a file with the cohorts and funnels of the configuration that it names."""
+    from opsanalytics.behavior.references import resolved
+
+    cohorts = {one.name: one for one in settings.cohorts}
+    return resolved(asked, cohorts, {one.name: one for one in settings.funnels})
 
 
 def _as_of(place: Place, given: datetime | None) -> datetime | None:
@@ -272,6 +283,9 @@ def _segment(place: Place, name: str | None) -> Any:
     if name is None:
         return None
     configured = {one.name: one for one in place.settings.segments} if place.settings else {}
+    cohorts = {one.name: one for one in place.settings.cohorts} if place.settings else {}
+    if name in cohorts and name not in configured:
+        return Segment(cohort=cohorts[name])
     return segment_of(configured[name]) if name in configured else Segment(name)
 
 

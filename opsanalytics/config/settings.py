@@ -6,11 +6,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from opsanalytics.behavior.activity_spec import Lifecycle, Stickiness, UsageInterval
+from opsanalytics.behavior.cohort_spec import Cohort, CohortField
+from opsanalytics.behavior.journey_spec import Paths, Sessions
 from opsanalytics.behavior.overlaps import Overlap
 from opsanalytics.behavior.periods import WEEKDAYS, Weekday
+from opsanalytics.behavior.references import resolved, resolved_cohorts
 from opsanalytics.behavior.segments import Attribution
 from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.behavior.trends_spec import Trends
@@ -95,7 +106,11 @@ class Segment(Section):
     """`[[segments]]`: a property by which funnels are broken down; the entry event's unless it says more."""
 
     name: str = Field(pattern=NAME)
-    property: Annotated[str, Field(min_length=1)] | Annotated[tuple[str, ...], Field(min_length=1)]
+    property: Annotated[str, Field(min_length=1)] | Annotated[tuple[str, ...], Field(min_length=1)] | None = (
+        None
+    )
+    cohort: CohortField = None
+    """In place of a property: persons in this cohort against those who are not."""
     limit: int = Field(default=10, ge=1, le=100)
     attribution: Attribution | None = None
     """Which event gives a person's value; see `behavior.segments`."""
@@ -106,6 +121,10 @@ class Segment(Section):
     def _step_fits(self) -> "Segment":
         if (self.attribution == "step") != (self.step is not None):
             raise ValueError("attribution = 'step' and a number `step` go together")
+        if (self.property is None) == (self.cohort is None):
+            raise ValueError("give a `property` or a `cohort`, one of them")
+        if self.cohort is not None and self.of != "event":
+            raise ValueError("`of` is about a property; a cohort is of persons")
         return self
 
 
@@ -148,6 +167,11 @@ class Notify(Section):
     """Environment variable that holds an incoming-webhook URL (Slack-compatible)."""
 
 
+def _listed(value: Any) -> Any:
+    """`[sessions]` is short for one `[[sessions]]`."""
+    return [value] if isinstance(value, Mapping) else value
+
+
 if TYPE_CHECKING:
     AnySource = SourceSettings
 else:
@@ -170,6 +194,9 @@ class Settings(Section):
     stickiness: tuple[Stickiness, ...] = ()
     usage_intervals: tuple[UsageInterval, ...] = ()
     trends: tuple[Trends, ...] = ()
+    sessions: Annotated[tuple[Sessions, ...], BeforeValidator(_listed)] = ()
+    paths: tuple[Paths, ...] = ()
+    cohorts: tuple[Cohort, ...] = ()
     segments: tuple[Segment, ...] = ()
     friction: FrictionSettings = FrictionSettings()
     feedback: ThemeSettings = ThemeSettings()
@@ -215,6 +242,9 @@ class Settings(Section):
         "stickiness",
         "usage_intervals",
         "trends",
+        "sessions",
+        "paths",
+        "cohorts",
         "segments",
         "reports",
     )
@@ -248,6 +278,9 @@ class Settings(Section):
             *self.stickiness,
             *self.usage_intervals,
             *self.trends,
+            *self.sessions,
+            *self.paths,
+            *self.cohorts,
         )
         for definition in definitions:
             _all_known(f"{definition.name}: sources", definition.sources, event_sources)
@@ -264,6 +297,35 @@ class Settings(Section):
                 [each.name for each in self.retentions],
             )
         return self
+
+    @model_validator(mode="after")
+    def _references_are_put_in(self) -> "Settings":
+        """Definitions hold the cohorts and funnels they name, so that their ids tell all the rules."""
+        cohorts = resolved_cohorts(self.cohorts)
+        funnels = {each.name: resolved(each, cohorts, {}) for each in self.funnels}
+        whole: dict[str, tuple[Any, ...]] = {
+            "cohorts": tuple(cohorts.values()),
+            "funnels": tuple(funnels.values()),
+            **{
+                section: tuple(resolved(each, cohorts, funnels) for each in getattr(self, section))
+                for section in ("retentions", "sessions", "paths")
+            },
+            "segments": tuple(_with_cohort(each, cohorts) for each in self.segments),
+        }
+        # The model is frozen for everybody else.
+        self.__dict__.update(whole)
+        return self
+
+
+def _with_cohort(segment: Segment, cohorts: Mapping[str, Cohort]) -> Segment:
+    if not isinstance(segment.cohort, str):
+        return segment
+    if segment.cohort not in cohorts:
+        raise ValueError(
+            f"segment {segment.name}: cohort names {segment.cohort!r}, but the configuration has "
+            f"{', '.join(cohorts) or 'none'}"
+        )
+    return segment.model_copy(update={"cohort": cohorts[segment.cohort]})
 
 
 def _all_known(what: str, wanted: tuple[str, ...] | None, known: list[str]) -> None:

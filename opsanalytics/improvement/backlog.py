@@ -1,4 +1,5 @@
-"""The backlog: pain points ranked by reach x impact x confidence / effort (RICE; McBride, Intercom).
+"""The backlog: pain points ranked by reach x impact x confidence / effort (RICE; McBride, Intercom), or as
+`ranking` says.
 
 Confidence is a product of what is known, each factor between 0 and 1:
 
@@ -14,16 +15,36 @@ voice
 """
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import polars as pl
 
+from opsanalytics.improvement.backlog_history import history
+from opsanalytics.improvement.decision_log import Log, Sighting
+from opsanalytics.improvement.decisions import STAGES, stage_of
+from opsanalytics.improvement.ranking import Ranked, scored, sureness, urgencies
 from opsanalytics.improvement.settings import BacklogSettings, PainPointSettings
-from opsanalytics.improvement.tables import BACKLOG
+from opsanalytics.improvement.standing import (
+    Entry,
+    Standing,
+    entries,
+    last_known,
+    moment,
+    occurrences_by_item,
+    sightings,
+    stand,
+    title_of,
+)
+from opsanalytics.improvement.tables import BACKLOG, BACKLOG_HISTORY
 from opsanalytics.improvement.voice import SILENT
 
-STATUSES = ("finding", "watch", "dormant")
+OCCURRENCES = pl.Schema({"item_id": pl.String(), "ts": pl.Datetime("us", "UTC")})
+SHARED = ("reach_per_week", "reach_low", "reach_high", "lost_per_week", "lost_low", "lost_high")
+"""What the parts of a split item share."""
+STATUSES = ("finding", "watch", "dormant", "gone")
 """In order of rank."""
 NOT_CAUSAL = 0.8
 NO_AGREEMENT = 0.9
@@ -35,6 +56,22 @@ STALE = 0.5
 FEW_PEOPLE = 5
 
 
+@dataclass(frozen=True)
+class Backlog:
+    """The ranked backlog, its history, and what is to be remembered of items that people decided about."""
+
+    items: pl.DataFrame
+    """As BACKLOG."""
+    history: pl.DataFrame
+    """As BACKLOG_HISTORY."""
+    sightings: list[Sighting]
+
+    @classmethod
+    def empty(cls) -> "Backlog":
+        """Where nothing has been found yet."""
+        return cls(BACKLOG.empty(), BACKLOG_HISTORY.empty(), [])
+
+
 def rank_backlog(
     pain_points: pl.DataFrame,
     settings: BacklogSettings,
@@ -42,7 +79,23 @@ def rank_backlog(
     *,
     as_of: datetime,
 ) -> pl.DataFrame:
-    """Rank pain points within their lane: findings first, dormant ones last, then by score.
+    """The ranked items of `make_backlog` where nobody has decided anything yet, as BACKLOG."""
+    return make_backlog(pain_points, settings, thresholds, as_of=as_of).items
+
+
+def make_backlog(
+    pain_points: pl.DataFrame,
+    settings: BacklogSettings,
+    thresholds: PainPointSettings,
+    *,
+    as_of: datetime,
+    log: Log | None = None,
+    occurrences: pl.DataFrame | None = None,
+) -> Backlog:
+    """Rank pain points within their lane, and say where each stands.
+
+    Open items come first, then those shipped, then those set aside (worked, won't fix, snoozed). Among the
+    open ones findings are first, dormant ones and those no longer seen last, then by score.
 
     Themes that are mere discussion by the kind of their messages come after all that ask for something: many
     take part in a discussion, and no one has to decide on it.
@@ -50,40 +103,162 @@ def rank_backlog(
     The score of a behavioural item is conversions regained per week and person-week of effort, were
     affected persons to fare like comparable ones; its interval is that of lost conversions. In the
     voice lane it is unhappy people per week (authors, and who votes for their messages); scores of the
-    two lanes do not compare.
+    two lanes do not compare. Other ways to score: `ranking`.
 
     Args:
         pain_points: as PAIN_POINTS.
-        settings: effort and severity where nobody has given them.
+        settings: effort and severity where nobody has given them, and how to rank.
         thresholds: those the pain points were found with.
         as_of: data up to here is complete, UTC.
-
-    Returns:
-        As BACKLOG.
+        log: what people decided; what earlier runs saw is taken up to `as_of`, exclusively.
+        occurrences: item_id, ts: when persons first met it, or messages of it were written.
     """
+    known = (log or Log()).before(as_of)
+    met = occurrences if occurrences is not None else pl.DataFrame(schema=OCCURRENCES)
+    times, urgency = occurrences_by_item(met), urgencies(met, as_of)
     items = list(pain_points.iter_rows(named=True))
-    rows = [_row(item, settings, thresholds, as_of) for item in items]
-    talk = {item["item_id"] for item in items if item["severity_from"] == "kinds" and item["kind"] == "other"}
-    rows.sort(
-        key=lambda row: (
-            row["lane"],
-            STATUSES.index(row["status"]),
-            row["item_id"] in talk,
-            -(row["score"] or 0.0),
-            row["item_id"],
-        )
+    themes = {theme: item["item_id"] for item in reversed(items) for theme in item["theme_ids"] or ()}
+    found = []
+    for entry in entries(items, known):
+        shown = entry.evidence["item_id"] if entry.evidence else entry.item_id
+        standing = stand(entry, known, settings, times.get(shown, []), themes, as_of=as_of)
+        found.append((entry, standing))
+    talk = {
+        entry.item_id
+        for entry, _ in found
+        if entry.evidence and entry.evidence["severity_from"] == "kinds" and entry.evidence["kind"] == "other"
+    }
+    rows = [_row(entry, standing, known, settings, thresholds, as_of, urgency) for entry, standing in found]
+    _score(rows, settings)
+    rows.sort(key=lambda row: (*_tier(row, talk), -(row["score"] or 0.0), row["item_id"]))
+    for lane in sorted({row["lane"] for row in rows}):
+        _place([row for row in rows if row["lane"] == lane], settings, talk)
+    seen = sightings(found, known, as_of=as_of)
+    shown_rows = [{name: row[name] for name in BACKLOG.names} for row in rows]
+    return Backlog(
+        BACKLOG.conform(pl.DataFrame(shown_rows, schema=BACKLOG.schema)), history(known, seen), seen
     )
-    ranks: dict[str, int] = {}
+
+
+def _tier(row: dict[str, Any], talk: set[str]) -> tuple[str, int, int, bool]:
+    """What comes before the score."""
+    stage = STAGES.index(row["stage"])
+    return row["lane"], stage, STATUSES.index(row["status"]), row["item_id"] in talk
+
+
+def _score(rows: list[dict[str, Any]], settings: BacklogSettings) -> None:
+    """Fill in value and score, with their intervals."""
+    most: dict[str, float] = {}
     for row in rows:
-        row["rank"] = ranks[row["lane"]] = ranks.get(row["lane"], 0) + 1
-    return BACKLOG.conform(pl.DataFrame(rows, schema=BACKLOG.schema))
+        if row["values"] and row["stage"] == "open":
+            most[row["lane"]] = max(most.get(row["lane"], 0.0), row["values"][0])
+    for row in rows:
+        row["value"], row["value_low"], row["value_high"] = row["values"] or (None, None, None)
+        triple: tuple[float | None, ...] = (None, None, None)
+        if row["values"]:
+            triple = scored(
+                settings.ranking,
+                row["values"],
+                confidence=row["confidence"],
+                weeks=row["effort_weeks"],
+                urgency=row["urgency"],
+                most=most.get(row["lane"], row["values"][0]),
+            )
+        row["score"], row["score_low"], row["score_high"] = triple
+
+
+def _place(rows: list[dict[str, Any]], settings: BacklogSettings, talk: set[str]) -> None:
+    """Number the sorted rows of a lane; say of the open ones how sure their place is."""
+    for at, row in enumerate(rows):
+        row |= {"rank": at + 1, "tied": None, "rank_low": None, "rank_high": None, "top_5": None}
+    ranked = [row for row in rows if row["stage"] == "open"]
+    items = [
+        Ranked(
+            row["item_id"],
+            # What is only watched may turn out to matter more than a finding: its chances are its score's.
+            tier=-1 if row["lane"] == "behaviour" and row["score"] is not None else at,
+            group=_tier(row, talk),
+            score=None if row["score"] is None else (row["score"], row["score_low"], row["score_high"]),
+        )
+        for row, at in zip(ranked, _numbered([_tier(row, talk) for row in ranked]), strict=True)
+    ]
+    for row, sure in zip(ranked, sureness(items, tie_below=settings.tie_below), strict=True):
+        row |= {
+            "tied": sure.tied,
+            "rank_low": sure.rank_low,
+            "rank_high": sure.rank_high,
+            "top_5": sure.top,
+        }
+
+
+def _numbered(tiers: Sequence[Any]) -> list[int]:
+    order = sorted(set(tiers))
+    return [order.index(tier) for tier in tiers]
 
 
 def _row(
-    item: dict[str, Any], settings: BacklogSettings, thresholds: PainPointSettings, as_of: datetime
+    entry: Entry,
+    standing: Standing,
+    log: Log,
+    settings: BacklogSettings,
+    thresholds: PainPointSettings,
+    as_of: datetime,
+    urgency: Mapping[str, float],
 ) -> dict[str, Any]:
-    effort = settings.effort.get(item["item_id"])
-    weeks = effort if effort is not None else settings.default_effort_weeks
+    life, told = entry.life, last_known(entry, log)
+    if life.effort_weeks is not None:
+        weeks, source = life.effort_weeks, str(life.effort_by)
+    elif entry.item_id in settings.effort:
+        weeks, source = settings.effort[entry.item_id], "configuration"
+    else:
+        weeks, source = settings.default_effort_weeks, "default"
+    return {
+        "item_id": entry.item_id,
+        "lane": told.get("lane") or "behaviour",
+        "title": title_of(entry, log),
+        "effort_weeks": weeks,
+        "effort_source": source,
+        "evidence": f"#{entry.item_id}",
+        "evidence_id": entry.evidence["item_id"] if entry.evidence else None,
+        "as_of": as_of,
+        "ranking": settings.ranking,
+        "state": standing.state,
+        "stage": stage_of(standing.state),
+        "state_since": standing.since,
+        "state_by": standing.by,
+        "owner": life.owner,
+        "shipped_on": life.shipped_on,
+        "snoozed_until": life.snoozed_until,
+        "seen": entry.evidence is not None,
+        "last_seen": moment(told.get("last_seen")),
+        "merged": list(entry.merged),
+        "note": "; ".join(standing.notes),
+        **_worth(entry, settings, thresholds, as_of, urgency),
+    }
+
+
+def _worth(
+    entry: Entry,
+    settings: BacklogSettings,
+    thresholds: PainPointSettings,
+    as_of: datetime,
+    urgency: Mapping[str, float],
+) -> dict[str, Any]:
+    """Reach, impact, confidence, and the value per week with its interval (`values`)."""
+    if entry.evidence is None:
+        return {
+            "reach": 0.0,
+            "impact": None,
+            "confidence": 0.0,
+            "confidence_reason": "the data no longer shows it",
+            "status": "gone",
+            "quality": "not_checked",
+            "urgency": 1.0,
+            "values": None,
+        }
+    item = dict(entry.evidence) | {
+        name: None if entry.evidence[name] is None else entry.evidence[name] * entry.share for name in SHARED
+    }
     if item["lane"] == "behaviour":
         confidence, reason = _behaviour_confidence(item, thresholds)
         lost = (item["lost_per_week"], item["lost_low"], item["lost_high"])
@@ -93,24 +268,15 @@ def _row(
         confidence, reason = _voice_confidence(item, settings, as_of)
         impact = item["severity"]
         values = _unhappy_people(item, settings)
-    scores = [value * confidence / weeks for value in values] if values else [None, None, None]
     return {
-        "item_id": item["item_id"],
-        "lane": item["lane"],
-        "title": item["title"],
         "reach": item["reach_per_week"],
         "impact": impact,
         "confidence": confidence,
         "confidence_reason": reason,
-        "effort_weeks": weeks,
-        "effort_source": "default" if effort is None else "configuration",
-        "score": scores[0],
-        "score_low": scores[1],
-        "score_high": scores[2],
         "status": item["status"],
-        "evidence": f"#{item['item_id']}",
-        "as_of": item["as_of"],
         "quality": item["quality"],
+        "urgency": urgency.get(item["item_id"], 1.0),
+        "values": values,
     }
 
 

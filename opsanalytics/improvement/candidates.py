@@ -65,8 +65,14 @@ class Candidate:
         return weekly[0], weekly[1], weekly[2]
 
     @property
+    def identity(self) -> str:
+        """What the item's id is made of. The step where it costs most is evidence, as are segment, rank and
+        numbers: it may be another one next week."""
+        return f"v2|{self.signal}|{self.place}"
+
+    @property
     def anchor(self) -> str:
-        """What the item's identity is made of; segment, rank and numbers are evidence, not identity."""
+        """Tells the candidate from all others."""
         return "|".join(
             ("v1", self.population.funnel.name, str(self.population.step), self.signal, self.place)
         )

@@ -86,7 +86,7 @@ def find_pain_points(
     stamped = [row | {"as_of": as_of, "quality": quality} for row in rows]
     affected = [
         candidate.met.join(candidate.population.persons.select("person", "reached"), on="person").select(
-            "person", "first_ts", "passed", item_id=pl.lit(item_id(candidate.anchor)), reached_ts="reached"
+            "person", "first_ts", "passed", item_id=pl.lit(item_id(candidate.identity)), reached_ts="reached"
         )
         for candidate in candidates
     ]
@@ -120,7 +120,7 @@ def _row(
     note: str | None,
 ) -> dict[str, Any]:
     found = candidate.comparison
-    name = item_id(candidate.anchor)
+    name = item_id(candidate.identity)
     low, high = wilson([found.affected], [candidate.reached])
     lost = candidate.lost or (None, None, None)
     link = links[0] if links else None

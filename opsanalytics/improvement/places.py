@@ -3,8 +3,7 @@
 import polars as pl
 
 from opsanalytics.behavior.filters import property_text
-
-_ID = r"/(?:\d+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9a-fA-F]{12,})(/|$)"
+from opsanalytics.behavior.urls import url_path
 
 
 def page(columns: list[str], page_property: str) -> pl.Expr | None:
@@ -19,16 +18,7 @@ def page(columns: list[str], page_property: str) -> pl.Expr | None:
         sources.append(pl.col("url"))
     if not sources:
         return None
-    path = (
-        pl.coalesce(sources)
-        .str.strip_chars()
-        .str.replace(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*", "/")
-        .str.replace(r"[?#].*$", "")
-        .str.replace(r"^/+", "/")
-    )
-    for _ in range(2):  # neighbouring ids share a slash, so one pass sees every other one
-        path = path.str.replace_all(_ID, "/:id$1")
-    return path.replace("", None)
+    return url_path(pl.coalesce(sources))
 
 
 def error_place(columns: list[str], keys: tuple[str, ...], page_property: str) -> pl.Expr:

@@ -1,7 +1,7 @@
 """Thresholds of friction signals, pain points and the backlog; part of the configuration."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -17,6 +17,7 @@ BUILT_IN = {
     "back_and_forth": "Back and forth",
 }
 """Signals that come with opsanalytics, and what reports call them."""
+RankingMethod = Literal["rice", "wsjf", "ice", "value_per_effort"]
 ItemId = Annotated[str, Field(pattern=r"^PP-[0-9a-f]{8}$")]
 
 
@@ -167,6 +168,14 @@ class BacklogSettings(Settings):
 
     default_effort_weeks: float = Field(default=1.0, gt=0)
     effort: dict[ItemId, Annotated[float, Field(gt=0)]] = {}
-    """Person-weeks by item id, where somebody has estimated them."""
+    """Person-weeks by item id, where somebody has estimated them; the command line goes first."""
     unrated_severity: float = Field(default=0.5, ge=0, le=1)
     """Assumed severity of a theme that nobody has rated; its score's interval runs from 0 to 1."""
+    ranking: RankingMethod = "rice"
+    """What the score is made of: see `ranking`."""
+    tie_below: float = Field(default=0.6, gt=0.5, lt=1)
+    """An item shares the rank of another one that is less likely than this to be ahead of it."""
+    quiet_days: float = Field(default=7.0, gt=0)
+    """What was shipped has come back if it was silent for so long, and for longer than chance has it."""
+    back_persons: int = Field(default=3, ge=1)
+    """And if so many met it, or wrote of it, after the silence."""

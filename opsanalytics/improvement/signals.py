@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from opsanalytics.behavior.filters import property_text, step_matches
+from opsanalytics.behavior.sessionizing import session_number
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.behavior.statistics import wilson
 from opsanalytics.improvement.places import error_place, page
@@ -164,11 +165,11 @@ def dead_ends(events: pl.DataFrame, settings: FrictionSettings, funnels: Sequenc
     if events.is_empty():
         return Detection("dead_end", "there are no events")
     goals = {funnel.steps[-1].event for funnel in funnels}
-    silence = pl.col("ts").diff().over("person") > rule.gap
+    silent = session_number(pl.col("ts"), rule.gap).over("person")
     sessions = events.with_columns(
         session=pl.coalesce(
             pl.format("id {}", "session_id"),
-            pl.format("gap {}", silence.fill_null(False).cum_sum().over("person")),
+            pl.format("gap {}", silent),
         )
     ).with_columns(
         last=pl.int_range(pl.len()).over("person", "session") + 1 == pl.len().over("person", "session")

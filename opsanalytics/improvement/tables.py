@@ -158,7 +158,7 @@ PAIN_POINT_PERSONS = Table(
 
 BACKLOG = Table(
     name="backlog",
-    description="Pain points ranked by reach x impact x confidence / effort.",
+    description="Pain points ranked, with what people decided about them.",
     order=("lane", "rank"),
     columns=(
         Column("item_id", pl.String, "Pain point.", True),
@@ -168,7 +168,12 @@ BACKLOG = Table(
             "behaviour or voice: ranked apart, their scores do not compare.",
             True,
         ),
-        Column("rank", pl.Int32, "Rank within the lane, from 1.", True),
+        Column(
+            "rank",
+            pl.Int32,
+            "Rank within the lane, from 1: open items, then shipped ones, then those set aside.",
+            True,
+        ),
         Column("title", pl.String, "What is wrong, in one line.", True),
         Column(
             "reach",
@@ -181,16 +186,79 @@ BACKLOG = Table(
             pl.Float64,
             "Final conversions lost per affected person (behaviour); severity 0 to 1, null: unknown (voice).",
         ),
+        Column(
+            "value",
+            pl.Float64,
+            "What it costs per week: final conversions (behaviour), unhappy people (voice); null: not known.",
+        ),
+        Column("value_low", pl.Float64, "95 % interval of value, lower end."),
+        Column("value_high", pl.Float64, "95 % interval of value, upper end."),
         Column("confidence", pl.Float64, "0 to 1; see confidence_reason.", True),
         Column("confidence_reason", pl.String, "What the confidence rests on.", True),
         Column("effort_weeks", pl.Float64, "Person-weeks.", True),
         Column("effort_source", pl.String, "default, or who estimated it.", True),
-        Column("score", pl.Float64, "reach x impact x confidence / effort_weeks."),
+        Column("ranking", pl.String, "What the score is made of: rice, wsjf, ice or value_per_effort.", True),
+        Column("urgency", pl.Float64, "Met in the last four weeks against the four before, 0.5 to 2.", True),
+        Column("score", pl.Float64, "rice: reach x impact x confidence / effort_weeks."),
         Column("score_low", pl.Float64, "Lower end of the interval that reach and impact give."),
         Column("score_high", pl.Float64, "Upper end of the interval that reach and impact give."),
-        Column("status", pl.String, "finding (passes the test) or watch (does not).", True),
+        Column(
+            "tied",
+            pl.Int32,
+            "Rank of the first item it cannot be told from, its own if none; open items only.",
+        ),
+        Column("rank_low", pl.Int32, "Best rank that its score's interval leaves likely (5 % of draws)."),
+        Column("rank_high", pl.Int32, "Worst rank that its score's interval leaves likely (5 % of draws)."),
+        Column("top_5", pl.Float64, "Chance that it belongs to the first five of its lane; open items only."),
+        Column(
+            "status",
+            pl.String,
+            "finding (passes the test), watch (does not), dormant, or gone (the data no longer shows it).",
+            True,
+        ),
+        Column(
+            "state",
+            pl.String,
+            "new, accepted, planned, in_progress, regressed, did_not_work, shipped, verifying, worked, "
+            "wont_fix or snoozed: decided by people; regressed and verifying found by data.",
+            True,
+        ),
+        Column("stage", pl.String, "open, shipped, or apart (worked, won't fix, snoozed).", True),
+        Column("state_since", UTC_TIME, "Since when it is in that state, UTC; of a new one: first seen."),
+        Column("state_by", pl.String, "Who decided that; opsanalytics: found by data; null: nobody yet."),
+        Column("owner", pl.String, "Who takes care of it."),
+        Column("shipped_on", pl.Date, "Day on which the fix was shipped."),
+        Column("snoozed_until", pl.Date, "Day on which it returns."),
+        Column("seen", pl.Boolean, "Whether the data still shows it.", True),
+        Column("last_seen", UTC_TIME, "Last seen, UTC."),
+        Column("merged", pl.List(pl.String), "Items merged into it.", True),
+        Column("note", pl.String, "What else there is to say of its state.", True),
         Column("evidence", pl.String, "Link to the evidence in the report, relative.", True),
+        Column(
+            "evidence_id", pl.String, "Pain point whose numbers it has; null: the data no longer shows it."
+        ),
         Column("as_of", UTC_TIME, "Data up to here was complete, UTC.", True),
         Column("quality", pl.String, "Quality checks upstream.", True),
+    ),
+)
+
+BACKLOG_HISTORY = Table(
+    name="backlog_history",
+    description="What was decided about items of the backlog, by whom, and what data changed since.",
+    order=("item_id", "line"),
+    columns=(
+        Column("item_id", pl.String, "Item.", True),
+        Column("line", pl.Int32, "Order within the item, from 1.", True),
+        Column("seq", pl.Int64, "Line of the log of decisions; null: found by data."),
+        Column(
+            "at", UTC_TIME, "When it was decided, or up to when data was complete that shows it, UTC.", True
+        ),
+        Column("by", pl.String, "Who decided; opsanalytics: found by data.", True),
+        Column("action", pl.String, "accept, plan, start, ship, ..., or seen (found by data).", True),
+        Column("state", pl.String, "State after it.", True),
+        Column("detail", pl.String, "Owner, effort, reason, date, other items.", True),
+        Column("lost_per_week", pl.Float64, "Conversions lost per week, as known then."),
+        Column("lost_low", pl.Float64, "95 % interval, lower end."),
+        Column("lost_high", pl.Float64, "95 % interval, upper end."),
     ),
 )

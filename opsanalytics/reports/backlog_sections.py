@@ -5,6 +5,8 @@ from typing import Any
 
 import polars as pl
 
+from opsanalytics.improvement.decisions import spoken
+from opsanalytics.improvement.ranking import FORMULAS
 from opsanalytics.reports import figures, formats
 from opsanalytics.reports.charts import Chart
 from opsanalytics.reports.data import ReportData, Section
@@ -16,6 +18,16 @@ ASKING = ("bug", "complaint", "request")
 MOST_IN_CHART = 10
 MOST_ROWS = 12
 MOST_WATCHED = 8
+OVERRIDDEN = ("item_id", "lane", "title", "status", "last_seen")
+"""What the backlog says of an item before its pain point does."""
+COSTS = (("value", "lost_per_week"), ("value_low", "lost_low"), ("value_high", "lost_high"))
+ENTRY = (
+    *OVERRIDDEN, "rank", "reach", "impact", "value", "value_low", "value_high", "confidence",
+    "confidence_reason", "effort_weeks", "effort_source", "score", "score_low", "score_high", "tied",
+    "rank_low", "rank_high", "top_5", "state", "stage", "state_since", "state_by", "owner", "seen", "merged",
+    "note",
+)  # fmt: skip
+"""What is told of an item's entry in the backlog."""
 
 LANES: tuple[tuple[Section, str, int], ...] = (
     ("behaviour", "Measured in conversions", 6),
@@ -39,6 +51,8 @@ class Lane:
     folded: list[dict[str, Any]]
     """The other findings."""
     watch: list[dict[str, Any]]
+    apart: list[dict[str, Any]]
+    """Shipped, or set aside by somebody: in order of rank, with those that data no longer shows."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,8 @@ class BacklogView:
     """The first bug reports, complaints and requests that are no findings: said, not measured."""
     findings: int
     watched: int
+    formula: str
+    """What the score is made of."""
     rows: int
     """Rows of a table before the rest is folded."""
     watch_rows: int
@@ -59,12 +75,14 @@ class BacklogView:
 def backlog_view(data: ReportData, states: dict[Section, SectionState]) -> BacklogView:
     """Join pain points to their rank; leave out the lanes that are withheld."""
     items = [item for item in _items(data) if not states[item["lane"]].withheld]
-    findings = [item for item in items if item["status"] == "finding"]
+    open_ = [item for item in items if item["stage"] == "open"]
+    findings = [item for item in open_ if item["status"] == "finding"]
     return BacklogView(
         headlines=findings[:HEADLINES],
-        asked=[item for item in items if item["status"] == "watch" and item["kind"] in ASKING][:HEADLINES],
+        asked=[item for item in open_ if item["status"] == "watch" and item["kind"] in ASKING][:HEADLINES],
         findings=len(findings),
-        watched=len(items) - len(findings),
+        watched=len(open_) - len(findings),
+        formula=_formula(data),
         rows=MOST_ROWS,
         watch_rows=MOST_WATCHED,
         lanes=[
@@ -77,8 +95,9 @@ def backlog_view(data: ReportData, states: dict[Section, SectionState]) -> Backl
 def _lane(
     name: Section, title: str, state: SectionState, items: list[dict[str, Any]], most_open: int
 ) -> Lane:
-    ranked = [item for item in items if item["rank"] is not None]
-    findings = [item for item in items if item["status"] == "finding"]
+    open_ = [item for item in items if item["stage"] == "open"]
+    ranked = [item for item in open_ if item["rank"] is not None]
+    findings = [item for item in open_ if item["status"] == "finding"]
     return Lane(
         name=name,
         title=title,
@@ -87,29 +106,44 @@ def _lane(
         chart=_loss_chart(ranked),
         open=findings[:most_open],
         folded=findings[most_open:],
-        watch=[item for item in items if item["status"] != "finding"],
+        watch=[item for item in open_ if item["status"] != "finding" and item["seen"]],
+        apart=[item for item in items if item["stage"] != "open"],
     )
 
 
 def _items(data: ReportData) -> list[dict[str, Any]]:
-    """Pain points with their backlog entry, by lane and rank; unranked ones last."""
+    """Pain points with their backlog entry, by lane and rank; unranked ones last.
+
+    An item may show the evidence of another one (merged into it), several the same (parts of a split one),
+    and one that data no longer shows has none.
+    """
     lanes = [name for name, _, _ in LANES]
-    backlog = data.backlog.select(
-        "item_id",
-        "rank",
-        "reach",
-        "impact",
-        "confidence",
-        "confidence_reason",
-        "effort_weeks",
-        "effort_source",
-        "score",
-        "score_low",
-        "score_high",
+    backlog = data.backlog
+    replaced = backlog["merged"].explode().drop_nulls().to_list()
+    own = data.pain_points.filter(
+        ~pl.col("item_id").is_in(replaced)
+        | pl.col("item_id").is_in(backlog["evidence_id"].drop_nulls().implode())
     )
+    entry = backlog.select("evidence_id", *ENTRY).rename({name: f"{name}_" for name in OVERRIDDEN})
     joined = (
-        data.pain_points.filter(pl.col("lane").is_in(lanes))
-        .join(backlog, on="item_id", how="left")
+        own.join(entry, left_on="item_id", right_on="evidence_id", how="full", coalesce=True)
+        .with_columns(pl.coalesce(f"{name}_", name).alias(name) for name in OVERRIDDEN)
+        .drop(f"{name}_" for name in OVERRIDDEN)
+        .with_columns(
+            *(
+                pl.when(pl.col("lane") == "behaviour")
+                .then(pl.coalesce(value, cost))
+                .otherwise(cost)
+                .alias(cost)
+                for value, cost in COSTS
+            ),
+            pl.col("state").fill_null("new"),
+            pl.col("stage").fill_null("open"),
+            pl.col("seen").fill_null(value=True),
+            pl.col("theme_ids", "quotes", "quote_ids", "example_persons").fill_null([]),
+            pl.col("messages").fill_null(0),
+        )
+        .filter(pl.col("lane").is_in(lanes))
         .sort(
             pl.col("lane").replace_strict(lanes, list(range(len(lanes))), return_dtype=pl.Int32),
             "rank",
@@ -139,11 +173,17 @@ def _items(data: ReportData) -> list[dict[str, Any]]:
                 if theme in themes
             ],
             "new": _is_new(item, data),
+            "stands": spoken(item["state"]),
             # The caveat has a line of its own on the card.
             "confidence_reason": (item["confidence_reason"] or "").removesuffix(f"; {item['caveat']}"),
         }
         for item in joined.to_dicts()
     ]
+
+
+def _formula(data: ReportData) -> str:
+    methods = data.backlog["ranking"].unique().to_list()
+    return FORMULAS[methods[0] if methods else "rice"]
 
 
 def _where(item: dict[str, Any], funnels: dict[str, str], steps: dict[tuple[str, int], str]) -> str:

@@ -89,10 +89,13 @@ def _year(row: dict[str, Any]) -> int:
 
 
 def _findings(data: ReportData) -> dict[str, Any]:
-    ranked = data.backlog.filter((pl.col("lane") == "behaviour") & (pl.col("status") == "finding"))
+    ranked = data.backlog.filter(
+        (pl.col("lane") == "behaviour") & (pl.col("status") == "finding") & (pl.col("stage") == "open")
+    )
     joined = ranked.sort("rank").join(
         data.pain_points.select("item_id", "lost_per_week", "lost_low", "lost_high"),
-        on="item_id",
+        left_on="evidence_id",
+        right_on="item_id",
         how="left",
         maintain_order="left",
     )

@@ -2,15 +2,20 @@
 
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from opsanalytics.analysis import program, scope
-from opsanalytics_tests.analysis.world import STEPS, World, populated
+from opsanalytics.analysis.backlog import log_for
+from opsanalytics.improvement.decision_log import decide
+from opsanalytics.improvement.tables import BACKLOG, BACKLOG_HISTORY
+from opsanalytics.lake.marts import read_mart
+from opsanalytics_tests.analysis.world import AS_OF, STEPS, World, populated
 
 
 @pytest.fixture
@@ -107,7 +112,25 @@ def test_later_complete_data_computes_everything_that_is_as_of(world: World) -> 
 
 def test_feedback_computes_themes_and_the_backlog_alone(world: World) -> None:
     world.says("f2", 2, "Purchase fails with an error.", user_id="u3")
-    assert computed(world).keys() == {"themes", "improvement"}
+    assert computed(world).keys() == {"themes", "improvement", "backlog"}
+
+
+def test_a_decision_computes_the_backlog_alone(world: World) -> None:
+    decide(world.home, AS_OF, "ann", lambda _: [("PP-12345678", "accept", {})])
+    assert computed(world).keys() == {"backlog"}
+    assert computed(world) == {}
+    backlog, history = read_mart(world.home, BACKLOG), read_mart(world.home, BACKLOG_HISTORY)
+    assert backlog.filter(pl.col("item_id") == "PP-12345678")["state"].to_list() == ["accepted"]
+    assert history["action"].to_list() == ["accept", "seen"]
+
+
+def test_a_page_of_an_earlier_week_takes_in_decisions_of_its_time_alone(world: World) -> None:
+    for weeks in (0, 2):
+        made_at = AS_OF + timedelta(weeks=weeks)
+        decide(world.home, made_at, "ann", lambda _: [("PP-12345678", "assign", {"owner": "Ann"})])
+    scope = world.scope()
+    assert len(log_for(scope).decisions) == 2
+    assert len(log_for(scope.until(AS_OF - timedelta(days=1))).decisions) == 1
     assert world.marts() == fresh(world)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from opsanalytics.analysis.marts import (
+    backlog_marts,
     definition_mart,
     funnel_marts,
     improvement_marts,
@@ -75,6 +76,7 @@ STEPS: dict[str, Callable[[Scope], Refreshed]] = {
     "retention": retention_marts,
     "themes": theme_marts,
     "improvement": improvement_marts,
+    "backlog": backlog_marts,
     "sources": comparison_mart,
 }
 

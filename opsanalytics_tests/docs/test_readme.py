@@ -37,6 +37,9 @@ COVERED = {
     "opsanalytics trends sales --breakdown platform": "opsanalytics_tests/cli/test_activity.py",
     "opsanalytics reconcile activation": "opsanalytics_tests/cli/test_questions.py",
     "opsanalytics tracking-plan infer": "opsanalytics_tests/cli/test_tracking.py",
+    "opsanalytics sessions NAME": "opsanalytics_tests/cli/test_journeys.py",
+    "opsanalytics paths NAME": "opsanalytics_tests/cli/test_journeys.py",
+    "opsanalytics cohort NAME": "opsanalytics_tests/cli/test_journeys.py",
     "opsanalytics ui": "opsanalytics_tests/cli/test_ui.py",
 }
 """Command of the README -> the file that runs it."""

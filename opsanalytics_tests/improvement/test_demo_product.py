@@ -1,6 +1,9 @@
 """The generated product: its planted problems are found, its decoys are not."""
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -12,9 +15,12 @@ from opsanalytics.demo.product import EVENT_NAMES, generate
 from opsanalytics.demo.product.catalogue import END
 from opsanalytics.feedback.themes import find_themes
 from opsanalytics.improvement.analysis import Improvement, analyse_improvement
+from opsanalytics.improvement.decision_log import read_log
 from opsanalytics.improvement.population import FunnelPersons
 from opsanalytics.improvement.settings import FrictionSettings
+from opsanalytics.lake.paths import Home
 from opsanalytics_tests.feedback.messages import messages
+from opsanalytics_tests.improvement.items import row, run, take
 
 FRICTION = FrictionSettings.model_validate(
     {
@@ -44,9 +50,27 @@ PLACES = {
 }
 
 
-@pytest.fixture(scope="module", params=[7, 11])
-def analysed(request: pytest.FixtureRequest) -> tuple[dict[str, Any], Improvement]:
-    product = generate(request.param)
+@dataclass(frozen=True)
+class Weeks:
+    """A generated product, to be analysed as of any moment."""
+
+    truth: dict[str, Any]
+    events: pl.DataFrame
+    feedback: pl.DataFrame
+
+    def analysed(self, as_of: datetime) -> Improvement:
+        events = self.events.filter(pl.col("ts") < as_of)
+        definition = Funnel(name="onboarding", steps=self.truth["funnel"], window="14d")
+        entered = funnel(events.lazy(), definition, as_of=as_of).mature
+        themes = find_themes(self.feedback.filter(pl.col("ts") < as_of), as_of=as_of)
+        return analyse_improvement(
+            events.lazy(), [FunnelPersons(definition, entered)], themes, as_of=as_of, friction=FRICTION
+        )
+
+
+@cache
+def weeks(seed: int) -> Weeks:
+    product = generate(seed)
     names = [{both[vendor]: name for name, both in EVENT_NAMES.items()} for vendor in (0, 1)]
     events = pl.concat(
         [
@@ -59,8 +83,6 @@ def analysed(request: pytest.FixtureRequest) -> tuple[dict[str, Any], Improvemen
     events = events.join(users, on="device_id", how="left").with_columns(
         person=pl.coalesce("user_id", "owner", "device_id")
     )
-    definition = Funnel(name="onboarding", steps=product.truth["funnel"], window="14d")
-    entered = funnel(events.lazy(), definition, as_of=END).mature
     said = product.feedback
     first: datetime = said["created_at"].min()  # type: ignore[assignment]
     feedback = messages(
@@ -69,11 +91,13 @@ def analysed(request: pytest.FixtureRequest) -> tuple[dict[str, Any], Improvemen
         satisfaction=((said["rating"] - 1) / 4).to_list(),
         start=first,
     ).with_columns(ts=said["created_at"].dt.cast_time_unit("us"))
-    themes = find_themes(feedback, as_of=END)
-    found = analyse_improvement(
-        events.lazy(), [FunnelPersons(definition, entered)], themes, as_of=END, friction=FRICTION
-    )
-    return product.truth, found
+    return Weeks(product.truth, events, feedback)
+
+
+@pytest.fixture(scope="module", params=[7, 11])
+def analysed(request: pytest.FixtureRequest) -> tuple[dict[str, Any], Improvement]:
+    product = weeks(request.param)
+    return product.truth, product.analysed(END)
 
 
 @pytest.mark.slow
@@ -106,3 +130,37 @@ def test_findings_have_the_words_of_their_victims(analysed: tuple[dict[str, Any]
     findings = found.pain_points.filter((pl.col("lane") == "behaviour") & (pl.col("status") == "finding"))
     assert (findings["theme_link_by"] == "persons").all()
     assert (findings["messages"] >= 15).all()
+
+
+@pytest.mark.slow
+def test_ids_and_decisions_survive_new_weeks(tmp_path: Path) -> None:
+    product, home = weeks(7), Home(tmp_path)
+    earlier = END - timedelta(weeks=2)
+    before = product.analysed(earlier).pain_points
+    first = run(home, before, earlier)
+    items = first.items.filter((pl.col("lane") == "behaviour") & (pl.col("status") == "finding"))
+    assert items.height >= 3
+    kept, closed, joined = items["item_id"].to_list()[:3]
+    take(home, kept, "plan")
+    take(home, kept, "assign", owner="Ann")
+    take(home, kept, "effort", weeks=3.0)
+    take(home, closed, "wont_fix", reason="by design")
+    take(home, joined, "merge", into=kept)
+    run(home, before, earlier)
+    decisions = read_log(home).decisions
+    after = product.analysed(END).pain_points
+    places = dict(before.drop_nulls("place").select("place", "item_id").iter_rows())
+    same = {
+        place: item
+        for place, item in after.drop_nulls("place").select("place", "item_id").iter_rows()
+        if place in places
+    }
+    assert len(same) >= 4
+    assert all(places[place] == item for place, item in same.items())
+    made = run(home, after, END)
+    assert read_log(home).decisions == decisions
+    told = row(made, kept)
+    assert (told["state"], told["owner"], told["effort_weeks"]) == ("planned", "Ann", 3.0)
+    assert told["merged"] == [joined]
+    assert (row(made, closed)["state"], row(made, closed)["note"]) == ("wont_fix", "by design")
+    assert joined not in made.items["item_id"].to_list()

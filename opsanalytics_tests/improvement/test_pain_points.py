@@ -178,8 +178,8 @@ def test_rare_places_together_are_no_pain_point(world: World) -> None:
     assert "(other)" not in found.pain_points["place"].to_list()
 
 
-def test_ids_are_made_of_the_anchor_alone(found: Improvement) -> None:
-    assert item(found, "CRASH")["item_id"] == item_id("v1|onboarding|1|error|CRASH on /connect-bank")
+def test_ids_are_made_of_signal_and_place_alone(found: Improvement) -> None:
+    assert item(found, "CRASH")["item_id"] == item_id("v2|error|CRASH on /connect-bank")
 
 
 def questions(seed: int, persons: int = 2_000) -> pl.DataFrame:

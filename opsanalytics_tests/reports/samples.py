@@ -130,7 +130,9 @@ def hostile() -> ReportData:
         feedback_themes=poison(data.feedback_themes, "label", "keywords", "quotes", "quote_ids"),
         friction=poison(data.friction, "place", "reason"),
         pain_points=poison(points, "signal", "first_version"),
-        backlog=poison(data.backlog, "title", "confidence_reason", "effort_source", "evidence"),
+        backlog=poison(
+            data.backlog, "title", "confidence_reason", "effort_source", "evidence", "note", "owner"
+        ),
         quality_results=poison(data.quality_results, "description", "examples", "partition"),
         ingestion_ledger=poison(data.ingestion_ledger, "kind"),
     )
@@ -519,6 +521,18 @@ def backlog() -> pl.DataFrame:
             "score_high": reach * impact * confidence / effort * 1.3,
             "status": status,
             "evidence": f"#{item_id}",
+            "evidence_id": item_id,
+            "ranking": "rice",
+            "urgency": 1.0,
+            "tied": rank,
+            "top_5": 1.0,
+            "state": "new",
+            "stage": "open",
+            "seen": True,
+            "merged": [],
+            "note": "not seen last month",
+            "owner": "Ann",
+            "state_since": AS_OF,
         }
         for item_id, lane, rank, title, reach, impact, confidence, effort, status in ranked
     ]

@@ -14,6 +14,7 @@ from opsanalytics.reports.figures.funnels import (
     funnel_trend_figure,
     times_figure,
 )
+from opsanalytics.reports.figures.journeys import cohort_figure, paths_figure, sessions_figure
 from opsanalytics.reports.figures.rankings import loss_figure, theme_figure
 from opsanalytics.reports.figures.retention import retention_curve, retention_heatmap
 
@@ -21,12 +22,15 @@ __all__ = [
     "FINDING_Q",
     "active_figure",
     "breakdown_figure",
+    "cohort_figure",
     "funnel_figure",
     "funnel_trend_figure",
     "lifecycle_figure",
     "loss_figure",
+    "paths_figure",
     "retention_curve",
     "retention_heatmap",
+    "sessions_figure",
     "stickiness_figure",
     "theme_figure",
     "times_figure",

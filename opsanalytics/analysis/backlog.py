@@ -1,0 +1,159 @@
+"""The backlog of a home: what was found, joined with what people decided."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from opsanalytics.analysis.scope import Scope
+from opsanalytics.config import Settings
+from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS
+from opsanalytics.improvement.backlog import OCCURRENCES, Backlog, make_backlog
+from opsanalytics.improvement.decision_log import Log, decide, read_log
+from opsanalytics.improvement.decisions import MOVES, Decision, DecisionError, Life, stage_of
+from opsanalytics.improvement.standing import recorded
+from opsanalytics.improvement.tables import BACKLOG, PAIN_POINT_PERSONS, PAIN_POINTS
+from opsanalytics.lake.marts import read_mart
+from opsanalytics.lake.publish import read_feedback
+
+PAGE = timedelta(days=7)
+"""So long a page of an earlier week takes in decisions; then the page of the next week does."""
+
+
+def occurrences(
+    pain_points: pl.DataFrame, persons: pl.DataFrame, assignments: pl.DataFrame, feedback: pl.DataFrame
+) -> pl.DataFrame:
+    """When persons first met each item, or its messages were written: item_id, ts.
+
+    Args:
+        pain_points: as PAIN_POINTS.
+        persons: as PAIN_POINT_PERSONS.
+        assignments: as FEEDBACK_ASSIGNMENTS.
+        feedback: feedback_id, ts.
+    """
+    met = persons.select("item_id", ts="first_ts")
+    voice = pain_points.filter((pl.col("lane") == "voice") & (pl.col("messages") > 1))
+    written = (
+        voice.select("item_id", "theme_id")
+        .join(assignments.select("theme_id", "feedback_id"), on="theme_id")
+        .join(feedback.select("feedback_id", "ts"), on="feedback_id")
+        .select("item_id", "ts")
+    )
+    return pl.concat([met.cast(OCCURRENCES), written.cast(OCCURRENCES)])
+
+
+def current_backlog(settings: Settings, log: Log | None = None) -> Backlog:
+    """The backlog from the marts of the last run, with decisions as they are now; writes nothing.
+
+    Args:
+        log: decisions, if they are at hand.
+    """
+    home = settings.home
+    known = read_log(home) if log is None else log
+    pain_points = read_mart(home, PAIN_POINTS)
+    as_of = _as_of(pain_points, read_mart(home, BACKLOG), known)
+    if as_of is None:
+        return Backlog.empty()
+    said = read_feedback(home).filter(pl.col("ts") < as_of)
+    return make_backlog(
+        pain_points,
+        settings.backlog,
+        settings.pain_points,
+        as_of=as_of,
+        log=known,
+        occurrences=occurrences(
+            pain_points, read_mart(home, PAIN_POINT_PERSONS), read_mart(home, FEEDBACK_ASSIGNMENTS), said
+        ),
+    )
+
+
+def decide_about(
+    settings: Settings,
+    items: Sequence[str],
+    action: str,
+    details: Mapping[str, Any] | None = None,
+    *,
+    at: datetime,
+    by: str,
+) -> list[Decision]:
+    """Take one decision about each of some items: about all of them, or about none.
+
+    An item that is in the decided state already is passed over, so that a decision can be repeated.
+
+    Args:
+        items: ids.
+        action: one of `decisions.MOVES` or `decisions.CHANGES`.
+        details: as `Decision.details`, without what is known of the item, which is added.
+        at: now, UTC.
+        by: who decides.
+
+    Returns what was added to the log.
+
+    Raises:
+        DecisionError: an item is not known, or the decision does not follow from where it stands.
+        LockHeldError: another process has been deciding for ten minutes.
+    """
+    evidence = {row["item_id"]: row for row in read_mart(settings.home, PAIN_POINTS).iter_rows(named=True)}
+
+    def wanted(log: Log) -> list[tuple[str, str, dict[str, Any]]]:
+        standing = {row["item_id"]: row for row in current_backlog(settings, log).items.iter_rows(named=True)}
+        result = []
+        for item in items:
+            row, life = standing.get(item), log.lives.get(item)
+            if row is None and life is None and item not in evidence:
+                raise DecisionError(f"there is no item {item} in the backlog")
+            told = dict(details or {})
+            if row is not None:
+                shown = evidence.get(row["evidence_id"])
+                told |= {"from": row["state"]}
+                if shown is not None:
+                    title = shown["title"] if shown["item_id"] == item else row["title"]
+                    told["evidence"] = recorded(shown) | {"title": title}
+            if life is None or not _decided_already(life, row, action, told):
+                result.append((item, action, told))
+        return result
+
+    return decide(settings.home, at, by, wanted)
+
+
+def _decided_already(
+    life: Life, row: Mapping[str, Any] | None, action: str, details: Mapping[str, Any]
+) -> bool:
+    if action not in MOVES or row is None:
+        return False
+    dated = {"ship": ("shipped_on", "on"), "snooze": ("snoozed_until", "until")}
+    if action in dated:
+        column, name = dated[action]
+        same_stage = str(row["stage"]) == stage_of(MOVES[action][0])
+        return same_stage and str(row[column]) == str(details[name])
+    target: str = MOVES[action][0]
+    return life.state == target and str(row["state"]) == target
+
+
+def _as_of(pain_points: pl.DataFrame, backlog: pl.DataFrame, log: Log) -> datetime | None:
+    """Up to when what is known was complete; None: nothing is known."""
+    for frame in (pain_points, backlog):
+        if frame.height:
+            moment: datetime = frame["as_of"][0]
+            return moment
+    return max((each.as_of for each in log.sightings), default=None)
+
+
+def log_for(scope: Scope) -> Log:
+    """Decisions that count for a scope: all of them; for a look back to an earlier week those made until the
+    next week's page was due, so that old pages stay as they were."""
+    log = read_log(scope.home).before(scope.as_of)
+    if not _looks_back(scope):
+        return log
+    return Log.of([each for each in log.decisions if each.at < scope.as_of + PAGE], log.sightings)
+
+
+def log_fact(log: Log) -> dict[str, str]:
+    """What a result depends on besides data, if it shows the backlog."""
+    return {"decisions": hashlib.sha256(log.told().encode()).hexdigest()[:16]}
+
+
+def _looks_back(scope: Scope) -> bool:
+    return scope.wider is not None and (scope.as_of < scope.wider.as_of or _looks_back(scope.wider))
