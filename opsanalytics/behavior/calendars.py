@@ -112,5 +112,7 @@ def asked_days(first: date | None, last: date | None) -> None:
     for name, day in (("first", first), ("last", last)):
         if day is not None and (not isinstance(day, date) or isinstance(day, datetime)):
             raise ValueError(f"{name}: {day!r} is not a day; write datetime.date(2026, 3, 1)")
+        if day is not None and not date.min.year < day.year < date.max.year:
+            raise ValueError(f"{name}: {day} has days before or after it that no calendar has")
     if first is not None and last is not None and last < first:
         raise ValueError(f"last: {last} lies before first: {first}")

@@ -1,5 +1,6 @@
 """Answers: numbers, figures and words about lifecycle, stickiness, usage interval and trends."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,7 +41,7 @@ Counts = TypeVar("Counts", bound=Counted)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Answer(Generic[Counts]):
+class Answer(ABC, Generic[Counts]):
     """One evaluated report."""
 
     counts: Counts
@@ -77,9 +78,9 @@ class Answer(Generic[Counts]):
     def _repr_html_(self) -> str:
         return "".join(self.html_parts())
 
+    @abstractmethod
     def html_parts(self) -> list[str]:
         """The report as tables."""
-        raise NotImplementedError
 
     @property
     def _caption(self) -> str:

@@ -255,6 +255,35 @@ def test_hostile_times(times: list[datetime]) -> None:
     assert pauses.pauses.height == len(times) // 2
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"as_of": datetime(2026, 3, 1)}, "as_of: .* has no time zone"),  # noqa: DTZ001
+        ({"timezone": "Mars"}, "timezone: 'Mars'"),
+        ({"week_start": "someday"}, "week_start: 'someday'"),
+        ({"first": AS_OF}, "first: .* is not a day"),
+        ({"first": date(2026, 3, 2), "last": date(2026, 3, 1)}, "last: 2026-03-01 lies before first"),
+        ({"last": date.max}, "last: 9999-12-31 has days"),
+        ({"preset": "posthg"}, "preset: 'posthg'"),
+    ],
+)
+def test_a_wrong_argument_is_named(wrong: dict[str, Any], message: str) -> None:
+    for ask, definition in ((lifecycle, Lifecycle()), (stickiness, Stickiness())):
+        with pytest.raises(ValueError, match=message):
+            ask(days(p="1"), definition, **({"as_of": AS_OF} | wrong))  # type: ignore[operator]
+
+
+def test_a_million_events_of_one_person_and_ten_thousand_names() -> None:
+    moments = pl.datetime_range(SPRING, SPRING + timedelta(seconds=999_999), "1s", eager=True)
+    frame = (
+        pl.DataFrame({"person": 7, "ts": moments})
+        .with_row_index("row")
+        .with_columns(event=pl.format("e{}", pl.col("row") % 10_000))
+    )
+    found = lifecycle(frame, Lifecycle(period="day"), as_of=AS_OF).periods
+    assert found["returning"].sum() == 11
+
+
 def test_intervals_of_quantiles_and_ratios() -> None:
     values = list(range(1, 101))
     assert quantile_interval(values, 0.5) == median_interval(values)

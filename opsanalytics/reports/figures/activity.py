@@ -24,6 +24,8 @@ STATE_COLORS = {"new": "#17486b", "returning": BAR, "resurrected": BLUE, "dorman
 LINE_COLORS = (BLUE, RUST, "#17486b", GREY, "#7a9e4a", "#8d6ab0", BAR, "#c49a3a")
 MOST_LINES = 12
 """More lines cannot be told apart."""
+MOST_MARKERS = 100
+"""More points than this hide the line between them."""
 
 
 def lifecycle_figure(periods: pl.DataFrame) -> go.Figure:
@@ -145,20 +147,25 @@ def usage_interval_figure(pauses: pl.DataFrame, interval: float | None, unit: st
 
 def trends_figure(rows: pl.DataFrame) -> go.Figure:
     """One line a series and value (rows of TRENDS of one definition), with a band where one line alone has
-    intervals. Periods that are not complete are left out: they are no drop."""
+    intervals; formulas dashed, beside series on an axis of their own. Periods that are not complete are left
+    out: they are no drop."""
     known = rows.filter("complete")
     lines = [
-        (str(label) + (f", {value}" if value else ""), group.sort("starts_at"))
-        for (label, value), group in known.group_by("label", "value", maintain_order=True)
+        (str(label) + (f", {value}" if value else ""), len(str(series)) > 1, group.sort("starts_at"))
+        for (series, label, value), group in known.group_by("series", "label", "value", maintain_order=True)
     ][:MOST_LINES]
     traces: list[Any] = []
     if len(lines) == 1:
-        only = lines[0][1]
+        only = lines[0][2]
         traces.append(band(only["starts_at"].dt.date(), only["number_low"], only["number_high"]))
-    for number, (name, group) in enumerate(lines):
-        color = LINE_COLORS[number % len(LINE_COLORS)]
-        traces.append(_line(_when(group), group["number"].to_list(), name, color))
-    return _lines(traces)
+    apart = len({formula for _, formula, _ in lines}) > 1
+    for number, (name, formula, group) in enumerate(lines):
+        line = _line(_when(group), group["number"].to_list(), name, LINE_COLORS[number % len(LINE_COLORS)])
+        if formula and apart:
+            line.update(yaxis="y2", line_dash="dash")
+        traces.append(line)
+    right = axis(overlaying="y", side="right", showgrid=False, rangemode="tozero", nticks=6)
+    return _lines(traces, **({"yaxis2": right} if apart else {}))
 
 
 def _when(periods: pl.DataFrame) -> list[str]:
@@ -172,7 +179,7 @@ def _line(x: list[Any], y: list[Any], name: str, color: str) -> Any:
     return go.Scatter(
         x=x,
         y=y,
-        mode="lines+markers",
+        mode="lines+markers" if len(x) <= MOST_MARKERS else "lines",
         name=safe,
         line={"color": color, "width": 2},
         marker={"size": 4},
@@ -180,7 +187,7 @@ def _line(x: list[Any], y: list[Any], name: str, color: str) -> Any:
     )
 
 
-def _lines(traces: list[Any]) -> go.Figure:
+def _lines(traces: list[Any], **layout: Any) -> go.Figure:
     return figure(
         traces,
         height=300,
@@ -188,4 +195,5 @@ def _lines(traces: list[Any]) -> go.Figure:
         legend={"orientation": "h", "y": -0.2},
         xaxis=axis(showgrid=False, nticks=8),
         yaxis=axis(rangemode="tozero", nticks=6),
+        **layout,
     )
