@@ -148,14 +148,14 @@ def _matching(
         if definition.outcome == "continued":
             chosen = chosen.filter(pl.col("step_reached") > definition.step)
         waiting = result.persons_at(definition.step, still_open=True).height
-        at = chosen.select("person", pl.col(made).alias("ts"), anchor=pl.lit(value=True)).unique()
-        matching = matching.join(at, on=["person", "ts"], how="left", maintain_order="left").with_columns(
-            pl.when(pl.col("anchor").is_null())
-            .then(mask.cast(pl.Int64) & ~START)
-            .otherwise(mask)
-            .cast(pl.Int32)
-            .alias("mask")
+        at = chosen.select("person", pl.col(made).alias("ts"))
+        # Only events of the step can be anchors, and they are few: the others need no join.
+        serving = matching.filter(mask & START != 0)
+        anchors = serving.join(at, on=["person", "ts"], how="semi")
+        others = serving.join(at, on=["person", "ts"], how="anti", nulls_equal=False).with_columns(
+            (mask - START).cast(pl.Int32).alias("mask")
         )
+        matching = pl.concat([matching.filter(mask & START == 0), anchors, others])
     counted = (mask & COUNTED != 0) & (mask & LEFT_OUT == 0)
     return matching.filter(counted | (mask & (START | END) != 0)), waiting
 
@@ -192,12 +192,22 @@ def _runs(named: pl.DataFrame, labels: list[str], definition: Paths) -> _Runs:
     mask = pl.col("mask")
     anchor_rank = 2 if definition.backwards else 0
     rank = pl.when(mask & START != 0).then(anchor_rank).when(mask & END != 0).then(2).otherwise(1)
-    rows = named.with_columns(
-        pl.col("label").cast(pl.Enum(labels)).to_physical().cast(pl.Int32), rank.alias("rank")
-    ).sort("person", "ts", "rank", "label", "mask")
+    # Whose number is whose does not matter, so persons need no order of their own.
+    persons = named.select("person").unique().with_row_index("number")
+    rows = (
+        named.join(persons, on="person", how="left")
+        .select(
+            "number",
+            "ts",
+            rank.cast(pl.Int8).alias("rank"),
+            pl.col("label").cast(pl.Enum(labels)).to_physical().cast(pl.Int32),
+            "mask",
+        )
+        .sort("number", "ts", "rank", "label", "mask")
+    )
     ts = rows["ts"].to_physical().to_numpy()
     code, flags = rows["label"].to_numpy(), rows["mask"].to_numpy()
-    new_person = (rows["person"] != rows["person"].shift()).fill_null(value=True).to_numpy()
+    new_person = (rows["number"] != rows["number"].shift()).fill_null(value=True).to_numpy()
     if not len(ts):
         nothing = np.empty(0, np.int64)
         return _Runs(nothing, nothing, nothing, nothing.astype(np.int32), nothing.astype(np.int32))

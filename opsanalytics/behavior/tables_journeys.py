@@ -89,7 +89,7 @@ COHORTS = Table(
 
 COHORT_PERSONS = Table(
     name="cohort_persons",
-    description="The members of each cohort at as_of.",
+    description="The members of each cohort at as_of, one row a person and cohort.",
     order=("cohort", "person"),
     columns=(
         Column("cohort", pl.String, "Name of the cohort.", True),
