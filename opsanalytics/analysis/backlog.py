@@ -142,12 +142,13 @@ def _as_of(pain_points: pl.DataFrame, backlog: pl.DataFrame, log: Log) -> dateti
 
 
 def log_for(scope: Scope) -> Log:
-    """Decisions that count for a scope: all of them; for a look back to an earlier week those made until the
-    next week's page was due, so that old pages stay as they were."""
+    """Decisions that count for a scope: all of them; for a look back to a week that later complete weeks
+    follow, those made until the next week's page was due, so that old pages stay as they were."""
     log = read_log(scope.home).before(scope.as_of)
-    if not _looks_back(scope):
+    due = scope.as_of + PAGE
+    if _complete(scope) < due:
         return log
-    return Log.of([each for each in log.decisions if each.at < scope.as_of + PAGE], log.sightings)
+    return Log.of([each for each in log.decisions if each.at < due], log.sightings)
 
 
 def log_fact(log: Log) -> dict[str, str]:
@@ -155,5 +156,6 @@ def log_fact(log: Log) -> dict[str, str]:
     return {"decisions": hashlib.sha256(log.told().encode()).hexdigest()[:16]}
 
 
-def _looks_back(scope: Scope) -> bool:
-    return scope.wider is not None and (scope.as_of < scope.wider.as_of or _looks_back(scope.wider))
+def _complete(scope: Scope) -> datetime:
+    """Up to when data is complete, whatever the scope looks at."""
+    return scope.as_of if scope.wider is None else max(scope.as_of, _complete(scope.wider))

@@ -120,8 +120,9 @@ def make_backlog(
     themes = {theme: item["item_id"] for item in reversed(items) for theme in item["theme_ids"] or ()}
     found = []
     for entry in entries(items, known):
-        shown = entry.evidence["item_id"] if entry.evidence else entry.item_id
-        standing = stand(entry, known, settings, times.get(shown, []), themes, as_of=as_of)
+        of = {entry.item_id, *entry.merged, *([entry.evidence["item_id"]] if entry.evidence else [])}
+        when = sorted(ts for item in of for ts in times.get(item, ()))
+        standing = stand(entry, known, settings, when, themes, as_of=as_of)
         found.append((entry, standing))
     talk = {
         entry.item_id

@@ -78,9 +78,11 @@ class Life:
     """Ids of the items that took its place when it was split."""
     part_of: str | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
-    """What was known of it at the last decision that had evidence."""
+    """What was known of it when it was given its state."""
     last: int = 0
     """`seq` of the last decision about it."""
+    moved: int = 0
+    """`seq` of the last decision that gave it a state: what data showed before that no longer counts."""
 
 
 def part_id(item_id: str, title: str) -> str:
@@ -134,7 +136,9 @@ def applied(known: Mapping[str, Life], decision: Decision) -> dict[str, Life]:
     """The standing after one more decision, which `check` has let through."""
     life = known.get(decision.item_id, Life(decision.item_id))
     details = decision.details
-    changed = replace(life, last=decision.seq, evidence=details.get("evidence") or life.evidence)
+    told = details.get("evidence")
+    kept = told if told and (decision.action in MOVES or not life.evidence) else life.evidence
+    changed = replace(life, last=decision.seq, evidence=kept)
     result = dict(known)
     if decision.action in MOVES:
         changed = _moved(changed, decision)
@@ -186,6 +190,7 @@ def _moved(life: Life, decision: Decision) -> Life:
         accepted=life.accepted or target not in ("new", "snoozed", "wont_fix"),
         reason=details.get("reason"),
         snoozed_until=None,
+        moved=decision.seq,
     )
     if decision.action == "ship":
         return replace(moved, shipped_on=date.fromisoformat(details["on"]))

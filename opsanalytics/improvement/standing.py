@@ -161,7 +161,7 @@ def _after_shipping(
 ) -> Standing:
     life = entry.life
     shipped = _midnight(shipped_on + timedelta(days=1))
-    seen = [each for each in log.sightings if each.item_id == entry.item_id and each.after == life.last]
+    seen = [each for each in log.sightings if each.item_id == entry.item_id and each.after >= life.moved]
     for each in seen:
         if each.state == "regressed":
             told = each.evidence.get("state_since")

@@ -119,6 +119,7 @@ def test_regressed_stays_until_somebody_decides(home: Home) -> None:
     take(home, A, "ship", on=SHIPPED_ON.isoformat())
     back = met(**{A.replace("-", "_"): daily(SHIPPED + timedelta(days=20), 4)})
     run(home, everything(), AS_OF, back)
+    take(home, A, "assign", owner="Ann")
     later = AS_OF + timedelta(weeks=1)
     without = everything().filter(pl.col("item_id") != A)
     assert row(run(home, without, later), A)["state"] == "regressed"
