@@ -45,9 +45,9 @@ from opsanalytics.lake.events import scan_events
 from opsanalytics.lake.locks import alone
 from opsanalytics.lake.manifests import deliveries
 from opsanalytics.lake.publish import publish
-from opsanalytics.sources.base import EventSourceSettings, FeedbackRow
+from opsanalytics.sources.base import EventSourceSettings, FeedbackRow, SourceSettings
+from opsanalytics.sources.files import EventFileSettings
 from opsanalytics.sources.lines import RawLines
-from opsanalytics.sources.mixpanel.profiles import landed_as
 
 BATCH_BYTES = 8 * 1024 * 1024
 WAIT_SECONDS = 60.0
@@ -82,6 +82,9 @@ class Erased:
     entry: AuditEntry
     left: tuple[Path, ...]
     """Files that still name the person and that nothing could be taken out of."""
+    yours: tuple[str, ...] = ()
+    """Folders and buckets that events are read from: files there are not changed, and what is read from
+    them again loses the person again."""
 
 
 def plan(settings: Settings, identifier: str, environ: Mapping[str, str]) -> Plan:
@@ -200,7 +203,6 @@ def forget(
     Raises:
         LockHeldError: another process works in the home folder.
         CredentialError: the key of `[privacy]` is needed and not set.
-        InboxError: nothing can be taken out of some file; it is named. Run it again when that is mended.
     """
     settings.privacy_rules(environ)  # before anything is changed
     with alone(settings.home, wait_seconds=WAIT_SECONDS):
@@ -239,14 +241,15 @@ def complete(
     stones = bury(home, begun)
     rules = settings.privacy_rules(environ)
     only = candidates(begun.ids)
+    kept: list[Path] = []
     for source in settings.sources:
         tell(f"landed files of {source.name}")
-        scrub_source(source, home, only=only)
+        kept += scrub_source(source, home, only=only).kept
     for events in settings.event_sources:
         tell(f"lake of {events.name}")
         clean_events(events, home, settings.event_names, privacy=rules.get(events.name))
-        if home.profiles_file(events.name).exists():
-            clean_profiles(home, events.name, landed_as(events.name))
+        if events.profiles_landed_as and (home.landing / events.profiles_landed_as).is_dir():
+            clean_profiles(events, home, privacy=rules.get(events.name))
     for feedback in settings.feedback_sources:
         tell(f"messages of {feedback.name}")
         clean_feedback(feedback, home, privacy=rules.get(feedback.name))
@@ -266,11 +269,12 @@ def complete(
         take_out(home, path, wanted)
     if remade:
         publish(home, published_tables(home))
-    left = traces(home, wanted)
+    left = sorted({*traces(home, wanted), *kept})
     notes = [
         note
         for source in settings.sources
-        for manifest in deliveries(home, source.name)
+        for name in landed_names(source)
+        for manifest in deliveries(home, name)
         for note in manifest.erasures
         if note.audit == begun.audit
     ]
@@ -289,4 +293,12 @@ def complete(
         },
     )
     finish(home, entry)
-    return Erased(entry, tuple(left))
+    yours = tuple(source.public_path for source in settings.sources if isinstance(source, EventFileSettings))
+    return Erased(entry, tuple(left), yours)
+
+
+def landed_names(source: SourceSettings) -> Iterator[str]:
+    """Names under which deliveries of a source lie in the landing area."""
+    yield source.name
+    if isinstance(source, EventSourceSettings) and source.profiles_landed_as is not None:
+        yield source.profiles_landed_as
