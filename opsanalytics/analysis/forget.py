@@ -20,14 +20,14 @@ from opsanalytics.analysis.catalogue import published_tables
 from opsanalytics.analysis.traces import drop_index, take_out, traces
 from opsanalytics.cleaning.erasing import candidates, scrub_source
 from opsanalytics.cleaning.events import clean_events
-from opsanalytics.cleaning.feedback import clean_feedback
+from opsanalytics.cleaning.feedback import clean_feedback, read_or_refuse
 from opsanalytics.cleaning.lines import read_batches, records
 from opsanalytics.cleaning.privacy import PrivacyRules
 from opsanalytics.cleaning.private_records import parse_private
-from opsanalytics.cleaning.profiles import clean_profiles
+from opsanalytics.cleaning.profiles import clean_profiles, landed_profiles
 from opsanalytics.cleaning.redaction import EMAIL, email_hash, normal_email
 from opsanalytics.config import Settings
-from opsanalytics.identity.known_ids import known_ids, persons_by_email
+from opsanalytics.identity.known_ids import addresses_in, known_ids, persons_by_email
 from opsanalytics.identity.people import persons_with
 from opsanalytics.identity.persons import rebuild
 from opsanalytics.lake.erasures import (
@@ -44,6 +44,7 @@ from opsanalytics.lake.erasures import (
 from opsanalytics.lake.events import scan_events
 from opsanalytics.lake.locks import alone
 from opsanalytics.lake.manifests import deliveries
+from opsanalytics.lake.profiles import DEVICE_PREFIX
 from opsanalytics.lake.publish import publish
 from opsanalytics.sources.base import EventSourceSettings, FeedbackRow, SourceSettings
 from opsanalytics.sources.files import EventFileSettings
@@ -91,7 +92,7 @@ def plan(settings: Settings, identifier: str, environ: Mapping[str, str]) -> Pla
     """What erasing whoever has this id takes away. Changes nothing.
 
     Raises:
-        UnknownPersonError: no event and no message has it.
+        UnknownPersonError: no event, no profile and no message has it.
         AmbiguousPersonError: persons of several sources have it; name one by its own id.
     """
     home = settings.home
@@ -108,6 +109,7 @@ def plan(settings: Settings, identifier: str, environ: Mapping[str, str]) -> Pla
             name for user in wrote for name in (user, *(each.hashed(user) for each in rules.values()))
         ]
         spelled += persons_by_email(home, sources, address)
+        spelled += profiles_of(settings, set(), {address})[0]
     persons = sorted({person for name in spelled for person in persons_with(home, name)})
     if len(persons) > 1:
         raise AmbiguousPersonError(persons)
@@ -117,8 +119,12 @@ def plan(settings: Settings, identifier: str, environ: Mapping[str, str]) -> Pla
         ids = PersonIds(person=identifier, users=(identifier,))
     if EMAIL.fullmatch(identifier):
         ids = ids.model_copy(update={"emails": tuple(sorted({*ids.emails, normal_email(identifier)}))})
-    ids, theirs = with_messages(rows, ids)
-    if not persons and not theirs:
+    profiles, addresses = profiles_of(settings, {*ids.own, identifier}, set(ids.emails))
+    update = {"emails": tuple(sorted({*ids.emails, *addresses}))}
+    if not persons:
+        update["users"] = tuple(sorted({*ids.users, *profiles}))
+    ids, theirs = with_messages(rows, ids.model_copy(update=update))
+    if not persons and not theirs and not profiles:
         raise UnknownPersonError(identifier)
     events = scan_events(home, sources=sources).filter(pl.col("person") == ids.person)
     return Plan(ids, int(events.select(pl.len()).collect().item()), theirs, ids.shared)
@@ -131,8 +137,23 @@ def messages(settings: Settings) -> list[FeedbackRow]:
         for source in settings.feedback_sources
         for manifest in deliveries(settings.home, source.name)
         for landed in manifest.files
-        for row in source.read(settings.home.delivery(source.name, manifest.delivery) / landed.name)[0]
+        for row in read_or_refuse(
+            source, settings.home.delivery(source.name, manifest.delivery) / landed.name
+        )[0]
     ]
+
+
+def profiles_of(settings: Settings, names: set[str], addresses: set[str]) -> tuple[list[str], set[str]]:
+    """Ids of landed profiles that have one of these ids or e-mail addresses, and all their addresses."""
+    found: set[str] = set()
+    stated: set[str] = set()
+    for source in settings.event_sources:
+        for identifier, properties in landed_profiles(source, settings.home):
+            theirs = addresses_in(properties)
+            if identifier.removeprefix(DEVICE_PREFIX) in names or identifier in names or theirs & addresses:
+                found.add(identifier)
+                stated |= theirs
+    return sorted(found), stated
 
 
 def with_messages(rows: Sequence[FeedbackRow], ids: PersonIds) -> tuple[PersonIds, int]:

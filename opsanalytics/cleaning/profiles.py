@@ -5,10 +5,12 @@ it lacks keeps the last value seen, and is named in `unset`.
 """
 
 import gzip
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -124,6 +126,20 @@ def clean_profiles(
             quarantine.unlink(missing_ok=True)
     names = {name for profile in profiles.values() for name in profile.values}
     return ProfilesCleaned(source, frame.height, len(names), len(refused))
+
+
+def landed_profiles(settings: EventSourceSettings, home: Home) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Distinct id and properties of each landed profile of a source that can be read, as they came."""
+    if settings.profiles_landed_as is None:
+        return
+    for manifest in deliveries(home, settings.profiles_landed_as):
+        for _, _, raw in records(home, manifest):
+            try:
+                landed = read_profile(raw)
+                properties = {name: json.loads(bytes(value)) for name, value in landed.properties.items()}
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue  # cleaning sets it aside
+            yield str(landed.distinct_id), properties
 
 
 def records(home: Home, manifest: Manifest) -> Iterator[tuple[str, int, bytes]]:

@@ -1,15 +1,17 @@
 """A small input of every source kind that names Ann, who is to be forgotten, and Bob, who stays."""
 
+import csv
 import gzip
+import hashlib
 import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, ContextManager
+from typing import Any
 
 import polars as pl
 from openpyxl import Workbook
@@ -26,8 +28,6 @@ from opsanalytics_tests.sources.desks import APP_STORE, INTERCOM, TOMORROW, TYPE
 from opsanalytics_tests.sources.file_support import NOON, ga4_record, jsonl, param, put, zipped
 from opsanalytics_tests.sources.test_reviews import PLAY, review
 
-DELIVER = Callable[[Settings], None]
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -37,9 +37,9 @@ class Sample:
     label: str
     config: Mapping[str, Any] = field(default_factory=dict)
     """Settings besides kind and name."""
-    deliver: Callable[[Settings, Path], None] = lambda settings, folder: None  # noqa: E731
+    deliver: Callable[[Settings, Path], None] = lambda settings, folder: None
     """Put the input where it is taken from, or land it."""
-    served: Callable[[], ContextManager[str | None]] = lambda: nullcontext(None)  # noqa: E731
+    served: Callable[[], AbstractContextManager[str | None]] = lambda: nullcontext(None)
     """The vendor while it answers; its address."""
     ids: tuple[str, ...] = (ANN, ADDRESS, ADDRESS.upper())
     """What no file may say afterwards."""
@@ -69,8 +69,6 @@ def profiles_page() -> bytes:
 
 def land_profiles(home: Home, name: str, content: bytes | None = None) -> None:
     """One page of profiles, as a fetch lands it."""
-    import hashlib
-
     content = profiles_page() if content is None else content
     with temporary_file(home, name) as (file, path):
         file.write(content)
@@ -146,8 +144,6 @@ def csv_of_events() -> bytes:
 
 def workbook(text: bytes | None = None) -> bytes:
     """The survey as a workbook, with a second sheet that names Ann."""
-    import csv
-
     book = Workbook()
     page = book.active
     for row in csv.reader(io.StringIO((text or survey_lines()).decode("utf-8-sig"), newline="")):
@@ -196,7 +192,7 @@ def play_reviews() -> bytes:
     return "\r\n".join([PLAY, told, other, ""]).encode("utf-16")
 
 
-def desk(kind: Kind, change: Callable[[Any], None]) -> Callable[[], ContextManager[str | None]]:
+def desk(kind: Kind, change: Callable[[Any], None]) -> Callable[[], AbstractContextManager[str | None]]:
     """A simulated vendor of 35 records, some of them Ann's."""
 
     @contextmanager
@@ -240,37 +236,132 @@ MAPPED = {"columns": {"event": "event", "ts": "time", "user_id": "user"}, "path"
 THERE = {"path": "yours"}
 ZENDESK_IDS = ("u7000000000005", "user7000000000005@example.com")
 SAMPLES = (
-    Sample("mixpanel", "export and profiles", {"project_id": "1", "profiles": True}, land_mixpanel, hers=5, mentions=2),
+    Sample(
+        "mixpanel",
+        "export and profiles",
+        {"project_id": "1", "profiles": True},
+        land_mixpanel,
+        hers=5,
+        mentions=2,
+    ),
     Sample("amplitude", "zip", {}, land_amplitude, ids=(ANN, "tablet-of-ann", "900100200"), hers=2),
-    Sample("ga4", "jsonl.gz", THERE, in_folder("events_20260301.jsonl.gz", lambda: zipped(ga4_records())),
-           ids=(ANN, "phone-of-ann.1"), hers=2, mentions=1),
-    Sample("ga4", "parquet", THERE, in_folder("events_20260301.parquet", ga4_parquet),
-           ids=(ANN, "phone-of-ann.1"), hers=2, mentions=1),
+    Sample(
+        "ga4",
+        "jsonl.gz",
+        THERE,
+        in_folder("events_20260301.jsonl.gz", lambda: zipped(ga4_records())),
+        ids=(ANN, "phone-of-ann.1"),
+        hers=2,
+        mentions=1,
+    ),
+    Sample(
+        "ga4",
+        "parquet",
+        THERE,
+        in_folder("events_20260301.parquet", ga4_parquet),
+        ids=(ANN, "phone-of-ann.1"),
+        hers=2,
+        mentions=1,
+    ),
     Sample("event_files", "csv", MAPPED, in_folder("log.csv", csv_of_events), mentions=1),
-    Sample("event_files", "csv.gz", MAPPED, in_folder("log.csv.gz", lambda: gzip.compress(csv_of_events())), mentions=1),
-    Sample("event_files", "parquet", MAPPED, in_folder("log.parquet", lambda: parquet(plain_records())), mentions=1),
-    Sample("event_files", "jsonl", MAPPED, in_folder("log.jsonl", lambda: jsonl(plain_records())), mentions=1),
+    Sample(
+        "event_files",
+        "csv.gz",
+        MAPPED,
+        in_folder("log.csv.gz", lambda: gzip.compress(csv_of_events())),
+        mentions=1,
+    ),
+    Sample(
+        "event_files",
+        "parquet",
+        MAPPED,
+        in_folder("log.parquet", lambda: parquet(plain_records())),
+        mentions=1,
+    ),
+    Sample(
+        "event_files", "jsonl", MAPPED, in_folder("log.jsonl", lambda: jsonl(plain_records())), mentions=1
+    ),
     Sample("feedback_csv", "csv", CSV_CONFIG, in_inbox("a.csv", survey_lines), hers=2, mentions=1),
     Sample("feedback_csv", "xlsx", CSV_CONFIG, in_inbox("a.xlsx", workbook), hers=2, mentions=1),
-    Sample("feedback_csv", "zip", CSV_CONFIG, in_inbox("a.zip", lambda: archive("a.csv", survey_lines())), hers=2, mentions=1),
-    Sample("feedback_csv", "xlsx in zip", CSV_CONFIG, in_inbox("b.zip", lambda: archive("a.xlsx", workbook())), hers=2, mentions=1),
-    Sample("feedback_csv", "gzip", CSV_CONFIG, in_inbox("a.csv.gz", lambda: gzip.compress(survey_lines())), hers=2, mentions=1),
-    Sample("google_forms", "csv", {"questions": ["What is missing?"], "user_id": "uid"},
-           in_inbox("form.csv", FORM.encode)),
-    Sample("surveymonkey", "csv", {"questions": ["What is missing?"], "user_id": "Custom Data 1",
-                                   "day_first": False}, in_inbox("monkey.csv", MONKEY.encode)),
-    Sample("typeform_csv", "csv", {"questions": ["What is missing?"], "user_id": "uid"},
-           in_inbox("form.csv", TYPEFORM_CSV.encode)),
+    Sample(
+        "feedback_csv",
+        "zip",
+        CSV_CONFIG,
+        in_inbox("a.zip", lambda: archive("a.csv", survey_lines())),
+        hers=2,
+        mentions=1,
+    ),
+    Sample(
+        "feedback_csv",
+        "xlsx in zip",
+        CSV_CONFIG,
+        in_inbox("b.zip", lambda: archive("a.xlsx", workbook())),
+        hers=2,
+        mentions=1,
+    ),
+    Sample(
+        "feedback_csv",
+        "gzip",
+        CSV_CONFIG,
+        in_inbox("a.csv.gz", lambda: gzip.compress(survey_lines())),
+        hers=2,
+        mentions=1,
+    ),
+    Sample(
+        "google_forms",
+        "csv",
+        {"questions": ["What is missing?"], "user_id": "uid"},
+        in_inbox("form.csv", FORM.encode),
+    ),
+    Sample(
+        "surveymonkey",
+        "csv",
+        {"questions": ["What is missing?"], "user_id": "Custom Data 1", "day_first": False},
+        in_inbox("monkey.csv", MONKEY.encode),
+    ),
+    Sample(
+        "typeform_csv",
+        "csv",
+        {"questions": ["What is missing?"], "user_id": "uid"},
+        in_inbox("form.csv", TYPEFORM_CSV.encode),
+    ),
     Sample("google_play", "csv in UTF-16", {}, in_inbox("reviews.csv", play_reviews), hers=0, mentions=1),
     Sample("app_store_csv", "csv", {}, in_inbox("reviews.csv", STORE.encode), hers=0, mentions=1),
-    Sample("zendesk", "API", {"subdomain": "acme", "requests_per_minute": 100_000,
-                              "comment_requests_per_minute": 100_000, **QUICKLY},
-           served=desk(ZENDESK, nothing), ids=(*ZENDESK_IDS, "number 4"), who=ZENDESK_IDS[0]),
-    Sample("intercom", "API", {"region": "eu", "requests_per_10_seconds": 100_000, **QUICKLY},
-           served=desk(INTERCOM, conversations_of_ann), ids=(ANN, ADDRESS, "Slow 5"), hers=3, mentions=1),
-    Sample("typeform_api", "API", {"forms": [typeform.FORM], "hidden": {"user_id": "uid"},
-                                   "requests_per_second": 100_000, **QUICKLY},
-           served=desk(TYPEFORM, responses_of_ann), hers=4),
-    Sample("app_store_connect", "API", {"apps": [app_store.APP], "requests_per_hour": 10_000_000, **QUICKLY},
-           served=desk(APP_STORE, review_about_ann), hers=0, mentions=1),
-)  # fmt: skip
+    Sample(
+        "zendesk",
+        "API",
+        {
+            "subdomain": "acme",
+            "requests_per_minute": 100_000,
+            "comment_requests_per_minute": 100_000,
+            **QUICKLY,
+        },
+        served=desk(ZENDESK, nothing),
+        ids=(*ZENDESK_IDS, "number 4"),
+        who=ZENDESK_IDS[0],
+    ),
+    Sample(
+        "intercom",
+        "API",
+        {"region": "eu", "requests_per_10_seconds": 100_000, **QUICKLY},
+        served=desk(INTERCOM, conversations_of_ann),
+        ids=(ANN, ADDRESS, "Slow 5"),
+        hers=3,
+        mentions=1,
+    ),
+    Sample(
+        "typeform_api",
+        "API",
+        {"forms": [typeform.FORM], "hidden": {"user_id": "uid"}, "requests_per_second": 100_000, **QUICKLY},
+        served=desk(TYPEFORM, responses_of_ann),
+        hers=4,
+    ),
+    Sample(
+        "app_store_connect",
+        "API",
+        {"apps": [app_store.APP], "requests_per_hour": 10_000_000, **QUICKLY},
+        served=desk(APP_STORE, review_about_ann),
+        hers=0,
+        mentions=1,
+    ),
+)

@@ -1,5 +1,6 @@
 """Whatever kind of source a person comes from: forgotten is forgotten, and nobody else notices."""
 
+import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from openpyxl import load_workbook
 
 from opsanalytics.analysis.forget import Erased, forget, plan
 from opsanalytics.analysis.traces import unpacked
@@ -24,8 +26,8 @@ from opsanalytics.sources.collecting import collect
 from opsanalytics.sources.files import EventFileSettings
 from opsanalytics.sources.page_fetching import PullReport, pull
 from opsanalytics.sources.paging import ApiFeedbackSourceSettings
-from opsanalytics_tests.analysis.conftest import ANN, survey_lines
-from opsanalytics_tests.analysis.forget_samples import CSV_CONFIG, SAMPLES, Sample
+from opsanalytics_tests.analysis.conftest import ANN, BOB, survey_lines
+from opsanalytics_tests.analysis.forget_samples import CSV_CONFIG, SAMPLES, Sample, in_inbox, land_profiles
 from opsanalytics_tests.analysis.test_forget import AT
 from opsanalytics_tests.sources import file_support
 from opsanalytics_tests.sources.desks import ENVIRON, NOW
@@ -61,7 +63,7 @@ class Place:
         for source in self.settings.sources:
             if isinstance(source, EventFileSettings):
                 file_support.land(source, self.home)
-            elif isinstance(source, ApiFeedbackSourceSettings):
+            elif isinstance(source, ApiFeedbackSourceSettings) and source.pulls:
                 self.pulled.append(pull(source, self.home, environ=ENVIRON, now=NOW))
             elif source.family == "feedback":
                 assert collect(source, self.home, now=NOW, quiet_seconds=0).refused == ()
@@ -91,7 +93,9 @@ class Place:
         if self.settings.event_sources:
             events = scan_raw_events(self.home).collect()
             texts = events.select("user_id", "device_id", "url", "properties").rows()
-            rows |= {key: str(text) for key, text in zip(events.select("event", "ts").rows(), texts, strict=True)}
+            rows |= {
+                key: str(text) for key, text in zip(events.select("event", "ts").rows(), texts, strict=True)
+            }
         path = self.home.feedback_file("sample")
         if path.exists():
             messages = pl.read_parquet(path)
@@ -139,3 +143,106 @@ def test_forgotten_is_forgotten(sample: Sample, tmp_path: Path) -> None:
         assert place.naming() == []
         assert place.said() == after
         assert place.balances()
+        # Pages are walked on from where they were, as if nothing had been taken out of them.
+        assert all(report.landed == () for report in place.pulled[1:])
+
+
+@pytest.mark.parametrize("label", ["csv", "xlsx", "zip", "xlsx in zip", "gzip"])
+def test_what_lies_in_the_inbox_afterwards_is_known(tmp_path: Path, label: str) -> None:
+    sample = next(each for each in SAMPLES if (each.kind, each.label) == ("feedback_csv", label))
+    place = Place(sample, tmp_path, None)
+    place.deliver()
+    place.take_in()
+    place.erase()
+    again = collect(place.settings.feedback_sources[0], place.home, now=NOW, quiet_seconds=0)
+    assert again.landed == ()
+    assert again.refused == ()
+
+
+def test_other_cells_of_a_workbook_stay(tmp_path: Path) -> None:
+    sample = next(each for each in SAMPLES if each.label == "xlsx")
+    place = Place(sample, tmp_path, None)
+    place.deliver()
+    place.take_in()
+    place.erase()
+    book = load_workbook(place.home.inbox("sample") / "a.xlsx")
+    assert book.sheetnames == ["Sheet", "Notes"]
+    assert [cell.value for cell in book["Notes"][1]] == ["ask [erased]", 7]
+    assert [row[0] for row in book["Sheet"].values] == ["id", "2", "4"]
+
+
+TICKETS = [
+    {"id": 1, "created_at": "2026-03-01T12:00:00Z", "description": f"It is {ANN}", "requester_id": 5,
+     "requester": {"id": 5, "external_id": ANN}},
+    {"id": 2, "created_at": "2026-03-01T13:00:00Z", "description": f"As {ANN} said", "requester_id": 6,
+     "requester": {"id": 6, "external_id": "carl-5000"}},
+]  # fmt: skip
+UNTOUCHABLE = Sample(
+    "zendesk",
+    "a dump that cannot be written again",
+    {},
+    in_inbox("dump.json", lambda: json.dumps(TICKETS).encode("utf-16")),
+)
+
+
+def test_what_cannot_be_rewritten_is_left_out_and_told(tmp_path: Path) -> None:
+    place = Place(UNTOUCHABLE, tmp_path, None)
+    place.deliver()
+    place.take_in()
+    assert len(place.said()) == 2
+    left = place.erase().left
+    assert {path.parent.name if path.name != "dump.json" else "inbox" for path in left} == {
+        next(deliveries(place.home, "sample")).delivery,
+        "inbox",
+    }
+    for _ in range(2):
+        assert list(place.said()) == ["sample:2"]
+        assert all("inbox" in name or "landing" in name for name in place.naming())
+        assert place.balances()
+        place.take_in()
+
+
+def test_a_file_that_cannot_be_rewritten_stops_no_later_erasure(tmp_path: Path) -> None:
+    place = Place(UNTOUCHABLE, tmp_path, None)
+    place.deliver()
+    place.take_in()
+    place.erase()
+    again = forget(place.settings, plan(place.settings, BOB, {}), {}, at=AT)
+    assert again.entry.counts["landed records"] == 1
+    assert place.balances()
+
+
+def test_a_landed_file_that_no_longer_fits_the_settings_stops_no_erasure(tmp_path: Path) -> None:
+    sample = next(each for each in SAMPLES if (each.kind, each.label) == ("feedback_csv", "csv"))
+    place = Place(sample, tmp_path, None)
+    place.deliver()
+    place.take_in()
+    what = plan(place.settings, ANN, {})
+    document = place.settings.model_dump(mode="json")
+    document["sources"][0]["columns"]["text"] = "no such column"
+    changed = Settings.model_validate(document)
+    erased = forget(changed, what, {}, at=AT)
+    assert {path.relative_to(place.home.root).parts[0] for path in erased.left} == {"landing", "inbox"}
+    assert all("inbox" in name or "landing" in name for name in place.naming())
+
+
+def test_files_that_are_read_from_elsewhere_are_told(tmp_path: Path) -> None:
+    sample = next(each for each in SAMPLES if each.kind == "event_files")
+    place = Place(sample, tmp_path, None)
+    place.deliver()
+    place.take_in()
+    assert place.erase().yours == (str(tmp_path / "yours"),)
+    assert ANN in (tmp_path / "yours" / "log.csv").read_text()
+
+
+def test_who_has_only_a_profile_can_be_forgotten(tmp_path: Path) -> None:
+    sample = next(each for each in SAMPLES if each.kind == "mixpanel")
+    place = Place(sample, tmp_path, None)
+    only = {"$distinct_id": "eve-50012345", "$properties": {"$email": "eve@example.org"}}
+    land_profiles(place.home, "sample.profiles", json.dumps({"results": [only], "total": 1}).encode())
+    place.take_in()
+    what = plan(place.settings, "eve-50012345", {})
+    assert what.ids.emails == ("eve@example.org",)
+    forget(place.settings, what, {}, at=AT)
+    assert read_profiles(place.home).is_empty()
+    assert not any(b"eve" in path.read_bytes() for path in place.home.landing.rglob("*.json"))
