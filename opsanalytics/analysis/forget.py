@@ -20,14 +20,14 @@ from opsanalytics.analysis.catalogue import published_tables
 from opsanalytics.analysis.traces import drop_index, take_out, traces
 from opsanalytics.cleaning.erasing import candidates, scrub_source
 from opsanalytics.cleaning.events import clean_events
-from opsanalytics.cleaning.feedback import clean_feedback
+from opsanalytics.cleaning.feedback import clean_feedback, read_or_refuse
 from opsanalytics.cleaning.lines import read_batches, records
 from opsanalytics.cleaning.privacy import PrivacyRules
 from opsanalytics.cleaning.private_records import parse_private
-from opsanalytics.cleaning.profiles import clean_profiles
+from opsanalytics.cleaning.profiles import clean_profiles, landed_profiles
 from opsanalytics.cleaning.redaction import EMAIL, email_hash, normal_email
 from opsanalytics.config import Settings
-from opsanalytics.identity.known_ids import known_ids, persons_by_email
+from opsanalytics.identity.known_ids import addresses_in, known_ids, persons_by_email
 from opsanalytics.identity.people import persons_with
 from opsanalytics.identity.persons import rebuild
 from opsanalytics.lake.erasures import (
@@ -44,10 +44,11 @@ from opsanalytics.lake.erasures import (
 from opsanalytics.lake.events import scan_events
 from opsanalytics.lake.locks import alone
 from opsanalytics.lake.manifests import deliveries
+from opsanalytics.lake.profiles import DEVICE_PREFIX
 from opsanalytics.lake.publish import publish
-from opsanalytics.sources.base import EventSourceSettings, FeedbackRow
+from opsanalytics.sources.base import EventSourceSettings, FeedbackRow, SourceSettings
+from opsanalytics.sources.files import EventFileSettings
 from opsanalytics.sources.lines import RawLines
-from opsanalytics.sources.mixpanel.profiles import landed_as
 
 BATCH_BYTES = 8 * 1024 * 1024
 WAIT_SECONDS = 60.0
@@ -82,13 +83,16 @@ class Erased:
     entry: AuditEntry
     left: tuple[Path, ...]
     """Files that still name the person and that nothing could be taken out of."""
+    yours: tuple[str, ...] = ()
+    """Folders and buckets that events are read from: files there are not changed, and what is read from
+    them again loses the person again."""
 
 
 def plan(settings: Settings, identifier: str, environ: Mapping[str, str]) -> Plan:
     """What erasing whoever has this id takes away. Changes nothing.
 
     Raises:
-        UnknownPersonError: no event and no message has it.
+        UnknownPersonError: no event, no profile and no message has it.
         AmbiguousPersonError: persons of several sources have it; name one by its own id.
     """
     home = settings.home
@@ -105,6 +109,7 @@ def plan(settings: Settings, identifier: str, environ: Mapping[str, str]) -> Pla
             name for user in wrote for name in (user, *(each.hashed(user) for each in rules.values()))
         ]
         spelled += persons_by_email(home, sources, address)
+        spelled += profiles_of(settings, set(), {address})[0]
     persons = sorted({person for name in spelled for person in persons_with(home, name)})
     if len(persons) > 1:
         raise AmbiguousPersonError(persons)
@@ -114,8 +119,12 @@ def plan(settings: Settings, identifier: str, environ: Mapping[str, str]) -> Pla
         ids = PersonIds(person=identifier, users=(identifier,))
     if EMAIL.fullmatch(identifier):
         ids = ids.model_copy(update={"emails": tuple(sorted({*ids.emails, normal_email(identifier)}))})
-    ids, theirs = with_messages(rows, ids)
-    if not persons and not theirs:
+    profiles, addresses = profiles_of(settings, {*ids.own, identifier}, set(ids.emails))
+    update = {"emails": tuple(sorted({*ids.emails, *addresses}))}
+    if not persons:
+        update["users"] = tuple(sorted({*ids.users, *profiles}))
+    ids, theirs = with_messages(rows, ids.model_copy(update=update))
+    if not persons and not theirs and not profiles:
         raise UnknownPersonError(identifier)
     events = scan_events(home, sources=sources).filter(pl.col("person") == ids.person)
     return Plan(ids, int(events.select(pl.len()).collect().item()), theirs, ids.shared)
@@ -128,8 +137,23 @@ def messages(settings: Settings) -> list[FeedbackRow]:
         for source in settings.feedback_sources
         for manifest in deliveries(settings.home, source.name)
         for landed in manifest.files
-        for row in source.read(settings.home.delivery(source.name, manifest.delivery) / landed.name)[0]
+        for row in read_or_refuse(
+            source, settings.home.delivery(source.name, manifest.delivery) / landed.name
+        )[0]
     ]
+
+
+def profiles_of(settings: Settings, names: set[str], addresses: set[str]) -> tuple[list[str], set[str]]:
+    """Ids of landed profiles that have one of these ids or e-mail addresses, and all their addresses."""
+    found: set[str] = set()
+    stated: set[str] = set()
+    for source in settings.event_sources:
+        for identifier, properties in landed_profiles(source, settings.home):
+            theirs = addresses_in(properties)
+            if identifier.removeprefix(DEVICE_PREFIX) in names or identifier in names or theirs & addresses:
+                found.add(identifier)
+                stated |= theirs
+    return sorted(found), stated
 
 
 def with_messages(rows: Sequence[FeedbackRow], ids: PersonIds) -> tuple[PersonIds, int]:
@@ -200,7 +224,6 @@ def forget(
     Raises:
         LockHeldError: another process works in the home folder.
         CredentialError: the key of `[privacy]` is needed and not set.
-        InboxError: nothing can be taken out of some file; it is named. Run it again when that is mended.
     """
     settings.privacy_rules(environ)  # before anything is changed
     with alone(settings.home, wait_seconds=WAIT_SECONDS):
@@ -239,14 +262,15 @@ def complete(
     stones = bury(home, begun)
     rules = settings.privacy_rules(environ)
     only = candidates(begun.ids)
+    kept: list[Path] = []
     for source in settings.sources:
         tell(f"landed files of {source.name}")
-        scrub_source(source, home, only=only)
+        kept += scrub_source(source, home, only=only).kept
     for events in settings.event_sources:
         tell(f"lake of {events.name}")
         clean_events(events, home, settings.event_names, privacy=rules.get(events.name))
-        if home.profiles_file(events.name).exists():
-            clean_profiles(home, events.name, landed_as(events.name))
+        if events.profiles_landed_as and (home.landing / events.profiles_landed_as).is_dir():
+            clean_profiles(events, home, privacy=rules.get(events.name))
     for feedback in settings.feedback_sources:
         tell(f"messages of {feedback.name}")
         clean_feedback(feedback, home, privacy=rules.get(feedback.name))
@@ -266,11 +290,12 @@ def complete(
         take_out(home, path, wanted)
     if remade:
         publish(home, published_tables(home))
-    left = traces(home, wanted)
+    left = sorted({*traces(home, wanted), *kept})
     notes = [
         note
         for source in settings.sources
-        for manifest in deliveries(home, source.name)
+        for name in landed_names(source)
+        for manifest in deliveries(home, name)
         for note in manifest.erasures
         if note.audit == begun.audit
     ]
@@ -289,4 +314,12 @@ def complete(
         },
     )
     finish(home, entry)
-    return Erased(entry, tuple(left))
+    yours = tuple(source.public_path for source in settings.sources if isinstance(source, EventFileSettings))
+    return Erased(entry, tuple(left), yours)
+
+
+def landed_names(source: SourceSettings) -> Iterator[str]:
+    """Names under which deliveries of a source lie in the landing area."""
+    yield source.name
+    if isinstance(source, EventSourceSettings) and source.profiles_landed_as is not None:
+        yield source.profiles_landed_as

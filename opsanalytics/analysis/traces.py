@@ -4,10 +4,12 @@ What is made again by the next run is removed or loses the rows; logs are blanke
 """
 
 import gzip
+import io
 import re
 import shutil
 import sqlite3
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -20,6 +22,10 @@ from opsanalytics.lake.paths import Home
 
 ID_COLUMNS = frozenset({"person", "id", "user_id", "device_id", "distinct_id", "author", "email_hash"})
 DATABASES = (".db", ".sqlite")
+ZIP, GZIP = b"PK\x03\x04", b"\x1f\x8b"
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+"""What unpacking raises; RuntimeError: the archive is encrypted."""
 
 
 class Names:
@@ -80,16 +86,31 @@ def names_one(path: Path, names: Names) -> bool:
 
 
 def unpacked(path: Path) -> Iterator[bytes]:
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                content = archive.read(name)
-                yield gzip.decompress(content) if name.endswith(".gz") else content
-    elif path.suffix == ".gz":
-        with gzip.open(path) as decoded:
-            yield decoded.read()
-    else:
+    """All that a file holds, decompressed, as UTF-8; one that is damaged as it is."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    try:
+        if start.startswith(ZIP):
+            with zipfile.ZipFile(path) as archive:
+                for name in archive.namelist():
+                    yield from plain(archive.read(name))
+        else:
+            yield from plain(path.read_bytes())
+    except DAMAGED:
         yield path.read_bytes()
+
+
+def plain(content: bytes) -> Iterator[bytes]:
+    if content.startswith(GZIP):
+        content = gzip.decompress(content)
+    if content.startswith(ZIP):  # a workbook inside an archive
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for name in archive.namelist():
+                yield from plain(archive.read(name))
+    elif content.startswith(UTF_16):
+        yield content.decode("utf-16", "replace").encode("utf-8", "replace")
+    else:
+        yield content
 
 
 def tables_of(path: Path) -> Iterator[pl.DataFrame]:

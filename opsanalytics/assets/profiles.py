@@ -12,7 +12,7 @@ from opsanalytics.assets.launch import AGAIN
 from opsanalytics.cleaning.profiles import clean_profiles
 from opsanalytics.config import Settings
 from opsanalytics.sources.mixpanel import MixpanelSettings
-from opsanalytics.sources.mixpanel.profiles import fetch_profiles, landed_as
+from opsanalytics.sources.mixpanel.profiles import fetch_profiles
 
 PROFILES = dg.AssetKey("profiles")
 
@@ -56,7 +56,8 @@ def profiles(settings: Settings) -> list[dg.AssetsDefinition]:
                     progress=context.log.info,
                     force=AGAIN in context.run.tags,
                 )
-                cleaned = clean_profiles(settings.home, source.name, landed_as(source.name))
+                rules = settings.privacy_rules(os.environ).get(source.name)
+                cleaned = clean_profiles(source, settings.home, privacy=rules)
                 total += cleaned.profiles
                 metadata[f"{source.name}: requests"] = fetched.requests
                 metadata[f"{source.name}: names of properties"] = cleaned.properties

@@ -12,16 +12,17 @@ import re
 import shutil
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from opsanalytics.cleaning.erasing_messages import unpacked, without_messages
+from opsanalytics.cleaning.erasing_inbox import copied, scrub_inbox
+from opsanalytics.cleaning.erasing_messages import NotTakenOutError, unpacked, without_messages
+from opsanalytics.cleaning.erasing_pages import drop_supplements, outlined
 from opsanalytics.cleaning.erasing_records import Eraser, Found
 from opsanalytics.cleaning.erasing_tables import TABLES, count_rows, without_rows
 from opsanalytics.cleaning.lines import Gunzipped, Readable, read_pieces
 from opsanalytics.lake.erasures import PersonIds, Tombstones, read_tombstones
-from opsanalytics.lake.files import write_bytes
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.manifests import Erasure, LandedFile, Manifest, deliveries, write_manifest
 from opsanalytics.lake.paths import Home
@@ -42,6 +43,7 @@ from opsanalytics.sources.landing import (
     temporary_file,
 )
 from opsanalytics.sources.limiter import SharedLimiter
+from opsanalytics.sources.paging import ApiFeedbackSourceSettings
 
 READ_BYTES = 4 * 1024 * 1024
 PLAIN_ID = re.compile(r"[A-Za-z0-9_.@:+|-]+")
@@ -56,6 +58,9 @@ class Scrubbed:
     deliveries: int
     records: int
     mentions: int
+    kept: tuple[Path, ...] = ()
+    """Files that messages of the forgotten cannot be taken out of: they stay, and cleaning leaves these
+    messages out."""
 
 
 def landing_lock(settings: SourceSettings, home: Home) -> str:
@@ -86,17 +91,18 @@ def scrub_source(settings: SourceSettings, home: Home, *, only: re.Pattern[bytes
         only: lines that do not fit it name nobody who is to be erased (see `candidates`).
 
     Raises:
-        InboxError: a file is of a kind that nothing can be taken out of; it is named, and stays.
         LockHeldError: another process fetches or collects for this source.
     """
     stones = read_tombstones(home)
     total = Scrubbed(0, 0, 0)
     if stones is None:
         return total
+    kept: list[Path] = []
     if isinstance(settings, FeedbackSourceSettings):
-        scrub_inbox(settings, home, stones)
+        with exclusive(home, landing_lock(settings, home)):
+            kept += scrub_inbox(settings, home, Eraser(stones))
     for manifest in list(deliveries(home, settings.name)):
-        after = scrub(settings, home, manifest, stones, only=only)
+        after = scrub(settings, home, manifest, stones, kept, only=only)
         notes = after.erasures[len(manifest.erasures) :]
         total = Scrubbed(
             total.deliveries + bool(notes),
@@ -105,26 +111,7 @@ def scrub_source(settings: SourceSettings, home: Home, *, only: re.Pattern[bytes
         )
     with exclusive(home, landing_lock(settings, home)):
         sweep(home, settings.name)
-    return total
-
-
-def scrub_inbox(settings: FeedbackSourceSettings, home: Home, stones: Tombstones) -> int:
-    """Take the forgotten out of the files that lie in the inbox. Returns how many were rewritten."""
-    eraser = Eraser(stones)
-    rewritten = 0
-    with exclusive(home, landing_lock(settings, home)):
-        for path in sorted(home.inbox(settings.name).rglob("[!.]*")):
-            if not path.is_file():
-                continue
-            found = Found()
-            try:
-                left = without_messages(settings, eraser, path, found)
-            except InboxError:
-                continue  # it cannot be landed either; collecting says so
-            if found:
-                write_bytes(path, left)
-                rewritten += 1
-    return rewritten
+    return replace(total, kept=tuple(kept))
 
 
 def scrub(
@@ -132,10 +119,14 @@ def scrub(
     home: Home,
     manifest: Manifest,
     stones: Tombstones,
+    kept: list[Path],
     *,
     only: re.Pattern[bytes] | None = None,
 ) -> Manifest:
-    """Take the forgotten out of one delivery. Returns its manifest as it is then."""
+    """Take the forgotten out of one delivery. Returns its manifest as it is then.
+
+    Files that this cannot be done with are added to `kept`.
+    """
     eraser = Eraser(stones)
     folder = home.delivery(settings.name, manifest.delivery)
     with exclusive(home, landing_lock(settings, home)):
@@ -145,8 +136,9 @@ def scrub(
         files: list[LandedFile] = []
         contents: list[str] = []
         found = Found()
+        remembered: dict[str, str] = {}
         for landed in manifest.files:
-            own = named_in(settings, eraser, folder / landed.name, only)
+            own = found_in(settings, eraser, folder / landed.name, only, kept)
             if not own:
                 files.append(landed)
                 contents.append(landed.sha256)
@@ -154,6 +146,9 @@ def scrub(
             with temporary_file(home, settings.name) as (file, path):
                 rewrite(settings, eraser, folder / landed.name, file, only)
                 file.flush()
+                if isinstance(settings, ApiFeedbackSourceSettings):
+                    remembered |= outlined(settings, manifest, folder / landed.name)
+                    drop_supplements(settings, home, manifest, folder / landed.name, path)
                 content_sha256, records = counted(settings, path, landed.name)
                 stem, _, suffix = landed.name.partition(".")
                 name = f"{stem.rpartition('-')[0] or stem}-{content_sha256[:12]}.{suffix}"
@@ -171,11 +166,34 @@ def scrub(
         )
         whole = contents[0] if len(contents) == 1 else hashlib.sha256("".join(contents).encode()).hexdigest()
         manifest = manifest.model_copy(
-            update={"files": tuple(files), "sha256": whole, "erasures": (*manifest.erasures, *notes)}
+            update={
+                "files": tuple(files),
+                "sha256": whole,
+                "erasures": (*manifest.erasures, *notes),
+                "request": manifest.request | remembered,
+            }
         )
         write_manifest(home, manifest)
         remove_unnamed(folder, manifest)
     return manifest
+
+
+def found_in(
+    settings: SourceSettings,
+    eraser: Eraser,
+    landed: Path,
+    only: re.Pattern[bytes] | None,
+    kept: list[Path],
+) -> Found:
+    """As `named_in`; nobody, if nothing can be taken out of the file."""
+    try:
+        return named_in(settings, eraser, landed, only)
+    except NotTakenOutError:
+        kept.append(landed)
+    except InboxError:
+        # It does not fit the settings of today: cleaning sets it aside as a whole, and its content apart.
+        return Found()
+    return Found()
 
 
 def named_in(settings: SourceSettings, eraser: Eraser, landed: Path, only: re.Pattern[bytes] | None) -> Found:
@@ -189,7 +207,7 @@ def named_in(settings: SourceSettings, eraser: Eraser, landed: Path, only: re.Pa
     elif isinstance(settings, EventSourceSettings) and landed.name.endswith(TABLES):
         rows_of(settings, eraser, landed, found, only)
     else:
-        raise InboxError(
+        raise NotTakenOutError(
             f"{landed}: nothing can be taken out of this kind of file. Remove the person where it comes "
             "from, and fetch or deliver it again."
         )
@@ -213,7 +231,7 @@ def rows_of(
             if audit is not None:
                 found.records[audit] += 1
                 rows.add(number)
-            elif landed.suffix != ".parquet" and (only is None or only.search(line)):
+            elif only is None or only.search(line):
                 eraser.without_mentions(line, found)
     return rows
 
@@ -263,13 +281,6 @@ def rewrite_member(
         pack(without_lines(settings, eraser, Gunzipped(io.BytesIO(packed)), Found(), only), target)
     else:
         target.write(packed)
-
-
-def copied(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
-    """Name, date and mode of a member, for another archive."""
-    copy = zipfile.ZipInfo(info.filename, info.date_time)
-    copy.compress_type, copy.external_attr = info.compress_type, info.external_attr
-    return copy
 
 
 def pack(blocks: Iterator[bytes], target: IO[bytes]) -> None:

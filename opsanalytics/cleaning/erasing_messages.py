@@ -1,4 +1,4 @@
-"""Feedback files without the messages of forgotten persons: CSV, lines of JSON, lists in a JSON document.
+"""Feedback files without the messages of forgotten persons: CSV, JSON, pages of an API, workbooks.
 
 What is written is read again: it must give every other message, and none of theirs.
 """
@@ -6,7 +6,6 @@ What is written is read again: it must give every other message, and none of the
 import csv
 import gzip
 import io
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -15,15 +14,24 @@ from typing import Any
 
 import msgspec
 
+from opsanalytics.cleaning.erasing_pages import beside, without_records
 from opsanalytics.cleaning.erasing_records import Eraser, Found
+from opsanalytics.cleaning.erasing_workbooks import (
+    record_rows,
+    without_sheet_rows,
+    workbook_without_mentions,
+)
 from opsanalytics.sources.base import FeedbackRow, FeedbackSourceSettings, RejectedRow
 from opsanalytics.sources.errors import InboxError
+from opsanalytics.sources.feedback_files.settings import FeedbackFileSettings
 from opsanalytics.sources.feedback_files.text import (
     BYTE_ORDER_MARKS,
     decode_text,
     encode_as,
     guess_delimiter,
 )
+from opsanalytics.sources.feedback_files.workbook import is_workbook
+from opsanalytics.sources.paging import ApiFeedbackSourceSettings
 
 GZIP = b"\x1f\x8b"
 HEADER_ROWS = (1, 2, 3)
@@ -32,11 +40,16 @@ read_raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 write = msgspec.json.Encoder().encode
 
 
+class NotTakenOutError(InboxError):
+    """Messages of a forgotten person cannot be taken out of a file; cleaning leaves them out."""
+
+
 def without_messages(settings: FeedbackSourceSettings, eraser: Eraser, path: Path, found: Found) -> bytes:
     """What is left of a feedback file; the same bytes if it names nobody who is forgotten.
 
     Raises:
-        InboxError: the file cannot be read, or nothing can be taken out of this kind of file.
+        NotTakenOutError: nothing can be taken out of this kind of file.
+        InboxError: the file cannot be read.
     """
     rows, rejected = settings.read(path)
     content = path.read_bytes()
@@ -53,22 +66,28 @@ def without_messages(settings: FeedbackSourceSettings, eraser: Eraser, path: Pat
             [row for row in rows if row.record not in audits],
             [reject for reject in rejected if reject.record not in audits],
         )
-        for attempt in attempts(unpacked(content), set(audits), names):
-            attempt = packed(content, attempt)
+        for attempt in attempts(settings, path, content, set(audits), names):
             if attempt != content and reads_as(settings, path, attempt) == expected:
                 left = attempt
                 break
         else:
-            raise InboxError(
+            raise NotTakenOutError(
                 f"{path}: {len(audits)} message(s) of the person cannot be taken out of this kind of file. "
                 "Remove them by hand where it was exported, and put the new file in place of this one."
             )
         found.records.update(audits.values())
+    if is_workbook(path):
+        return workbook_without_mentions(eraser, left, found)
     return without_mentions(eraser, left, found)
 
 
 def without_mentions(eraser: Eraser, content: bytes, found: Found) -> bytes:
     plain = unpacked(content)
+    if plain.lstrip()[:1] in (b"[", b"{"):
+        own = Found()
+        kept = eraser.without_mentions(plain, own)
+        found.add(own)
+        return packed(content, kept) if own else content
     text, encoding = decode_text(plain)
     own = Found()
     left = eraser.plain_without_mentions(text, own)
@@ -101,7 +120,7 @@ def signature(rows: list[FeedbackRow], rejected: list[RejectedRow]) -> tuple[Cou
 def reads_as(settings: FeedbackSourceSettings, path: Path, content: bytes) -> tuple[Counter[Any], int] | None:
     """What a file with this content would say; None if it cannot be read."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / path.name
+        copy = beside(path, Path(folder))
         copy.write_bytes(content)
         try:
             return signature(*settings.read(copy))
@@ -109,18 +128,41 @@ def reads_as(settings: FeedbackSourceSettings, path: Path, content: bytes) -> tu
             return None
 
 
-def attempts(content: bytes, records: set[int], names: set[str]) -> Iterator[bytes]:
+def attempts(
+    settings: FeedbackSourceSettings, path: Path, content: bytes, records: set[int], names: set[str]
+) -> Iterator[bytes]:
     """Ways to take records out by their number, the likeliest first."""
-    if content.lstrip()[:1] in (b"[", b"{"):
-        yield from without_items(content, records, names)
+    if is_workbook(path):
+        sheet = settings.sheet if isinstance(settings, FeedbackFileSettings) else None
+        for headers in HEADER_ROWS:
+            rows = record_rows(path, sheet, headers)
+            yield without_sheet_rows(
+                path, sheet, {row for number, row in enumerate(rows, start=1) if number in records}
+            )
         return
-    text, encoding = decode_text(content)
+    plain = unpacked(content)
+    if plain.lstrip()[:1] in (b"[", b"{"):
+        api = settings if isinstance(settings, ApiFeedbackSourceSettings) else None
+        for keys in (api.record_keys,) if api else ((), *lists_in(plain)):
+            for left in without_records(plain, keys, records, names):
+                yield packed(content, left)
+        return
+    text, encoding = decode_text(plain)
     spans = list(row_spans(text))
     for headers in HEADER_ROWS:
-        left = "".join(
+        rest = "".join(
             span for number, span in numbered(spans, headers) if number is None or number not in records
         )
-        yield encoded(content, left, encoding)
+        yield packed(content, encoded(plain, rest, encoding))
+
+
+def lists_in(content: bytes) -> tuple[tuple[str], ...]:
+    """Members of a JSON object that are lists, where no source says which holds the records."""
+    try:
+        members = read_raw_object(content)
+    except (msgspec.DecodeError, UnicodeError):
+        return ()
+    return tuple((name,) for name, value in members.items() if bytes(value)[:1] == b"[")
 
 
 def row_spans(text: str) -> Iterator[tuple[str, bool]]:
@@ -139,45 +181,3 @@ def numbered(spans: list[tuple[str, bool]], headers: int) -> Iterator[tuple[int 
     for span, filled in spans:
         number += filled
         yield (number if filled and number > 0 else None), span
-
-
-def without_items(content: bytes, records: set[int], names: set[str]) -> Iterator[bytes]:
-    """JSON lines, a JSON list, or an object with a list of messages, without some of them."""
-    lines = content.split(b"\n")
-    filled = [at for at, line in enumerate(lines) if line.strip()]
-    dropped = {at for number, at in enumerate(filled, start=1) if number in records}
-    yield b"\n".join(line for at, line in enumerate(lines) if at not in dropped)
-    try:
-        if content.lstrip()[:1] == b"[":
-            yield without_numbers(content, records)
-            return
-        members = read_raw_object(content)
-        lists = [name for name, value in members.items() if bytes(value)[:1] == b"["]
-        for chosen in lists:
-            changed: dict[str, msgspec.Raw] = dict(members)
-            for name in lists:
-                raw = bytes(members[name])
-                left = without_numbers(raw, records) if name == chosen else without_named(raw, names)
-                changed[name] = msgspec.Raw(left)
-            yield write(changed)
-    except (msgspec.DecodeError, UnicodeError):
-        return  # lone surrogates; whoever called says that nothing can be taken out
-
-
-def without_numbers(raw: bytes, records: set[int]) -> bytes:
-    items = read_raw_list(raw)
-    return write([item for number, item in enumerate(items, start=1) if number not in records])
-
-
-def without_named(raw: bytes, names: set[str]) -> bytes:
-    """A list beside the messages (of users, say) without the entries of the person."""
-
-    def named(item: bytes) -> bool:
-        if item[:1] != b"{":
-            return False
-        members = read_raw_object(item)
-        return any(str(json.loads(bytes(members[key]))) in names for key in ("id", "email") if key in members)
-
-    items = read_raw_list(raw)
-    kept = [item for item in items if not named(bytes(item))]
-    return write(kept) if len(kept) < len(items) else raw

@@ -11,19 +11,20 @@ from opsanalytics.lake.erasures import read_tombstones
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.manifests import Erasure, LandedFile, Manifest, deliveries, write_manifest
 from opsanalytics.lake.paths import Home
+from opsanalytics.sources.base import EventSourceSettings
 from opsanalytics.sources.landing import remove_unnamed, sweep, temporary_file
 
 RESULTS = "results"
 
 
-def scrub_profiles(home: Home, source: str, landed_as: str) -> int:
+def scrub_profiles(settings: EventSourceSettings, home: Home) -> int:
     """Take the forgotten out of the profiles of a source. Returns how many deliveries changed.
 
     Raises:
         LockHeldError: another process fetches profiles of this source.
     """
-    stones = read_tombstones(home)
-    if stones is None or not (home.landing / landed_as).is_dir():
+    stones, source, landed_as = read_tombstones(home), settings.name, settings.profiles_landed_as
+    if stones is None or landed_as is None or not (home.landing / landed_as).is_dir():
         return 0
     eraser = Eraser(stones)
     at = {person.audit: person.at for person in stones.persons}

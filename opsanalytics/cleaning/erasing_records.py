@@ -119,6 +119,14 @@ class Eraser:
         found.mentions.update(hits)
         return left
 
+    def is_mention(self, value: str) -> bool:
+        """Whether a whole value is an id of the forgotten, and too long to be anything else."""
+        return len(value) >= LEAST_MENTION and self._mention(value) is not None
+
+    def value_without_mentions(self, value: str) -> str:
+        """A text of a table: erased if it is an id of the forgotten, else without such words."""
+        return ERASED if self.is_mention(value) else self._blanked(value, set())
+
     def _blanked(self, text: str, hits: set[str]) -> str:
         def blank(match: re.Match[str]) -> str:
             # A sentence ends behind an id too.

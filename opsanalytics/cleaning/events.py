@@ -125,7 +125,7 @@ def parse_all(
     for number, landed in enumerate(stale, start=len(summaries)):
         tell("parse", number, len(manifests))
         # What is fetched again may bring back who was forgotten.
-        manifest = scrub(settings, home, landed, stones) if stones else landed
+        manifest = scrub(settings, home, landed, stones, []) if stones else landed
         summaries[manifest.delivery] = parse_current(settings, home, manifest, privacy)
     tell("parse", len(manifests), len(manifests))
     return (

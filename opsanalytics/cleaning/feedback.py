@@ -14,6 +14,8 @@ import polars as pl
 
 from opsanalytics.cleaning.assembly import SAME_KEY
 from opsanalytics.cleaning.erasing import scrub_source
+from opsanalytics.cleaning.erasing_records import Eraser
+from opsanalytics.cleaning.forgotten_feedback import Absence
 from opsanalytics.cleaning.parsing import UNKNOWN_DAY, DeliveryFiles, ParsedDelivery, read_summary
 from opsanalytics.cleaning.privacy import PrivacyRules
 from opsanalytics.cleaning.private_feedback import private_reject, private_row
@@ -64,20 +66,23 @@ def clean_feedback(
         manifests = in_order(deliveries(home, settings.name))
         remove_vanished(settings.name, home, {manifest.delivery for manifest in manifests})
         state_path = home.cleaned(settings.name) / "_state.json"
-        state = fingerprint(settings, manifests, privacy)
+        stones = read_tombstones(home)
+        buried = [person.audit for person in stones.persons] if stones else []
+        state = [fingerprint(settings, manifests, privacy), *buried]
         summaries = [read_summary(home, settings.name, manifest.delivery) for manifest in manifests]
         present = home.feedback_file(settings.name).exists() or not manifests
         known = state_path.exists() and json.loads(state_path.read_bytes()) == state
         if known and present and all(summaries):
             return report(settings, home, [summary for summary in summaries if summary], (), {})
-        if read_tombstones(home) is not None:
+        absence = None
+        if stones is not None:
             # What is delivered again may bring back who was forgotten.
-            scrub_source(settings, home)
+            absence = Absence(Eraser(stones), frozenset(scrub_source(settings, home).kept))
             manifests = in_order(deliveries(home, settings.name))
-            state = fingerprint(settings, manifests, privacy)
+            state = [fingerprint(settings, manifests, privacy), *buried]
         before = per_day(home.feedback_file(settings.name))
         state_path.unlink(missing_ok=True)
-        summaries, messages = read_all(settings, home, manifests, privacy)
+        summaries, messages = read_all(settings, home, manifests, privacy, absence)
         kept, duplicates = deduplicated(messages)
         replace(home.feedback_file(settings.name), kept if manifests else None)
         replace(home.feedback_duplicates_file(settings.name), duplicates if duplicates.height else None)
@@ -117,7 +122,11 @@ def remove_vanished(source: str, home: Home, names: set[str]) -> None:
 
 
 def read_all(
-    settings: FeedbackSourceSettings, home: Home, manifests: list[Manifest], privacy: PrivacyRules | None
+    settings: FeedbackSourceSettings,
+    home: Home,
+    manifests: list[Manifest],
+    privacy: PrivacyRules | None,
+    absence: Absence | None,
 ) -> tuple[list[ParsedDelivery | None], pl.DataFrame]:
     """Read every delivery; write its quarantine and summary. Messages in order of delivery and record."""
     summaries: list[ParsedDelivery | None] = []
@@ -129,6 +138,8 @@ def read_all(
         for landed in manifest.files:
             path = home.delivery(settings.name, manifest.delivery) / landed.name
             rows, refused = read_or_refuse(settings, path)
+            if absence is not None:
+                rows, refused = absence.keep_out(path, rows, refused)
             if privacy is not None:
                 rows = [private_row(privacy, row) for row in rows]
                 refused = [private_reject(row) for row in refused]

@@ -46,6 +46,8 @@ def private_row(rules: PrivacyRules, row: FeedbackRow) -> FeedbackRow:
     action = rules.action("id") or actions.get(row.id)
     if action is not None:
         changes["id"] = rules.hashed(row.id) if action == "hash" else digest(row.id)
+        if row.url and row.id in row.url:
+            changes["url"] = None  # the address of the message names it
     if row.tags is not None:
         changes["tags"] = private_tags(rules, row.tags, actions)
     if rules.action("rating") is not None:

@@ -54,6 +54,14 @@ class RecordRedactor:
         except (msgspec.DecodeError, UnreadableError, UnicodeError, RecursionError, ValueError) as error:
             raise NotRedactableError(str(error)) from error
 
+    def checked(self, record: bytes) -> bytes:
+        """The record as it is. Raises `NotRedactableError`: its members cannot be read."""
+        try:
+            members_of(record)
+        except (msgspec.DecodeError, UnreadableError, UnicodeError, RecursionError, ValueError) as error:
+            raise NotRedactableError(str(error)) from error
+        return record
+
     def _object(self, text: bytes, path: str, *, top: bool = False) -> bytes:
         members = members_of(text)
         plan = self._plans.setdefault(path, {})

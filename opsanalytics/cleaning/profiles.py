@@ -5,20 +5,26 @@ it lacks keeps the last value seen, and is named in `unset`.
 """
 
 import gzip
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import polars as pl
 
 from opsanalytics.cleaning.erasing_profiles import scrub_profiles
+from opsanalytics.cleaning.privacy import PrivacyRules
+from opsanalytics.cleaning.private_profiles import ProfileRedactor
+from opsanalytics.cleaning.private_records import NOT_REDACTABLE, WITHHELD, NotRedactableError
 from opsanalytics.lake.files import write_parquet
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.manifests import Manifest, deliveries
 from opsanalytics.lake.paths import Home
 from opsanalytics.lake.schemas import PROFILES, QUARANTINE
+from opsanalytics.sources.base import EventSourceSettings
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -67,13 +73,25 @@ class ProfilesCleaned:
     quarantined: int
 
 
-def clean_profiles(home: Home, source: str, landed_as: str) -> ProfilesCleaned:
-    """Write `home.profiles_file(source)` (schema PROFILES) from the deliveries of `landed_as`.
+def clean_profiles(
+    settings: EventSourceSettings, home: Home, *, privacy: PrivacyRules | None = None
+) -> ProfilesCleaned:
+    """Write `home.profiles_file(name)` (schema PROFILES) from the deliveries of `profiles_landed_as`.
 
-    Records that cannot be read go to the quarantine of `landed_as`. Running it again changes no byte.
+    Records that cannot be read go to the quarantine of that name. Running it again changes no byte.
+
+    Args:
+        privacy: what must not be kept; see `private_profiles`.
+
+    Raises:
+        ValueError: the source has no profiles.
     """
+    source, landed_as = settings.name, settings.profiles_landed_as
+    if landed_as is None:
+        raise ValueError(f"source {source}: {settings.kind} has no profiles")
     # What is fetched again may bring back who was forgotten.
-    scrub_profiles(home, source, landed_as)
+    scrub_profiles(settings, home)
+    redactor = ProfileRedactor(privacy, settings) if privacy is not None else None
     profiles: dict[str, Profile] = {}
     refused: list[tuple[object, ...]] = []
     with exclusive(home, f"clean-{landed_as}"):
@@ -81,13 +99,19 @@ def clean_profiles(home: Home, source: str, landed_as: str) -> ProfilesCleaned:
         for manifest in ordered:
             present: dict[str, Profile] = {}
             for member, number, raw in records(home, manifest):
+                place = (landed_as, manifest.delivery, member, number, None)
                 try:
-                    landed = read_profile(raw)
+                    landed = read_profile(raw if redactor is None else redactor.profile(raw))
+                except NotRedactableError:
+                    refused.append((*place, NOT_REDACTABLE, "[privacy] cannot be applied to it", WITHHELD))
+                    continue
                 except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                    row = (landed_as, manifest.delivery, member, number, None, "no_profile", str(error), raw)
-                    refused.append(row)
+                    kept = (str(error), raw) if redactor is None else ("the landed file has it", WITHHELD)
+                    refused.append((*place, "no_profile", *kept))
                     continue
                 name = str(landed.distinct_id)
+                if redactor is not None:
+                    name = redactor.distinct_id(name)
                 present[name] = profiles.get(name) or present.get(name) or Profile()
                 present[name].seen(landed, manifest)
             profiles = present
@@ -102,6 +126,20 @@ def clean_profiles(home: Home, source: str, landed_as: str) -> ProfilesCleaned:
             quarantine.unlink(missing_ok=True)
     names = {name for profile in profiles.values() for name in profile.values}
     return ProfilesCleaned(source, frame.height, len(names), len(refused))
+
+
+def landed_profiles(settings: EventSourceSettings, home: Home) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Distinct id and properties of each landed profile of a source that can be read, as they came."""
+    if settings.profiles_landed_as is None:
+        return
+    for manifest in deliveries(home, settings.profiles_landed_as):
+        for _, _, raw in records(home, manifest):
+            try:
+                landed = read_profile(raw)
+                properties = {name: json.loads(bytes(value)) for name, value in landed.properties.items()}
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue  # cleaning sets it aside
+            yield str(landed.distinct_id), properties
 
 
 def records(home: Home, manifest: Manifest) -> Iterator[tuple[str, int, bytes]]:

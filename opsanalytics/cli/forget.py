@@ -113,6 +113,12 @@ def _show(console: Console, erased: Erased) -> None:
         f"{counts.get('mentions blanked', 0):,} records of others. Audit entry {erased.entry.audit}."
     )
     console.print("Marts and reports still count the person until the next run: opsanalytics run")
+    for place in erased.yours:
+        console.print(
+            f"Files in {escape(place)} are yours and stay as they are; what is read from there again loses "
+            "the person again.",
+            soft_wrap=True,
+        )
     if erased.left:
         for path in erased.left:
             console.print(f"[red]still names the person[/] {escape(str(path))}", soft_wrap=True)

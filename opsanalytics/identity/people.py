@@ -184,8 +184,12 @@ def evidence(seen: pl.DataFrame, row: dict[str, str], person: str) -> Evidence |
     events = seen.filter((pl.col("source") == row["source"]) & (pl.col(column) == row["id"]))
     if row["id_kind"] == "device" and row["rule"] != "anonymous_device":
         events = events.filter(pl.col("user_id") == person)
-    if row["id_kind"] == "distinct":
-        events = events.filter(pl.col("user_id").is_null() & pl.col("device_id").is_null())
+    if row["rule"] == "vendor_id_of_user":
+        events = events.filter(pl.col("user_id") == person)
+    elif row["id_kind"] == "distinct":
+        alone = events.filter(pl.col("user_id").is_null() & pl.col("device_id").is_null())
+        # Where the vendor's own ids decide, events carry others beside them.
+        events = alone if alone.height else events
     for first in events.head(1).iter_rows(named=True):
         return Evidence(first["source"], first["ts"], first["event"], first["event_id"])
     return None

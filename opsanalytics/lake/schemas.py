@@ -106,7 +106,7 @@ DUPLICATES = Table(
             "reason",
             pl.String,
             "same_key; redelivered when a newer delivery covers the day; of feedback also deleted (at the "
-            "source) or no_words (of a customer).",
+            "source), no_words (of a customer) or forgotten (see docs/privacy.md).",
             True,
         ),
     ),

@@ -187,6 +187,12 @@ class EventSourceSettings(SourceSettings, ABC):
     """Starts of ids that tell their kind; they stay readable where an id is hashed."""
 
     @property
+    def profiles_landed_as(self) -> str | None:
+        """Name under which user profiles lie in the landing area, where the vendor has them; no configured
+        source has such a name."""
+        return None
+
+    @property
     def identity_verbs(self) -> frozenset[str]:
         """Event names that state an identity and are no behaviour."""
         return frozenset()
@@ -371,9 +377,9 @@ class FeedbackRow:
     """Fields of `raw` that are ids, times, numbers: no free text, nothing to redact."""
     updated_at: datetime | None = None
     """When it was last changed, aware; of two with the same id the later changed one counts."""
-    left_out: Literal["deleted", "no_words"] | None = None
-    """Why this record is no message: the source says that it is deleted, or no customer said anything
-    in it. It supersedes earlier versions all the same."""
+    left_out: Literal["deleted", "no_words", "forgotten"] | None = None
+    """Why this record is no message: the source says that it is deleted, no customer said anything in it,
+    or its writer was forgotten. It supersedes earlier versions all the same."""
     part: str | None = None
     """Tells several messages of one record apart: they share `record` and `id`."""
     email_hash: str | None = None

@@ -192,7 +192,7 @@ class _Pull:
         standing.pages = len(manifests)
         for manifest in manifests if self.settings.overlapping else manifests[-1:]:
             request = manifest.request
-            outline = self.settings.outline(stream, json.loads(request["position"]), self._content(manifest))
+            outline = self.settings.landed_outline(request, self._content(manifest))
             if int(request["walk"]) != standing.walk:
                 standing.walk_ids = set()
             standing.walk = int(request["walk"])

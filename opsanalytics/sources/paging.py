@@ -82,6 +82,24 @@ class Outline:
     total: int | None = None
     """How many records the vendor says that the whole walk has."""
 
+    def as_text(self) -> str:
+        """For the manifest of a page that lost records later."""
+        items = [
+            (item.id, item.moment.isoformat() if item.moment else None, item.digest) for item in self.items
+        ]
+        following = None if self.next is None else dict(self.next)
+        return json.dumps({"items": items, "next": following, "ended": self.ended, "total": self.total})
+
+    @classmethod
+    def of_text(cls, text: str) -> "Outline":
+        """As `as_text` wrote it."""
+        said = json.loads(text)
+        items = tuple(
+            Item(identifier, datetime.fromisoformat(moment) if moment else None, digest)
+            for identifier, moment, digest in said["items"]
+        )
+        return cls(items, said["next"], said["ended"], said["total"])
+
 
 @dataclass(frozen=True)
 class Supplement:
@@ -141,6 +159,12 @@ class ApiFeedbackSourceSettings(FeedbackSourceSettings):
     @abstractmethod
     def outline(self, stream: str, position: Position, content: bytes) -> Outline:
         """What a page (decoded) brings and where to go on. Raises `ValueError`: it is no such page."""
+
+    def landed_outline(self, request: Mapping[str, str], content: bytes) -> Outline:
+        """What a landed page brought; of one that lost records of a forgotten person, what it had brought."""
+        if "outline" in request:
+            return Outline.of_text(request["outline"])
+        return self.outline(request["stream"], json.loads(request["position"]), content)
 
     @abstractmethod
     def verdict(self, answer: Answer, position: Position) -> PageVerdict:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opsanalytics.identity.clusters import Join, clusters, joins_of
+from opsanalytics.identity.people import explain
 from opsanalytics.identity.persons import rebuild
 from opsanalytics.lake.events import scan_events
 from opsanalytics.lake.files import write_parquet
@@ -178,3 +179,39 @@ def test_identify_alone_never_joins_two_users(pairs: list[tuple[str, str]]) -> N
     standing = clusters([Join("$identify", user, device) for user, device in pairs])
     users = [user for user in ("ann", "bob", "eve") if user in standing]
     assert len({standing[user] for user in users}) == len(users)
+
+
+def shown(home: Home, rule: str, person: str) -> dict[tuple[str, str], tuple[str, str | None]]:
+    """Rule, and number of the event that shows it, of each id of a person."""
+    rebuild(home, ["web"], {"web": rule})
+    ids = explain(home, ["web"], person).ids
+    return {
+        (each.kind, each.id): (each.rule, each.evidence and each.evidence.event_id.lstrip("0"))
+        for each in ids
+    }
+
+
+def test_an_id_that_the_vendor_joined_is_shown_by_the_event_that_states_it(home: Home) -> None:
+    store(home, "web", seen("ann"), seen("anon"), seen("other"), identify("ann", "anon"), seen("anon"))
+    found = shown(home, "verbs", "ann")
+    assert found["distinct", "anon"] == ("vendor_merge", "3")
+
+
+def test_a_vendors_own_id_is_shown_by_its_first_event_with_the_user(home: Home) -> None:
+    store(
+        home,
+        "web",
+        seen("900", device_id="phone"),
+        seen("901", device_id="laptop", user_id="bob"),
+        seen("900", device_id="phone", user_id="ann"),
+        seen("900", device_id="phone", user_id="ann"),
+    )
+    found = shown(home, "vendor_ids", "ann")
+    assert found["distinct", "900"] == ("vendor_id_of_user", "2")
+
+
+def test_a_vendors_own_id_without_a_user_is_shown_by_its_first_event(home: Home) -> None:
+    store(home, "web", seen("901", user_id="bob"), seen("900", device_id="phone"))
+    (person,) = {each for each in people(home, "vendor_ids") if each != "bob"}
+    assert person is not None
+    assert set(shown(home, "vendor_ids", person).values()) == {("anonymous_device", "1")}

@@ -11,7 +11,7 @@ from opsanalytics.lake.manifests import deliveries
 from opsanalytics.lake.paths import Home
 from opsanalytics.lake.profiles import person_properties, read_profiles
 from opsanalytics.sources.errors import IncompleteExportError
-from opsanalytics.sources.mixpanel.profiles import ProfilesReport, fetch_profiles, landed_as
+from opsanalytics.sources.mixpanel.profiles import ProfilesReport, fetch_profiles
 from opsanalytics_tests.simulators.clients import small_events
 from opsanalytics_tests.simulators.faulty import (
     Fault,
@@ -42,7 +42,7 @@ def pull(simulator: FaultySimulator, home: Home, days: int = 0) -> ProfilesRepor
 
 
 def clean(home: Home) -> ProfilesCleaned:
-    return clean_profiles(home, "product", landed_as("product"))
+    return clean_profiles(mixpanel("http://x", profiles=True), home)
 
 
 def table(home: Home) -> dict[str, dict[str, Any]]:

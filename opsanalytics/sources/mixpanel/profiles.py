@@ -41,11 +41,6 @@ class ProfilesReport:
     """0: they had been fetched on this day before."""
 
 
-def landed_as(source: str) -> str:
-    """Name under which profiles of a source lie in the landing area; no configured source has it."""
-    return f"{source}.profiles"
-
-
 def fetch_profiles(
     settings: MixpanelSettings,
     home: Home,
@@ -62,7 +57,7 @@ def fetch_profiles(
         SourceError: the vendor could not deliver; what was landed before stays.
         LockHeldError: another process fetches profiles of this source for more than ten minutes.
     """
-    name, delivery = landed_as(settings.name), f"{now.astimezone(UTC):%Y-%m-%d}"
+    name, delivery = settings.profiles_landed_as, f"{now.astimezone(UTC):%Y-%m-%d}"
     tell = progress or silent
     with exclusive(home, f"profiles-{settings.name}"):
         sweep(home, name)
@@ -108,7 +103,7 @@ def all_pages(
     total = 0
     while True:
         request = settings.profiles_request(len(pages), session_id, environ)
-        file, path = stack.enter_context(temporary_file(home, landed_as(settings.name)))
+        file, path = stack.enter_context(temporary_file(home, settings.profiles_landed_as))
         download = WindowDownload(
             settings, session, limiter, request, Window(today, today + DAY), now, tell,
             can_shrink=False, sent=sent, body="page",
@@ -143,7 +138,7 @@ def landed(
 ) -> Manifest:
     manifest, _ = commit(
         home,
-        source=landed_as(settings.name),
+        source=settings.profiles_landed_as,
         kind=settings.kind,
         delivery=delivery,
         first_day=None,

@@ -124,6 +124,10 @@ class MixpanelSettings(EventApiSettings):
         }  # fmt: skip
         return rules[self.identity]
 
+    @property
+    def profiles_landed_as(self) -> str:
+        return f"{self.name}.profiles"
+
     def landed_project(self, environ: Mapping[str, str]) -> str:  # noqa: ARG002 - needs no credential
         return self.project_id
 
