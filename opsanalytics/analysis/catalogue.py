@@ -12,7 +12,7 @@ from opsanalytics.behavior.tables import (
     METRIC_DEFINITIONS,
     RETENTION_CELLS,
 )
-from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
+from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES, THEME_HISTORY
 from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINT_PERSONS, PAIN_POINTS
 from opsanalytics.lake.day_changes import DAY_CHANGES, read_day_changes
 from opsanalytics.lake.marts import read_mart
@@ -36,6 +36,7 @@ MARTS: tuple[Table, ...] = (
     FRICTION,
     FEEDBACK_THEMES,
     FEEDBACK_ASSIGNMENTS,
+    THEME_HISTORY,
     PAIN_POINTS,
     PAIN_POINT_PERSONS,
     BACKLOG,
