@@ -31,7 +31,9 @@ def history_rows(
         as_of: feedback up to here is complete, UTC.
     """
     sizes = Counter(theme_of.values())
-    happened = [(each.at, each.what, each.from_id, each.to_id, each.messages) for each in events]
+    happened: list[tuple[datetime, str, str | None, str, int]] = [
+        (each.at, each.what, each.from_id, each.to_id, each.messages) for each in events
+    ]
     happened += [
         (each.at, "merged_by_people", theme, other, sizes[theme]) for each, theme, other in rules.merged
     ]

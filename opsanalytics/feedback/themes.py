@@ -129,6 +129,7 @@ def find_themes(
     labels |= {theme.theme_id: theme.name for theme in defined}
     theme_of = dict(messages.select("feedback_id", "theme_id").drop_nulls().iter_rows())
     rules = decided(decisions, theme_of, list(labels), as_of)
+    labels |= rules.names
     messages = with_standing(
         messages.with_columns(pl.col("theme_id").replace(rules.into)),
         as_of,
@@ -137,7 +138,7 @@ def find_themes(
         kind_severity=settings.kind_severity,
     )
     since = {name: theme.since for name, theme in registered.themes.items()}
-    described = describe(messages, labels | rules.names, as_of, settings, quality).with_columns(
+    described = describe(messages, labels, as_of, settings, quality).with_columns(
         origin=pl.when(pl.col("theme_id").str.starts_with("KW-"))
         .then(pl.lit("keyword"))
         .otherwise(pl.lit("found")),
@@ -155,7 +156,7 @@ def find_themes(
         FEEDBACK_THEMES.conform(described),
         FEEDBACK_ASSIGNMENTS.conform(messages.select(FEEDBACK_ASSIGNMENTS.names)),
         _alone(messages, settings),
-        THEME_HISTORY.conform(history_rows(registered.history, rules, theme_of, labels | rules.names, as_of)),
+        THEME_HISTORY.conform(history_rows(registered.history, rules, theme_of, labels, as_of)),
     )
 
 
