@@ -75,6 +75,12 @@ class Space:
             return np.asarray(normalize(matrix.toarray()))
         return np.asarray(normalize(self._reduce.transform(matrix)))
 
+    def known(self, documents: list[list[str]]) -> Vectors:
+        """Share of each document's words that the space knows: of the others it can say nothing."""
+        vocabulary = self._words.vocabulary_
+        shares = [sum(word in vocabulary for word in each) / len(each) for each in documents]
+        return np.array(shares, dtype=np.float64)
+
 
 def embed(documents: list[list[str]]) -> Vectors:
     """Vectors of documents in a space of their own."""

@@ -89,16 +89,16 @@ def label(ranked: list[str], taken: Collection[str]) -> str:
     return text
 
 
-def typical(candidates: Iterable[tuple[float, str, str]], size: int) -> list[str]:
+def typical(candidates: Iterable[tuple[float | None, str, str]], size: int) -> list[str]:
     """Ids of the `size` messages nearest the centre, each by another author.
 
     Args:
-        candidates: similarity to the centre, author and id of each message.
+        candidates: similarity to the centre (None: there is none), author and id of each message.
         size: how many to choose.
     """
     chosen: list[str] = []
     authors: set[str] = set()
-    for _, author, message in sorted(candidates, key=lambda item: (-item[0], item[2])):
+    for _, author, message in sorted(candidates, key=lambda item: (-(item[0] or 0.0), item[2])):
         if author not in authors:
             authors.add(author)
             chosen.append(message)

@@ -23,19 +23,19 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from opsanalytics.feedback.clusters import Labels, Space, Vectors, centres_of
+from opsanalytics.feedback.clusters import Labels, Space, Vectors, centres_of, embed
 from opsanalytics.feedback.labels import counted, label, ranked_phrases
 from opsanalytics.feedback.matching import match
 from opsanalytics.feedback.placing import chosen, place
 
 GROWTH = 1.5
 SETTLED = 250
-FITTED_TEXTS = 15_000
+FITTED_TEXTS = 8_000
 """The space is fitted to at most so many texts."""
+FAMILIAR = 0.6
+"""The space is fitted anew also when it knows a smaller share of the words of new themes."""
 RESIDUE = 1_500
 """New themes are looked for in the newest so many texts without one."""
-SAME = 0.9
-"""A new group whose centre is so similar to a theme's is no new theme."""
 
 
 class Event(NamedTuple):
@@ -127,7 +127,7 @@ class _Run:
         self.themes: list[Theme] = []
         self.history: list[Event] = []
         self.founders: set[str] = set()
-        self.space: Space | None = None
+        self.space: Space
         self.vectors: Vectors = np.empty((0, 0))
         self.fitted_to = 0
         self.phrases: Counter[str] = Counter()
@@ -145,13 +145,14 @@ class _Run:
         self.phrases.update(counted(self.said.words[before:known]))
         if self.weights.sum() < self.limits.min_messages:
             return
-        if self.space is None or known >= GROWTH * self.fitted_to:
+        if not self.fitted_to or known >= GROWTH * self.fitted_to:
             self._reorganise(known)
         else:
-            new = self.space.vectors(self.said.words[before:known])
-            self.vectors = np.vstack([self.vectors, new])
+            self.vectors = np.vstack([self.vectors, self.space.vectors(self.said.words[before:known])])
         self._assign()
-        self._find_new()
+        new = self._find_new()
+        if len(new) and self.space.known([self.said.words[i] for i in new]).mean() < FAMILIAR:
+            self._fit(known)
 
     def result(self) -> Registry:
         similarity = np.zeros(len(self.said.ids))
@@ -165,11 +166,11 @@ class _Run:
 
     def _reorganise(self, known: int) -> None:
         """Fit the space anew, group everything, and follow what is a split, a merger, or new."""
-        words, weights = self.said.words[:known], self.weights[:known]
+        weights = self.weights[:known]
         settling = self.fitted_to < SETTLED <= known
-        self.space = Space([words[i] for i in chosen(self.said.ids[:known], FITTED_TEXTS)])
-        self.vectors, self.fitted_to = self.space.vectors(words), known
-        groups = self._group(np.arange(known))
+        self._fit(known)
+        self.fitted_to = known
+        groups = self._group(np.arange(known), self.vectors)
         matching = match(groups, self.theme, weights, min_size=self.limits.min_messages, settling=settling)
         place_of = dict(matching.theme_of)
         for what, one, other in matching.changes:
@@ -188,6 +189,11 @@ class _Run:
                 self.theme[free & (groups == group)] = theme
             self._end_empty(before)
 
+    def _fit(self, known: int) -> None:
+        words = self.said.words[:known]
+        self.space = Space([words[i] for i in chosen(self.said.ids[:known], FITTED_TEXTS)])
+        self.vectors = self.space.vectors(words)
+
     def _end_empty(self, before: Labels) -> None:
         """End themes that have lost all texts; they are part of the theme that took most of them."""
         for name in np.setdiff1d(before[before >= 0], self.theme):
@@ -201,30 +207,28 @@ class _Run:
         centres = self._centres()
         if not len(rows) or not len(centres):
             return
-        similarity = self.vectors[rows] @ centres.T
+        known = self.space.known([self.said.words[i] for i in rows])
+        similarity = (self.vectors[rows] @ centres.T) * known[:, None]
         near = similarity.max(axis=1) >= self.limits.min_similarity
         self.theme[rows[near]] = similarity.argmax(axis=1)[near]
 
-    def _find_new(self) -> None:
-        """Look for themes in what is in none."""
+    def _find_new(self) -> Labels:
+        """Look for themes in what is in none. Returns the rows of the texts that are in a new one."""
         rows = np.flatnonzero(self.theme < 0)[-RESIDUE:]
         if self.weights[rows].sum() < self.limits.min_messages:
-            return
-        groups = self._group(rows)
+            return rows[:0]
+        groups = self._group(rows, embed([self.said.words[i] for i in rows]))
         for group in range(int(groups.max(initial=-1)) + 1):
             members = np.zeros(len(self.theme), dtype=bool)
             members[rows[groups == group]] = True
-            centre = self.vectors[members].mean(axis=0)
-            centres = self._centres()
-            if len(centres) and (centres @ centre).max() >= SAME * np.linalg.norm(centre):
-                continue
             self._add(members)
+        return rows[groups >= 0]
 
-    def _group(self, rows: Labels) -> Labels:
+    def _group(self, rows: Labels, vectors: Vectors) -> Labels:
         return place(
             [self.said.ids[i] for i in rows],
             [self.said.words[i] for i in rows],
-            self.vectors[rows],
+            vectors,
             self.weights[rows],
             min_size=self.limits.min_messages,
             max_distance=self.limits.max_distance,

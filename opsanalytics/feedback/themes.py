@@ -103,7 +103,7 @@ def find_themes(
     a merger or keywords move messages in every week, also in those that are over.
 
     Args:
-        feedback: as FEEDBACK; messages after `as_of` are left out.
+        feedback: as FEEDBACK; messages from `as_of` on are left out.
         persons: as PERSONS, to tell which user ids are one person.
         as_of: feedback up to here is complete, UTC.
         settings: how themes are found.
@@ -113,7 +113,7 @@ def find_themes(
         decisions: what people decided about themes, in order.
     """
     settings = settings or ThemeSettings()
-    messages = _messages(feedback.filter(pl.col("ts") <= as_of), persons)
+    messages = _messages(feedback.filter(pl.col("ts") < as_of), persons)
     registered = register_messages(
         messages.filter(pl.col("words").list.len() >= ENOUGH_WORDS),
         settings,

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from opsanalytics.analysis import program, scope
+from opsanalytics.feedback.decisions import ThemeDecision, decide
 from opsanalytics_tests.analysis.world import STEPS, World, populated
 
 
@@ -201,3 +202,11 @@ def apply(world: World, change: str, number: int, place: int) -> None:
         sorted(world.home.marts.glob("*.parquet"))[number % 5].unlink()
     elif change == "later":
         world.as_of = datetime(2026, 9, 12 + number % 2, tzinfo=UTC)
+
+
+def test_a_decision_about_a_theme_computes_themes_and_what_rests_on_them(world: World) -> None:
+    decide(world.home, ThemeDecision("pin", "TH-1"), at=datetime(2026, 9, 13, tzinfo=UTC), by="ada")
+    done = world.refresh()
+    assert done["themes"].because == ("decisions about themes",)
+    assert done["improvement"].because == ("decisions about themes",)
+    assert done["funnels"].computed == ()
