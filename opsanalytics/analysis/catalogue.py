@@ -21,7 +21,7 @@ from opsanalytics.behavior.tables import (
     RETENTION_CELLS,
 )
 from opsanalytics.behavior.tables_journeys import COHORT_PERSONS, COHORTS, PATHS, SESSIONS
-from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
+from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES, THEME_HISTORY
 from opsanalytics.improvement.tables import (
     BACKLOG,
     BACKLOG_HISTORY,
@@ -61,6 +61,7 @@ MARTS: tuple[Table, ...] = (
     FRICTION,
     FEEDBACK_THEMES,
     FEEDBACK_ASSIGNMENTS,
+    THEME_HISTORY,
     PAIN_POINTS,
     PAIN_POINT_PERSONS,
     BACKLOG,

@@ -8,13 +8,16 @@ from opsanalytics.improvement.population import FunnelPersons
 
 
 def feedback_themes(scope: Scope) -> Themes:
-    """FEEDBACK_THEMES and FEEDBACK_ASSIGNMENTS."""
+    """FEEDBACK_THEMES, FEEDBACK_ASSIGNMENTS and THEME_HISTORY."""
     return find_themes(
         scope.feedback,
         scope.persons,
         as_of=scope.as_of,
         settings=scope.settings.feedback,
         quality=scope.feedback_quality,
+        zone=scope.settings.project.zone,
+        week_start=scope.settings.project.week_start_number,
+        decisions=scope.theme_decisions,
     )
 
 
@@ -29,7 +32,7 @@ def improvement(scope: Scope, themes: Themes) -> Improvement:
             for result in funnel_results(scope)
             if result.definition.counting == "persons"
         ],
-        themes,
+        themes.audible,
         as_of=scope.as_of,
         friction=settings.friction,
         pain_points=settings.pain_points,

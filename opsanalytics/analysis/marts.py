@@ -26,7 +26,7 @@ from opsanalytics.behavior.tables import (
     RETENTION_CELLS,
 )
 from opsanalytics.behavior.tables_journeys import COHORT_PERSONS, COHORTS, PATHS, SESSIONS
-from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
+from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES, THEME_HISTORY
 from opsanalytics.improvement.backlog import make_backlog
 from opsanalytics.improvement.decision_log import remember
 from opsanalytics.improvement.tables import (
@@ -43,7 +43,7 @@ from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, VOLUME_ANO
 
 FUNNEL_TABLES = (FUNNEL_STEPS, FUNNEL_TREND, FUNNEL_TIMES, FUNNEL_COMPARISON, FUNNEL_BREAKDOWN)
 COHORT_TABLES = (COHORTS, COHORT_PERSONS)
-THEME_TABLES = (FEEDBACK_THEMES, FEEDBACK_ASSIGNMENTS)
+THEME_TABLES = (FEEDBACK_THEMES, FEEDBACK_ASSIGNMENTS, THEME_HISTORY)
 IMPROVEMENT_TABLES = (FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS)
 BACKLOG_TABLES = (BACKLOG, BACKLOG_HISTORY)
 
@@ -220,11 +220,12 @@ def monitoring_marts(scope: Scope) -> Refreshed:
 
 
 def theme_marts(scope: Scope) -> Refreshed:
-    """FEEDBACK_THEMES and FEEDBACK_ASSIGNMENTS: depend on feedback and on who its authors are."""
+    """THEME_TABLES: depend on feedback, on who its authors are, and on what people decided about themes."""
 
     def compute(_: object) -> dict[str, pl.DataFrame]:
         found = feedback_themes(scope)
-        return {FEEDBACK_THEMES.name: found.themes, FEEDBACK_ASSIGNMENTS.name: found.assignments}
+        frames = (found.themes, found.assignments, found.history)
+        return {table.name: frame for table, frame in zip(THEME_TABLES, frames, strict=True)}
 
     facts = scope.facts(THEME_TABLES, sources=(), without=("friction", "pain_points", "backlog"))
     facts |= scope.feedback_facts()

@@ -183,7 +183,7 @@ def report_data(scope: Scope, report: Report, week: date) -> ReportData:
         funnel_breakdown=behavior.funnel_breakdowns(scope),
         retention_cells=behavior.retention_cells(scope),
         metric_definitions=behavior.metric_definitions(settings),
-        feedback_themes=themes.themes,
+        feedback_themes=themes.audible.themes,
         friction=found.friction,
         pain_points=found.pain_points,
         backlog=_backlog(scope, found, themes, report),

@@ -15,6 +15,7 @@ from opsanalytics.behavior.overlaps import counted_once
 from opsanalytics.behavior.spec import Definition
 from opsanalytics.cleaning.coverage import windows_of_undated
 from opsanalytics.config import Settings
+from opsanalytics.feedback.decisions import ThemeDecision, read_decisions, told
 from opsanalytics.lake.day_prints import OPERATIONAL, day_prints
 from opsanalytics.lake.events import read_persons, scan_events
 from opsanalytics.lake.paths import Home
@@ -174,6 +175,11 @@ class Scope:
         return said.filter(pl.col("ts") < self.as_of)
 
     @cached_property
+    def theme_decisions(self) -> tuple[ThemeDecision, ...]:
+        """What people decided about themes, also about those of earlier weeks."""
+        return read_decisions(self.home) if self.wider is None else self.wider.theme_decisions
+
+    @cached_property
     def day_states(self) -> dict[str, dict[date, DayState]]:
         """Rows and print of every day, by source."""
         states: dict[str, dict[date, DayState]] = {}
@@ -228,6 +234,7 @@ class Scope:
             "feedback": frame_digest(said),
             "persons who gave feedback": frame_digest(authors.select("source", "id", "person")),
             "quality of feedback": self.feedback_quality,
+            "decisions about themes": _digest(told(self.theme_decisions)),
         }
 
     @property

@@ -16,7 +16,7 @@ from opsanalytics.assets.failures import clear_failures
 from opsanalytics.assets.previews import table_preview
 from opsanalytics.cleaning.feedback import clean_feedback
 from opsanalytics.config import Settings
-from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
+from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES, THEME_HISTORY
 from opsanalytics.lake.publish import read_feedback
 from opsanalytics.quality.generated import feedback_rules
 from opsanalytics.quality.validate import validate_feedback
@@ -89,5 +89,7 @@ def themes(settings: Settings) -> dg.AssetsDefinition:
         yield mart_result(FEEDBACK_THEMES, refreshed, {"themes": table_preview(shown, 20)})
         unassigned = refreshed.frames[FEEDBACK_ASSIGNMENTS.name]["theme_id"].null_count()
         yield mart_result(FEEDBACK_ASSIGNMENTS, refreshed, {"unassigned": dg.MetadataValue.int(unassigned)})
+        history = refreshed.frames[THEME_HISTORY.name].sort("at", descending=True)
+        yield mart_result(THEME_HISTORY, refreshed, {"last": table_preview(history.drop("as_of"), 20)})
 
     return themes

@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Show a funnel as other tools count it, and why.",
     ),
     "backlog": ("opsanalytics.cli.backlog", "Show what to fix next, and decide about it."),
+    "themes": ("opsanalytics.cli.themes", "List what people talk about; rename, merge, pin, mute themes."),
     "person": ("opsanalytics.cli.person", "Explain how an identity came about."),
     "quarantine": ("opsanalytics.cli.quarantine", "List, inspect and replay records that were set aside."),
     "forget": ("opsanalytics.cli.forget", "Erase a person from everything in the home folder."),

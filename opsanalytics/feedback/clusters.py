@@ -40,35 +40,72 @@ class Clusters:
     count: int
 
 
-def embed(documents: list[list[str]]) -> Vectors:
-    """Turn documents (content words, at least one each) into unit vectors, at most 200 dimensions.
+class Space:
+    """Where texts lie: at most 200 dimensions fitted to some documents, in which others are placed too.
 
-    Few messages get few dimensions (1.6 times the square root of their number): with as many
-    dimensions as messages everything is far from everything.
+    Few messages get few dimensions (1.6 times the square root of their number): with as many dimensions as
+    messages everything is far from everything.
     """
-    words = _weigh(documents, analyzer=phrases, min_df=2, max_df=0.5)
-    spelled = [" ".join(document) for document in documents]
-    letters = _weigh(
-        spelled, analyzer="char_wb", ngram_range=(3, 5), min_df=3, max_df=0.3, max_features=50_000
-    )
-    matrix = hstack([words, letters * LETTERS_WEIGHT]).tocsr()
-    dimensions = min(200, round(1.6 * len(documents) ** 0.5), min(matrix.shape) - 1)
-    if dimensions < 1:
-        return np.asarray(normalize(matrix.toarray()))
-    with np.errstate(divide="ignore", invalid="ignore"):  # its share of variance, if there is no variance
-        reduced = TruncatedSVD(dimensions, random_state=SEED).fit_transform(matrix)
-    return np.asarray(normalize(reduced))
+
+    def __init__(self, documents: list[list[str]]) -> None:
+        """Fit to documents (content words, at least one each)."""
+        words, words_matrix = _fit(documents, analyzer=phrases, min_df=2, max_df=0.5)
+        letters, letters_matrix = _fit(
+            _spelled(documents),
+            analyzer="char_wb",
+            ngram_range=(3, 5),
+            min_df=3,
+            max_df=0.3,
+            max_features=50_000,
+        )
+        self._words, self._letters = words, letters
+        matrix = _beside(words_matrix, letters_matrix)
+        dimensions = min(200, round(1.6 * len(documents) ** 0.5), min(matrix.shape) - 1)
+        self._reduce = None
+        if dimensions >= 1:
+            # its share of variance, if there is no variance
+            with np.errstate(divide="ignore", invalid="ignore"):
+                self._reduce = TruncatedSVD(dimensions, random_state=SEED).fit(matrix)
+
+    def vectors(self, documents: list[list[str]]) -> Vectors:
+        """Unit vectors, one a document; zero where it has no term of those the space was fitted to."""
+        words = self._words.transform(documents)
+        matrix = _beside(words, self._letters.transform(_spelled(documents)))
+        if self._reduce is None:
+            return np.asarray(normalize(matrix.toarray()))
+        return np.asarray(normalize(self._reduce.transform(matrix)))
+
+    def known(self, documents: list[list[str]]) -> Vectors:
+        """Share of each document's words that the space knows: of the others it can say nothing."""
+        vocabulary = self._words.vocabulary_
+        shares = [sum(word in vocabulary for word in each) / len(each) for each in documents]
+        return np.array(shares, dtype=np.float64)
 
 
-def _weigh(documents: list[Any], **options: Any) -> csr_matrix:
+def embed(documents: list[list[str]]) -> Vectors:
+    """Vectors of documents in a space of their own."""
+    return Space(documents).vectors(documents)
+
+
+def _spelled(documents: list[list[str]]) -> list[str]:
+    return [" ".join(document) for document in documents]
+
+
+def _beside(words: csr_matrix, letters: csr_matrix) -> csr_matrix:
+    return hstack([words, letters * LETTERS_WEIGHT]).tocsr()
+
+
+def _fit(documents: list[Any], **options: Any) -> tuple[TfidfVectorizer, csr_matrix]:
     """TF-IDF of `documents`; without limits on document frequency where these would leave no term."""
     unlimited = options | {"min_df": 1, "max_df": 1.0}
-    if len(documents) < SMALL:
-        return TfidfVectorizer(sublinear_tf=True, **unlimited).fit_transform(documents)
-    try:
-        return TfidfVectorizer(sublinear_tf=True, **options).fit_transform(documents)
-    except ValueError:  # scikit-learn has no other sign for "no term is left between min_df and max_df"
-        return TfidfVectorizer(sublinear_tf=True, **unlimited).fit_transform(documents)
+    if len(documents) >= SMALL:
+        limited = TfidfVectorizer(sublinear_tf=True, **options)
+        try:
+            return limited, limited.fit_transform(documents)
+        except ValueError:  # scikit-learn has no other sign for "no term is left between min_df and max_df"
+            pass
+    free = TfidfVectorizer(sublinear_tf=True, **unlimited)
+    return free, free.fit_transform(documents)
 
 
 def cluster(
@@ -100,13 +137,13 @@ def cluster(
         found = fcluster(linkage(vectors[sample], "average", metric="cosine"), max_distance, "distance")
     # A group that is too small in the sample can still be large enough outside it.
     enough = max(2, round(min_size * len(sample) / max(1, len(vectors))))
-    centres = _centres(vectors[sample], weights[sample], found.astype(np.int64), enough)
+    centres = centres_of(vectors[sample], weights[sample], found.astype(np.int64), enough)
     for _ in range(2):  # the second pass re-homes members of groups that proved too small
         if not len(centres):
             return nothing
         similarity = vectors @ centres.T
         label = np.where(similarity.max(axis=1) >= min_similarity, similarity.argmax(axis=1), -1)
-        centres = _centres(vectors, weights, label, min_size)
+        centres = centres_of(vectors, weights, label, min_size)
     if not len(centres):
         return nothing
     similarity = vectors @ centres.T
@@ -119,7 +156,8 @@ def cluster(
     return Clusters(compact.astype(np.int64), nearest, len(kept))
 
 
-def _centres(vectors: Vectors, weights: Labels, label: Labels, min_size: int) -> Vectors:
+def centres_of(vectors: Vectors, weights: Labels, label: Labels, min_size: int) -> Vectors:
+    """Unit centres of the groups of at least `min_size` weight, by group number; none of them is empty."""
     sizes = {int(name): weights[label == name].sum() for name in np.unique(label) if name >= 0}
     kept = [name for name, size in sizes.items() if size >= min_size]
     if not kept:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 
 from opsanalytics.feedback.words import phrases
@@ -27,60 +27,78 @@ def keywords(themes: Sequence[Sequence[list[str]]]) -> list[list[str]]:
     Args:
         themes: per theme the content words of each of its messages.
     """
-    counts = [Counter(chain.from_iterable(set(phrases(words)) for words in theme)) for theme in themes]
+    counts = [counted(theme) for theme in themes]
     total: Counter[str] = Counter()
     for count in counts:
         total.update(count)
     messages = sum(len(theme) for theme in themes)
+    several = len(themes) > 1
     return [
-        _choose(
-            {
-                phrase: seen
-                / len(theme)
-                * math.log(1 + messages / total[phrase])
-                # A pair says more than its words, if it is nearly as common as they are.
-                * (1.3 if " " in phrase else 1.0)
-                for phrase, seen in count.items()
-                if seen >= max(2, RARE * len(theme))
-                and seen / len(theme) >= LIFT * total[phrase] / messages * (len(themes) > 1)
-                and any(letter.isalpha() for letter in phrase)
-                and phrase not in NEGATIONS
-            }
-        )
+        ranked_phrases(count, len(theme), total, messages, several=several)
         for theme, count in zip(themes, counts, strict=True)
     ]
 
 
-def labels(ranked: Sequence[list[str]]) -> list[str]:
-    """One label a theme: its first phrases, more of them where two labels would be equal."""
-    named: list[str] = []
-    for phrases_of_theme in ranked:
-        apart = _without_shared_words(phrases_of_theme)
-        # Two pairs of words are a long label already.
-        size = 2 if all(" " in phrase for phrase in apart[:2]) else LABEL_PHRASES
-        label = ", ".join(apart[:size]) or "(no common words)"
-        while label in named and size < len(apart):
-            size += 1
-            label = ", ".join(apart[:size])
-        number = 2
-        plain = label
-        while label in named:
-            label = f"{plain} ({number})"
-            number += 1
-        named.append(label)
-    return named
+def counted(messages: Iterable[list[str]]) -> Counter[str]:
+    """In how many messages (content words) each word and word pair occurs."""
+    return Counter(chain.from_iterable(set(phrases(words)) for words in messages))
 
 
-def typical(candidates: Iterable[tuple[float, str, str]], size: int) -> list[str]:
+def ranked_phrases(
+    count: Counter[str], size: int, total: Counter[str], messages: int, *, several: bool
+) -> list[str]:
+    """The phrases that set one theme apart, best first; see `keywords`.
+
+    Args:
+        count: messages of the theme with each phrase.
+        size: messages of the theme.
+        total: messages of all themes with each phrase.
+        messages: messages of all themes.
+        several: whether there are other themes to set it apart from.
+    """
+    return _choose(
+        {
+            phrase: seen
+            / size
+            * math.log(1 + messages / total[phrase])
+            # A pair says more than its words, if it is nearly as common as they are.
+            * (1.3 if " " in phrase else 1.0)
+            for phrase, seen in count.items()
+            if seen >= max(2, RARE * size)
+            and seen / size >= LIFT * total[phrase] / messages * several
+            and any(letter.isalpha() for letter in phrase)
+            and phrase not in NEGATIONS
+        }
+    )
+
+
+def label(ranked: list[str], taken: Collection[str]) -> str:
+    """A label of the first phrases of a theme, with more of them where it would equal one that is `taken`."""
+    apart = _without_shared_words(ranked)
+    # Two pairs of words are a long label already.
+    size = 2 if all(" " in phrase for phrase in apart[:2]) else LABEL_PHRASES
+    text = ", ".join(apart[:size]) or "(no common words)"
+    while text in taken and size < len(apart):
+        size += 1
+        text = ", ".join(apart[:size])
+    number = 2
+    plain = text
+    while text in taken:
+        text = f"{plain} ({number})"
+        number += 1
+    return text
+
+
+def typical(candidates: Iterable[tuple[float | None, str, str]], size: int) -> list[str]:
     """Ids of the `size` messages nearest the centre, each by another author.
 
     Args:
-        candidates: similarity to the centre, author and id of each message.
+        candidates: similarity to the centre (None: there is none), author and id of each message.
         size: how many to choose.
     """
     chosen: list[str] = []
     authors: set[str] = set()
-    for _, author, message in sorted(candidates, key=lambda item: (-item[0], item[2])):
+    for _, author, message in sorted(candidates, key=lambda item: (-(item[0] or 0.0), item[2])):
         if author not in authors:
             authors.add(author)
             chosen.append(message)

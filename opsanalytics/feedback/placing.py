@@ -4,9 +4,9 @@ import hashlib
 
 import numpy as np
 
-from opsanalytics.feedback.clusters import Clusters, cluster, embed
+from opsanalytics.feedback.clusters import Clusters, Labels, Vectors, cluster, embed
 
-LARGE_SHARE = 0.15
+LARGE_SHARE = 0.05
 LARGE_SIZES = 6
 """A group with this share of all texts, and so many times the smallest size, is looked at again."""
 
@@ -14,22 +14,35 @@ LARGE_SIZES = 6
 def place(
     text_ids: list[str],
     documents: list[list[str]],
-    weights: list[int],
+    vectors: Vectors,
+    weights: Labels,
     *,
     min_size: int,
     max_distance: float,
     min_similarity: float,
     sample: int,
 ) -> Clusters:
-    """Group texts; row i of the result is text i. Arguments as in `ThemeSettings`.
+    """Group texts; row i of the result is text i. `vectors` are those of the documents, the other arguments
+    as in `ThemeSettings`.
 
     If there are more than `sample` texts, groups are found in those with the smallest hash of their id:
     a random sample that hardly changes when texts are added.
     """
-    if sum(weights) < min_size:
+    if weights.sum() < min_size:
         size = len(text_ids)
         return Clusters(np.full(size, -1, dtype=np.int64), np.zeros(size), 0)
-    groups = _find(text_ids, documents, weights, min_size, max_distance, min_similarity, sample)
+
+    def find(members: Labels, among: Vectors) -> Clusters:
+        return cluster(
+            among,
+            weights[members],
+            chosen([text_ids[i] for i in members], sample),
+            min_size=min_size,
+            max_distance=max_distance,
+            min_similarity=min_similarity,
+        )
+
+    groups = find(np.arange(len(text_ids)), vectors)
     # A group of many texts is often what all of them have in common ("question", "answer"). Weighed among
     # themselves such words count for nothing, and what sets the texts apart shows.
     label, similarity, count = groups.label.copy(), groups.similarity.copy(), groups.count
@@ -37,15 +50,7 @@ def place(
         members = np.flatnonzero(groups.label == name)
         if len(members) < max(LARGE_SHARE * len(text_ids), LARGE_SIZES * min_size):
             continue
-        parts = _find(
-            [text_ids[i] for i in members],
-            [documents[i] for i in members],
-            [weights[i] for i in members],
-            min_size,
-            max_distance,
-            min_similarity,
-            sample,
-        )
+        parts = find(members, embed([documents[i] for i in members]))
         if parts.count > 1:
             inside = parts.label >= 0
             label[members] = np.where(inside, parts.label + count, -1)
@@ -56,22 +61,9 @@ def place(
     return Clusters(compact.astype(np.int64), similarity, len(kept))
 
 
-def _find(
-    text_ids: list[str],
-    documents: list[list[str]],
-    weights: list[int],
-    min_size: int,
-    max_distance: float,
-    min_similarity: float,
-    sample: int,
-) -> Clusters:
+def chosen(text_ids: list[str], size: int) -> Labels:
+    """Rows of the `size` texts with the smallest hash of their id, in order."""
+    if len(text_ids) <= size:
+        return np.arange(len(text_ids))
     hashes = [hashlib.sha256(name.encode()).digest() for name in text_ids]
-    chosen = sorted(sorted(range(len(text_ids)), key=hashes.__getitem__)[:sample])
-    return cluster(
-        embed(documents),
-        np.array(weights, dtype=np.int64),
-        np.array(chosen, dtype=np.int64),
-        min_size=min_size,
-        max_distance=max_distance,
-        min_similarity=min_similarity,
-    )
+    return np.array(sorted(sorted(range(len(text_ids)), key=hashes.__getitem__)[:size]), dtype=np.int64)

@@ -22,7 +22,9 @@ FEEDBACK_THEMES = Table(
     columns=(
         Column("theme_id", pl.String, "Stable id of the theme.", True),
         Column("rank", pl.Int32, "By distinct authors, from 1.", True),
-        Column("label", pl.String, "Short label made of the theme's own words.", True),
+        Column(
+            "label", pl.String, "Name people gave it, else words of the messages it was found in; kept.", True
+        ),
         Column("example", pl.String, "Title of a typical message, open and recent if any; null: no titles."),
         Column("keywords", pl.List(pl.String), "Words and phrases that set it apart.", True),
         Column(
@@ -74,6 +76,13 @@ FEEDBACK_THEMES = Table(
             True,
         ),
         Column("quote_ids", pl.List(pl.String), "feedback_id of each quote.", True),
+        Column("origin", pl.String, "found (in the messages) or keyword (defined by people).", True),
+        Column(
+            "since", UTC_TIME, "End of the week it was found in, UTC; of a keyword theme first_seen.", True
+        ),
+        Column("named", pl.Boolean, "Whether people gave it its label.", True),
+        Column("pinned", pl.Boolean, "Whether people want it ranked first.", True),
+        Column("muted", pl.Boolean, "Whether people want to hear no more of it: ranked last, no item.", True),
         Column("as_of", UTC_TIME, "Feedback up to here was complete, UTC.", True),
         Column(
             "quality",
@@ -94,5 +103,21 @@ FEEDBACK_ASSIGNMENTS = Table(
         Column("similarity", pl.Float64, "Cosine similarity to the theme's centre."),
         Column("duplicate_of", pl.String, "feedback_id of an earlier message with the same text."),
         Column("author", pl.String, "Person, user id, e-mail hash or (if nobody is known) message.", True),
+    ),
+)
+
+THEME_HISTORY = Table(
+    name="theme_history",
+    description="What happened to themes: found, split, merged, and what people decided.",
+    order=("at", "what", "from_id", "to_id"),
+    columns=(
+        Column("at", UTC_TIME, "End of the week it happened in, or when people decided it, UTC.", True),
+        Column("what", pl.String, "new, split, merged (by what is said), merged_by_people.", True),
+        Column("from_id", pl.String, "Theme that was split or merged; null: new."),
+        Column("from_label", pl.String, "Its label."),
+        Column("to_id", pl.String, "Theme that is new, was split off, or took the messages.", True),
+        Column("to_label", pl.String, "Its label.", True),
+        Column("messages", pl.Int64, "Messages in it: a text counts once for each author.", True),
+        Column("as_of", UTC_TIME, "Feedback up to here was complete, UTC.", True),
     ),
 )

@@ -1,26 +1,29 @@
 """Themes: what people talk about, found in their own words, the same for the same messages."""
 
-import hashlib
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
-import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from opsanalytics.feedback.labels import keywords, labels, typical
-from opsanalytics.feedback.standing import main_kinds, with_standing
-from opsanalytics.feedback.tables import COUNTS, FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES
+from opsanalytics.feedback.decisions import ThemeDecision, decided, keyword_themes, protected
+from opsanalytics.feedback.describing import LONGEST_TITLE, describe, said
+from opsanalytics.feedback.history import history_rows
+from opsanalytics.feedback.keyword_themes import KeywordTheme, keyword_theme_of
+from opsanalytics.feedback.standing import with_standing
+from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES, THEME_HISTORY
+from opsanalytics.feedback.weeks import register_messages
 from opsanalytics.feedback.words import content_words, fingerprint, quotation
 from opsanalytics.lake.schemas import Kind
+from opsanalytics.lake.tables import UTC_TIME
 
 ENOUGH_WORDS = 1
 """A message with fewer content words ("Great!", "ok") says too little to be put into a theme."""
-LONGEST_TITLE = 90
+UTC = ZoneInfo("UTC")
 SAID = ("title", "kind", "votes", "resolved")
-TREND = timedelta(weeks=4)
-QUOTES = 3
 
 
 class ThemeSettings(BaseModel):
@@ -41,6 +44,8 @@ class ThemeSettings(BaseModel):
     """What was last said before that is dormant: kept, but ranked after everything else."""
     own_item_votes: int = Field(default=2, ge=1)
     """An open bug report, complaint or request of the window with so many votes is an item of its own."""
+    keyword_themes: tuple[KeywordTheme, ...] = ()
+    """Themes defined by words, besides those that are found; of several that fit a message the first."""
     kind_severity: dict[Kind, Annotated[float, Field(ge=0, le=1)]] = Field(default={})
     """Severity assumed of messages that nobody rated, where other than `standing.KIND_SEVERITY`."""
 
@@ -51,12 +56,23 @@ class Themes:
 
     `alone` has a row a message that stands alone (see `standing.with_standing`): feedback_id, ts, kind,
     severity, title (without one, the shortened text), quote, votes (those against count as none), author,
-    theme_id.
+    theme_id. `history` conforms to THEME_HISTORY.
     """
 
     themes: pl.DataFrame
     assignments: pl.DataFrame
     alone: pl.DataFrame
+    history: pl.DataFrame = field(default_factory=THEME_HISTORY.empty)
+
+    @property
+    def audible(self) -> "Themes":
+        """Without what people muted: neither themes nor single messages of them."""
+        silent = self.themes.filter("muted")["theme_id"].implode()
+        return replace(
+            self,
+            themes=self.themes.filter(~pl.col("muted")),
+            alone=self.alone.filter(~pl.col("theme_id").is_in(silent).fill_null(False)),
+        )
 
     @property
     def unassigned(self) -> int:
@@ -71,6 +87,9 @@ def find_themes(
     as_of: datetime,
     settings: ThemeSettings | None = None,
     quality: str = "not_checked",
+    zone: ZoneInfo = UTC,
+    week_start: int = 0,
+    decisions: Sequence[ThemeDecision] = (),
 ) -> Themes:
     """Group messages by what they are about.
 
@@ -79,74 +98,85 @@ def find_themes(
     the user id where `persons` knows it, else the user id, else the hash of the e-mail address, else
     the message.
 
-    A theme's id is made of its oldest message. It is the same for the same messages in any order, and
-    stays while newer messages arrive as long as the oldest one stays in the theme; it is not a
-    registry and cannot follow splits and merges.
+    A theme has its id and its label from the week it is found in, and keeps both; see `registry`. What is
+    found in a week that is still running may change until it ends. Decisions are laid over that: a rename,
+    a merger or keywords move messages in every week, also in those that are over.
 
     Args:
-        feedback: as FEEDBACK; messages after `as_of` are left out.
+        feedback: as FEEDBACK; messages from `as_of` on are left out.
         persons: as PERSONS, to tell which user ids are one person.
         as_of: feedback up to here is complete, UTC.
         settings: how themes are found.
         quality: state of the quality checks upstream.
+        zone: whose weeks.
+        week_start: 0 for Monday to 6 for Sunday.
+        decisions: what people decided about themes, in order.
     """
-    # scikit-learn takes a second to import: not before themes are looked for
-    from opsanalytics.feedback.placing import place
-
     settings = settings or ThemeSettings()
-    messages = _messages(feedback.filter(pl.col("ts") <= as_of), persons)
-    texts = (
-        messages.filter(pl.col("words").list.len() >= ENOUGH_WORDS)
-        .group_by("text_id", maintain_order=True)
-        .agg(
-            pl.col("words").first(),
-            weight=pl.col("author").n_unique(),
-        )
+    messages = _messages(feedback.filter(pl.col("ts") < as_of), persons)
+    registered = register_messages(
+        messages.filter(pl.col("words").list.len() >= ENOUGH_WORDS),
+        settings,
+        as_of=as_of,
+        zone=zone,
+        week_start=week_start,
+        protected=protected(decisions),
     )
-    groups = place(
-        texts["text_id"].to_list(),
-        texts["words"].to_list(),
-        texts["weight"].to_list(),
-        min_size=settings.min_messages,
-        max_distance=settings.max_distance,
-        min_similarity=settings.min_similarity,
-        sample=settings.sample,
-    )
-    placed = pl.DataFrame(
-        {"text_id": texts["text_id"], "group": groups.label, "similarity": groups.similarity.round(6)},
-        schema={"text_id": pl.String, "group": pl.Int64, "similarity": pl.Float64},
-    ).filter(pl.col("group") >= 0)
-    messages = messages.join(placed, on="text_id", how="left", maintain_order="left")
-    ids = (
-        messages.drop_nulls("group")
-        .sort("ts", "feedback_id")
-        .group_by("group", maintain_order=True)
-        .agg(theme_id=pl.col("feedback_id").first().map_elements(theme_id, return_dtype=pl.String))
-    )
+    messages = messages.join(registered.texts, on="text_id", how="left", maintain_order="left")
+    defined = (*settings.keyword_themes, *keyword_themes(decisions))
+    messages = _with_keyword_themes(messages, defined)
+    labels = {name: theme.label for name, theme in registered.themes.items()}
+    labels |= {theme.theme_id: theme.name for theme in defined}
+    theme_of = dict(messages.select("feedback_id", "theme_id").drop_nulls().iter_rows())
+    rules = decided(decisions, theme_of, list(labels), as_of)
+    labels |= rules.names
     messages = with_standing(
-        messages.join(ids, on="group", how="left", maintain_order="left"),
+        messages.with_columns(pl.col("theme_id").replace(rules.into)),
         as_of,
         window_weeks=settings.window_weeks,
         own_item_votes=settings.own_item_votes,
         kind_severity=settings.kind_severity,
     )
+    since = {name: theme.since for name, theme in registered.themes.items()}
+    described = describe(messages, labels, as_of, settings, quality).with_columns(
+        origin=pl.when(pl.col("theme_id").str.starts_with("KW-"))
+        .then(pl.lit("keyword"))
+        .otherwise(pl.lit("found")),
+        since=pl.coalesce(
+            pl.col("theme_id").replace_strict(since, default=None, return_dtype=UTC_TIME), "first_seen"
+        ),
+        named=pl.col("theme_id").is_in(list(rules.names)),
+        pinned=pl.col("theme_id").is_in(list(rules.pinned)),
+        muted=pl.col("theme_id").is_in(list(rules.muted)),
+    )
+    described = described.sort("pinned", "muted", "rank", descending=[True, False, False]).with_columns(
+        rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int32)
+    )
     return Themes(
-        FEEDBACK_THEMES.conform(_describe(messages, as_of, settings, quality)),
+        FEEDBACK_THEMES.conform(described),
         FEEDBACK_ASSIGNMENTS.conform(messages.select(FEEDBACK_ASSIGNMENTS.names)),
         _alone(messages, settings),
+        THEME_HISTORY.conform(history_rows(registered.history, rules, theme_of, labels, as_of)),
     )
 
 
-def theme_id(oldest: str) -> str:
-    """Id of the theme whose oldest message is `oldest`."""
-    return "TH-" + hashlib.sha256(oldest.encode()).hexdigest()[:8]
+def _with_keyword_themes(messages: pl.DataFrame, defined: Sequence[KeywordTheme]) -> pl.DataFrame:
+    """Messages in a theme that people defined are in no other."""
+    if not defined:
+        return messages
+    found = pl.Series("keyword", keyword_theme_of(messages["text"], defined), dtype=pl.String)
+    return messages.with_columns(
+        theme_id=pl.coalesce(found, "theme_id"),
+        # it has no centre that a message could be near
+        similarity=pl.when(found.is_null()).then("similarity"),
+    )
 
 
 def _alone(messages: pl.DataFrame, settings: ThemeSettings) -> pl.DataFrame:
     rows = messages.filter("alone")
-    said = rows.to_dicts()
-    titles = [quotation(row["title"] or row["text"], LONGEST_TITLE) for row in said]
-    quotes = [quotation(_said(row), settings.quote_length) for row in said]
+    spoken = rows.to_dicts()
+    titles = [quotation(row["title"] or row["text"], LONGEST_TITLE) for row in spoken]
+    quotes = [quotation(said(row), settings.quote_length) for row in spoken]
     columns = ("feedback_id", "ts", "kind", "severity", "author", "theme_id")
     return rows.select(*columns, votes="agree").with_columns(
         title=pl.Series(titles, dtype=pl.String), quote=pl.Series(quotes, dtype=pl.String)
@@ -187,105 +217,3 @@ def _messages(feedback: pl.DataFrame, persons: pl.DataFrame | None) -> pl.DataFr
         author=pl.coalesce("person", "user_id", "email_hash", "response_id", "text_id"),
         duplicate_of=pl.when(pl.col("text_id") != pl.col("feedback_id")).then("text_id"),
     )
-
-
-def _describe(messages: pl.DataFrame, as_of: datetime, settings: ThemeSettings, quality: str) -> pl.DataFrame:
-    """One row a theme, from messages with `theme_id` and `similarity`."""
-    from statsmodels.stats.proportion import proportion_confint
-
-    counted = messages.unique(["author", "text_id"], keep="first", maintain_order=True)
-    everybody = counted["author"].n_unique()
-    recent, satisfaction = pl.col("ts") > as_of - TREND, pl.col("satisfaction")
-    themes = (
-        counted.drop_nulls("theme_id")
-        .group_by("theme_id")
-        .agg(
-            messages=pl.len(),
-            authors=pl.col("author").n_unique(),
-            rated=satisfaction.count(),
-            satisfaction=satisfaction.mean().round(6),
-            negative=(satisfaction < 0.5).sum(),
-            recent=recent.sum(),
-            earlier=(~recent & (pl.col("ts") > as_of - 2 * TREND)).sum(),
-            open=pl.col("open").sum(),
-            active=pl.col("active").sum(),
-            open_authors=pl.col("author").filter("open").n_unique(),
-            votes=pl.col("agree").filter("open").sum(),
-            active_authors=pl.col("author").filter("active").n_unique(),
-            active_votes=pl.col("agree").filter("active").sum(),
-            **{name: (pl.col("current") & (pl.col("kind") == kind)).sum() for name, kind in COUNTS.items()},
-            window_start=pl.lit(as_of - timedelta(weeks=settings.window_weeks)),
-            first_seen=pl.col("ts").min(),
-            last_seen=pl.col("ts").max(),
-        )
-        .join(main_kinds(counted), on="theme_id", how="left")
-        .sort(["authors", "messages", "theme_id"], descending=[True, True, False])
-    )
-    words = _words_by_theme(counted, themes["theme_id"].to_list())
-    ranked = keywords(words)
-    quotes = [_quotes(_fresh(counted, name)) for name in themes["theme_id"]]
-    titles = [
-        _title(_fresh(counted, name), kind) for name, kind in themes.select("theme_id", "kind").iter_rows()
-    ]
-    low, high = proportion_confint(themes["authors"].to_numpy(), max(1, everybody), method="wilson")
-    return themes.with_columns(
-        rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int32),
-        label=pl.Series(labels(ranked), dtype=pl.String),
-        example=pl.Series(titles, dtype=pl.String),
-        keywords=pl.Series(ranked, dtype=pl.List(pl.String)),
-        n=pl.lit(everybody),
-        share=pl.col("authors") / everybody,
-        share_low=pl.Series(np.asarray(low, dtype=np.float64)),
-        share_high=pl.Series(np.asarray(high, dtype=np.float64)),
-        quotes=pl.Series(
-            [[quotation(text, settings.quote_length) for text, _ in chosen] for chosen in quotes],
-            dtype=pl.List(pl.String),
-        ),
-        quote_ids=pl.Series(
-            [[message for _, message in chosen] for chosen in quotes], dtype=pl.List(pl.String)
-        ),
-        as_of=pl.lit(as_of),
-        quality=pl.lit(quality),
-    )
-
-
-def _words_by_theme(messages: pl.DataFrame, names: list[str]) -> list[list[list[str]]]:
-    grouped = {name: list[list[str]]() for name in names}
-    distinct = messages.drop_nulls("theme_id").unique("text_id", keep="first", maintain_order=True)
-    for name, words in distinct.select("theme_id", "words").iter_rows():
-        grouped[name].append(words)
-    return [grouped[name] for name in names]
-
-
-def _fresh(messages: pl.DataFrame, theme: str) -> pl.DataFrame:
-    """Current messages of a theme, all if none is: what is settled or old does not show what is wrong."""
-    members = messages.filter(pl.col("theme_id") == theme)
-    return members.filter(pl.col("current") | ~pl.col("current").any())
-
-
-def _title(members: pl.DataFrame, kind: str | None) -> str | None:
-    """Title of the message nearest the theme's centre, of that kind if any is."""
-    titled = members.drop_nulls("title")
-    fits = pl.col("kind").eq_missing(pl.lit(kind, pl.String))
-    titled = titled.filter(fits | ~fits.any())
-    chosen = typical(titled.select("similarity", "author", "feedback_id").iter_rows(), 1)
-    if not chosen:
-        return None
-    title: str = titled.filter(pl.col("feedback_id").is_in(chosen))["title"][0]
-    return quotation(title, LONGEST_TITLE)
-
-
-def _quotes(members: pl.DataFrame) -> list[tuple[str, str]]:
-    """Text and id of the messages to quote."""
-    members = members.unique("text_id", keep="first")
-    texts = {row["feedback_id"]: row for row in members.iter_rows(named=True)}
-    chosen = typical(members.select("similarity", "author", "feedback_id").iter_rows(), QUOTES)
-    return [(_said(texts[message]), message) for message in chosen]
-
-
-def _said(message: dict[str, str]) -> str:
-    """The text, its title set apart by a full stop where it has no mark of its own."""
-    title, text = message["title"], message["text"]
-    if not title or not text.startswith(title) or title[-1] in ".?!…:":
-        return text
-    return f"{title}.{text[len(title) :]}"

@@ -18,7 +18,7 @@ _WORD = re.compile(
     r"[^\s\x00-\x26\x28-\x2f\x3a-\x40\x5b-\x60\x7b-\xbf\u2000-\u2fff\u3000-\u303f\ufe00-\ufe6f\uff00-\uff0f"
     r"\uff1a-\uff20\ufff0-\uffff]+"
 )
-_UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
+UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 """Thai, Japanese and Chinese letters: written without spaces, so pairs of letters stand for words."""
 
 
@@ -28,7 +28,7 @@ def words(text: str) -> list[str]:
     found: list[str] = []
     for run in _WORD.findall(_MARKUP.sub(" ", plain).casefold()):
         word = run.strip("'").removesuffix("'s")
-        if _UNSPACED.search(word):
+        if UNSPACED.search(word):
             found.extend(word[at : at + 2] for at in range(max(1, len(word) - 1)))
         elif word:
             found.append(word)
@@ -44,7 +44,7 @@ def content_words(text: str) -> list[str]:
         word
         for word in words(text)
         if word not in STOP_WORDS
-        and (len(word) > 1 or bool(_UNSPACED.search(word)))
+        and (len(word) > 1 or bool(UNSPACED.search(word)))
         and (not word.isdigit() or len(word) == 3)
     ]
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from opsanalytics.analysis import program, scope
 from opsanalytics.analysis.backlog import log_for
+from opsanalytics.feedback import decisions as themes
 from opsanalytics.improvement.decision_log import decide
 from opsanalytics.improvement.tables import BACKLOG, BACKLOG_HISTORY
 from opsanalytics.lake.marts import read_mart
@@ -223,3 +224,13 @@ def apply(world: World, change: str, number: int, place: int) -> None:
         sorted(world.home.marts.glob("*.parquet"))[number % 5].unlink()
     elif change == "later":
         world.as_of = datetime(2026, 9, 12 + number % 2, tzinfo=UTC)
+
+
+def test_a_decision_about_a_theme_computes_themes_and_what_rests_on_them(world: World) -> None:
+    themes.decide(
+        world.home, themes.ThemeDecision("pin", "TH-1"), at=datetime(2026, 9, 13, tzinfo=UTC), by="ada"
+    )
+    done = world.refresh()
+    assert done["themes"].because == ("decisions about themes",)
+    assert done["improvement"].because == ("decisions about themes",)
+    assert done["funnels"].computed == ()

@@ -1,4 +1,4 @@
-from opsanalytics.feedback.labels import keywords, labels, same_stem, typical
+from opsanalytics.feedback.labels import keywords, label, same_stem, typical
 
 
 def test_keywords_set_a_theme_apart() -> None:
@@ -17,8 +17,10 @@ def test_parts_and_inflections_of_a_phrase_are_left_out() -> None:
 
 
 def test_equal_labels_are_told_apart() -> None:
-    named = labels([["bank", "login"], ["bank", "login"], []])
-    assert len(set(named)) == 3
+    named: list[str] = []
+    for ranked in (["bank", "login"], ["bank", "login"], []):
+        named.append(label(ranked, named))
+    assert named == ["bank, login", "bank, login (2)", "(no common words)"]
 
 
 def test_quotes_come_from_different_authors_nearest_first() -> None:

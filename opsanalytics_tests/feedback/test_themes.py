@@ -178,6 +178,6 @@ def test_ratings_and_trend() -> None:
         f"bank connection fails {word}" for word in ("always", "monday", "tuesday", "badly", "twice", "here")
     ]
     feedback = messages(texts, satisfaction=[0.0, 0.25, 0.5, 1.0, None, None], apart=timedelta(days=10))
-    theme = find_themes(feedback, as_of=START + timedelta(days=50)).themes.row(0, named=True)
+    theme = find_themes(feedback, as_of=START + timedelta(days=50, hours=1)).themes.row(0, named=True)
     assert (theme["rated"], theme["negative"], theme["satisfaction"]) == (4, 2, 0.4375)
     assert (theme["recent"], theme["earlier"]) == (3, 3)

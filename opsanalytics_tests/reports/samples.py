@@ -373,6 +373,9 @@ def themes() -> pl.DataFrame:
             "last_seen": datetime(2026, 10, 18, 15, tzinfo=UTC),
             "quotes": quotes,
             "quote_ids": [f"reviews:{theme_id}-{number}" for number in range(len(quotes))],
+            "origin": "found",
+            "since": datetime(2026, 8, 2, 22, tzinfo=UTC),
+            **dict.fromkeys(("named", "pinned", "muted"), False),
             "as_of": AS_OF,
             "quality": "passed",
         }

@@ -1,0 +1,276 @@
+"""Themes as they came about: week by week, each known by its id from the week it was first seen.
+
+The registry is not a file that runs add to: it is what comes out when the messages are gone through week by
+week, so it is the same for the same messages whenever it is computed, and what it says of a week depends on
+no later message. A message that is in a theme stays there unless the theme is split or merged, which is
+recorded. Each week:
+
+- Messages go to the known theme whose centre is nearest, if it is near enough.
+- What is left is grouped by itself; a group that is large enough is a new theme.
+- When texts have become `GROWTH` times as many, the space they lie in is fitted anew, all are grouped again,
+  and the groups are matched to the known themes (`matching.match`): what has no match is new, a part of a
+  theme (a split) or several themes that are one (a merger).
+- Once, when `SETTLED` texts are known, messages go where the new groups put them: themes found in a handful
+  of messages are too rough to keep for ever. Ids and names stay also then.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+
+from opsanalytics.feedback.clusters import Labels, Space, Vectors, centres_of, embed
+from opsanalytics.feedback.labels import counted, label, ranked_phrases
+from opsanalytics.feedback.matching import match
+from opsanalytics.feedback.placing import chosen, place
+
+GROWTH = 1.5
+SETTLED = 250
+FITTED_TEXTS = 8_000
+"""The space is fitted to at most so many texts."""
+FAMILIAR = 0.6
+"""The space is fitted anew also when it knows a smaller share of the words of new themes."""
+RESIDUE = 1_500
+"""New themes are looked for in the newest so many texts without one."""
+
+
+class Event(NamedTuple):
+    """Something that happened to a theme."""
+
+    at: datetime
+    """End of the week, UTC."""
+    what: Literal["new", "split", "merged"]
+    from_id: str | None
+    """The theme that was split or that ended; None: new."""
+    to_id: str
+    messages: int
+    """Messages (texts, by author) that it was about."""
+
+
+@dataclass
+class Theme:
+    """A theme from the week it was found."""
+
+    theme_id: str
+    label: str
+    since: datetime
+    ended: bool = False
+
+
+@dataclass(frozen=True)
+class Said:
+    """Distinct texts in order of their first message, and who said them when.
+
+    `week` numbers the weeks of `ends` (their ends, or the moment up to which data is complete, UTC).
+    """
+
+    ids: list[str]
+    words: list[list[str]]
+    week: Labels
+    ends: list[datetime]
+    voice_text: Labels
+    """For each author of a text: the row of the text."""
+    voice_week: Labels
+    """The week in which the author first said it."""
+
+
+class Limits(Protocol):
+    """The part of `themes.ThemeSettings` that says how themes are found."""
+
+    @property
+    def min_messages(self) -> int: ...
+
+    @property
+    def max_distance(self) -> float: ...
+
+    @property
+    def min_similarity(self) -> float: ...
+
+    @property
+    def sample(self) -> int: ...
+
+
+@dataclass
+class Registry:
+    """Themes, the theme of each text (-1: none) and its similarity to the theme's centre, what happened."""
+
+    themes: list[Theme] = field(default_factory=list)
+    theme: Labels = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    similarity: Vectors = field(default_factory=lambda: np.empty(0))
+    history: list[Event] = field(default_factory=list)
+
+
+def theme_id(oldest: str) -> str:
+    """Id of the theme that was found with `oldest` as its oldest message."""
+    return "TH-" + hashlib.sha256(oldest.encode()).hexdigest()[:8]
+
+
+def register(said: Said, limits: Limits, protected: Collection[str] = ()) -> Registry:
+    """Go through all weeks; themes whose ids are `protected` lose nothing to others."""
+    run = _Run(said, limits, frozenset(protected))
+    for week in range(len(said.ends)):
+        run.take_in(week)
+    return run.result()
+
+
+class _Run:
+    """The registry while it is being built."""
+
+    def __init__(self, said: Said, limits: Limits, protected: frozenset[str]) -> None:
+        self.said, self.limits, self.protected = said, limits, protected
+        self.theme = np.empty(0, dtype=np.int64)
+        self.weights = np.zeros(len(said.ids), dtype=np.int64)
+        self.themes: list[Theme] = []
+        self.history: list[Event] = []
+        self.founders: set[str] = set()
+        self.space: Space
+        self.vectors: Vectors = np.empty((0, 0))
+        self.fitted_to = 0
+        self.phrases: Counter[str] = Counter()
+        self.at = datetime.min.replace(tzinfo=UTC)
+
+    def take_in(self, week: int) -> None:
+        """Take in the texts of a week."""
+        voices = self.said.voice_text[self.said.voice_week == week]
+        np.add.at(self.weights, voices, 1)
+        before, known = len(self.theme), int(np.searchsorted(self.said.week, week, side="right"))
+        if not len(voices) or not known:
+            return
+        self.at = self.said.ends[week]
+        self.theme = np.concatenate([self.theme, np.full(known - before, -1, dtype=np.int64)])
+        self.phrases.update(counted(self.said.words[before:known]))
+        if self.weights.sum() < self.limits.min_messages:
+            return
+        if not self.fitted_to or known >= GROWTH * self.fitted_to:
+            self._reorganise(known)
+        else:
+            self.vectors = np.vstack([self.vectors, self.space.vectors(self.said.words[before:known])])
+        self._assign()
+        new = self._find_new()
+        if len(new) and self.space.known([self.said.words[i] for i in new]).mean() < FAMILIAR:
+            self._fit(known)
+
+    def result(self) -> Registry:
+        similarity = np.zeros(len(self.said.ids))
+        theme = np.full(len(self.said.ids), -1, dtype=np.int64)
+        theme[: len(self.theme)] = self.theme
+        inside = np.flatnonzero(self.theme >= 0)
+        if len(inside):
+            centres = self._centres()
+            similarity[inside] = np.einsum("ij,ij->i", self.vectors[inside], centres[self.theme[inside]])
+        return Registry(self.themes, theme, similarity, self.history)
+
+    def _reorganise(self, known: int) -> None:
+        """Fit the space anew, group everything, and follow what is a split, a merger, or new."""
+        weights = self.weights[:known]
+        settling = self.fitted_to < SETTLED <= known
+        self._fit(known)
+        self.fitted_to = known
+        groups = self._group(np.arange(known), self.vectors)
+        matching = match(groups, self.theme, weights, min_size=self.limits.min_messages, settling=settling)
+        place_of = dict(matching.theme_of)
+        for what, one, other in matching.changes:
+            if what == "new":
+                place_of[one] = self._add((groups == one) & (self.theme < 0))
+            elif what == "split":
+                members = (groups == one) & (self.theme == other)
+                place_of[one] = self._add(members, split=other)
+            elif self.themes[one].theme_id not in self.protected:
+                self._merge(one, other)
+        if settling:
+            before = self.theme.copy()
+            held = [at for at, theme in enumerate(self.themes) if theme.theme_id in self.protected]
+            free = ~np.isin(self.theme, held)
+            for group, theme in place_of.items():
+                self.theme[free & (groups == group)] = theme
+            self._end_empty(before)
+
+    def _fit(self, known: int) -> None:
+        words = self.said.words[:known]
+        self.space = Space([words[i] for i in chosen(self.said.ids[:known], FITTED_TEXTS)])
+        self.vectors = self.space.vectors(words)
+
+    def _end_empty(self, before: Labels) -> None:
+        """End themes that have lost all texts; they are part of the theme that took most of them."""
+        for name in np.setdiff1d(before[before >= 0], self.theme):
+            rows = np.flatnonzero((before == name) & (self.theme >= 0))
+            took = np.bincount(self.theme[rows], weights=self.weights[rows])
+            self._end(int(name), int(took.argmax()), int(took.sum()))
+
+    def _assign(self) -> None:
+        """Put texts without a theme to the nearest one."""
+        rows = np.flatnonzero(self.theme < 0)
+        centres = self._centres()
+        if not len(rows) or not len(centres):
+            return
+        known = self.space.known([self.said.words[i] for i in rows])
+        similarity = (self.vectors[rows] @ centres.T) * known[:, None]
+        near = similarity.max(axis=1) >= self.limits.min_similarity
+        self.theme[rows[near]] = similarity.argmax(axis=1)[near]
+
+    def _find_new(self) -> Labels:
+        """Look for themes in what is in none. Returns the rows of the texts that are in a new one."""
+        rows = np.flatnonzero(self.theme < 0)[-RESIDUE:]
+        if self.weights[rows].sum() < self.limits.min_messages:
+            return rows[:0]
+        groups = self._group(rows, embed([self.said.words[i] for i in rows]))
+        for group in range(int(groups.max(initial=-1)) + 1):
+            members = np.zeros(len(self.theme), dtype=bool)
+            members[rows[groups == group]] = True
+            self._add(members)
+        return rows[groups >= 0]
+
+    def _group(self, rows: Labels, vectors: Vectors) -> Labels:
+        return place(
+            [self.said.ids[i] for i in rows],
+            [self.said.words[i] for i in rows],
+            vectors,
+            self.weights[rows],
+            min_size=self.limits.min_messages,
+            max_distance=self.limits.max_distance,
+            min_similarity=self.limits.min_similarity,
+            sample=self.limits.sample,
+        ).label
+
+    def _centres(self) -> Vectors:
+        """Centre of each theme, zero for one that ended."""
+        centres = np.zeros((len(self.themes), self.vectors.shape[1]))
+        present = np.unique(self.theme[self.theme >= 0])
+        if len(present):
+            weights = np.ones(len(self.theme), dtype=np.int64)
+            centres[present] = centres_of(self.vectors, weights, self.theme, 1)
+        return centres
+
+    def _add(self, members: np.ndarray, *, split: int | None = None) -> int:
+        rows = np.flatnonzero(members)
+        founder = next((self.said.ids[i] for i in rows if self.said.ids[i] not in self.founders), None)
+        # every text founded a theme before: named after all of them
+        founder = founder or " ".join(self.said.ids[i] for i in rows)
+        self.founders.add(founder)
+        taken = {theme.label for theme in self.themes}
+        count = counted([self.said.words[i] for i in rows])
+        several = len(rows) < len(self.theme)
+        ranked = ranked_phrases(count, len(rows), self.phrases, len(self.theme), several=several)
+        name = theme_id(founder)
+        self.themes.append(Theme(name, label(ranked, taken), self.at))
+        self.theme[rows] = len(self.themes) - 1
+        origin = self.themes[split].theme_id if split is not None else None
+        what: Literal["new", "split"] = "split" if split is not None else "new"
+        self.history.append(Event(self.at, what, origin, name, int(self.weights[rows].sum())))
+        return len(self.themes) - 1
+
+    def _merge(self, theme: int, into: int) -> None:
+        rows = self.theme == theme
+        moved = int(self.weights[: len(rows)][rows].sum())
+        self.theme[rows] = into
+        self._end(theme, into, moved)
+
+    def _end(self, theme: int, into: int, moved: int) -> None:
+        self.themes[theme].ended = True
+        self.history.append(
+            Event(self.at, "merged", self.themes[theme].theme_id, self.themes[into].theme_id, moved)
+        )
