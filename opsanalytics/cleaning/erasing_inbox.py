@@ -1,7 +1,7 @@
 """Files of an inbox without the messages of forgotten persons; archives are packed again."""
 
 import gzip
-import tempfile
+import io
 import zipfile
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from opsanalytics.lake.paths import Home
 from opsanalytics.sources.base import FeedbackSourceSettings
 from opsanalytics.sources.errors import InboxError
 from opsanalytics.sources.inbox import InboxFile, contents, copy, everything, is_gzip
+from opsanalytics.sources.landing import temporary_file
 
 
 def scrub_inbox(settings: FeedbackSourceSettings, home: Home, eraser: Eraser) -> list[Path]:
@@ -24,7 +25,7 @@ def scrub_inbox(settings: FeedbackSourceSettings, home: Home, eraser: Eraser) ->
         if not path.is_file():
             continue
         try:
-            left, whole = without_members(settings, eraser, path)
+            left, whole = without_members(settings, home, eraser, path)
         except (InboxError, OSError):
             continue  # it cannot be landed either; collecting says so
         if left is not None:
@@ -35,7 +36,7 @@ def scrub_inbox(settings: FeedbackSourceSettings, home: Home, eraser: Eraser) ->
 
 
 def without_members(
-    settings: FeedbackSourceSettings, eraser: Eraser, path: Path
+    settings: FeedbackSourceSettings, home: Home, eraser: Eraser, path: Path
 ) -> tuple[bytes | None, bool]:
     """What is left of a file or archive (None: all of it), and whether that is all that must go.
 
@@ -47,7 +48,7 @@ def without_members(
     whole = True
     for file in contents(path):
         try:
-            left = left_of(settings, eraser, file)
+            left = left_of(settings, home, eraser, file)
         except NotTakenOutError:
             whole = False
         except InboxError:
@@ -61,15 +62,15 @@ def without_members(
         return changed[None], whole
     if is_gzip(path):
         return gzip.compress(next(iter(changed.values())), mtime=0), whole
-    with tempfile.TemporaryFile() as file, zipfile.ZipFile(path) as archive:
-        with zipfile.ZipFile(file, "w") as target:
-            for info in archive.infolist():
-                target.writestr(copied(info), changed.get(info.filename) or archive.read(info))
-        file.seek(0)
-        return file.read(), whole
+    packed = io.BytesIO()
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(packed, "w") as target:
+        for info in archive.infolist():
+            own = changed.get(info.filename)
+            target.writestr(copied(info), archive.read(info) if own is None else own)
+    return packed.getvalue(), whole
 
 
-def left_of(settings: FeedbackSourceSettings, eraser: Eraser, file: InboxFile) -> bytes | None:
+def left_of(settings: FeedbackSourceSettings, home: Home, eraser: Eraser, file: InboxFile) -> bytes | None:
     """What is left of a file, or member of an archive; None: all of it.
 
     Raises:
@@ -80,11 +81,10 @@ def left_of(settings: FeedbackSourceSettings, eraser: Eraser, file: InboxFile) -
     if file.member is None:
         left = without_messages(settings, eraser, file.path, found)
     else:
-        with tempfile.TemporaryDirectory() as folder:
-            copied_to = Path(folder) / "member"
-            with copied_to.open("wb") as target:
-                copy(file, target)
-            left = without_messages(settings, eraser, copied_to, found)
+        # In the home folder: should the process be killed, the next one sweeps it away.
+        with temporary_file(home, settings.name) as (target, unpacked):
+            copy(file, target)
+            left = without_messages(settings, eraser, unpacked, found)
     return left if found else None
 
 

@@ -63,12 +63,14 @@ def stripped(
             left = [item for item in read_list(bytes(members[held])) if next(numbers) not in records]
             for name, value in members.items():
                 if bytes(value)[:1] == b"[":
-                    members[name] = msgspec.Raw(write(left) if name == held else others(bytes(value), names))
+                    members[name] = msgspec.Raw(
+                        write(left) if name == held else without_named(bytes(value), names)
+                    )
             return write(members)
     return None if next(numbers) in records else raw
 
 
-def others(raw: bytes, names: set[str]) -> bytes:
+def without_named(raw: bytes, names: set[str]) -> bytes:
     """A list beside the records (of users, say) without the entries of the person."""
 
     def named(item: bytes) -> bool:
@@ -86,15 +88,24 @@ def drop_supplements(
 ) -> None:
     """Remove the documents that a page needs no more: comments on tickets that were taken out.
 
-    `before` and `after` are files with its content. Before the page itself is replaced, so that a killed process finds them again.
+    `before` and `after` are files with its content. It is done before the page itself is replaced, so that
+    a killed process finds them again.
     """
     stream = manifest.request.get("stream")
     if stream is None or not settings.supplemented:
         return
     now = datetime.now(UTC)  # only versions follow from it, and these do not matter here
-    needed = {each.name for each in settings.supplements(stream, load_content(after), now)}
-    gone = {each.name for each in settings.supplements(stream, load_content(before), now)} - needed
-    for other in list(deliveries(home, settings.name)):
+
+    def needed(page: Path) -> set[str]:
+        return {each.name for each in settings.supplements(stream, load_content(page), now)}
+
+    gone = needed(before) - needed(after)
+    others = [each for each in deliveries(home, settings.name) if each.delivery != manifest.delivery]
+    for other in others if gone else ():
+        if other.request.get("stream") == stream and "walk" in other.request:
+            for file in other.files:
+                gone -= needed(home.delivery(settings.name, other.delivery) / file.name)
+    for other in others:
         if other.request.get(SUPPLEMENT) in gone:
             folder = home.delivery(settings.name, other.delivery)
             (folder / MANIFEST).unlink()
@@ -115,7 +126,7 @@ def beside(path: Path, folder: Path) -> Path:
 
 
 def outlined(settings: ApiFeedbackSourceSettings, manifest: Manifest, path: Path) -> dict[str, str]:
-    """What a pulled page said, for its manifest: the next pull must go on as if nothing had been taken out."""
+    """What a pulled page said, for its manifest: the next pull goes on as if nothing had been taken out."""
     if "walk" not in manifest.request:
         return {}
     return {"outline": settings.landed_outline(manifest.request, load_content(path)).as_text()}

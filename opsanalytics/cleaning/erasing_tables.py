@@ -40,7 +40,7 @@ def cells_without_mentions(eraser: Eraser, table: pa.Table) -> pa.Table:
         values = table.column(position).to_pylist() if holds_ids(field.type) else []
         left = [cell_without_mentions(eraser, value) for value in values]
         if left != values:
-            table = table.set_column(position, field, pa.array(left, field.type))
+            table = table.set_column(position, field.with_nullable(True), pa.array(left, field.type))
     return table
 
 

@@ -172,7 +172,7 @@ FORM = (
 MONKEY = (
     "Respondent ID,Collector ID,Date Created,Date Modified,IP Address,Email Address,First Name,Last Name,"
     "Custom Data 1,What is missing?\n,,,,,,,,,Open-Ended Response\n"
-    f"118234567890123456,4567,03/04/2026 10:00:00 AM,03/04/2026 10:05:00 AM,1.2.3.4,{ADDRESS},A,L,{ANN},More\n"
+    f"118234567890123456,4567,03/04/2026 10:00:00 AM,03/04/2026 10:05:00 AM,1.2.3,{ADDRESS},A,L,{ANN},More\n"
     f"118234567890123457,4567,03/04/2026 10:00:00 AM,03/04/2026 10:05:00 AM,1.2.3.4,,B,L,{BOB},Less\n"
 )
 TYPEFORM_CSV = (

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from opsanalytics.cleaning.erasing_messages import without_messages
@@ -134,3 +136,41 @@ def test_rows_of_a_parquet_table_of_events_keep_their_types(tmp_path: Path) -> N
     path.write_bytes(without_rows(Eraser(STONES), path, {1}))
     assert pl.read_parquet(path).equals(table.tail(1))
     assert count_rows(path, path.name) == 1
+
+
+NUMBER = "5001234599"
+
+
+def test_ids_in_cells_of_others_are_blanked_and_types_stay(tmp_path: Path) -> None:
+    stones = Tombstones(
+        salt=SALT.salt,
+        persons=(
+            Forgotten(audit="a", at=AT, hashes=SALT.hashes_of(PersonIds(person=ANN, users=(ANN, NUMBER)))),
+        ),
+    )
+    table = pa.table(
+        {
+            "text": pa.array([f"by {ANN}", "by bob"]),
+            "word": pa.array([ANN, "bob"]).dictionary_encode(),
+            "bytes": pa.array([ANN.encode(), b"\xff\x00"]),
+            "number": pa.array([int(NUMBER), 2**60]),
+            "map": pa.array([[("who", ANN)], []], pa.map_(pa.string(), pa.string())),
+            "deep": pa.array([[{"id": int(NUMBER)}], []]),
+            "at": pa.array([1, 2], pa.timestamp("ns", "UTC")),
+        }
+    )
+    path = tmp_path / "events.parquet"
+    pq.write_table(table, path)
+    path.write_bytes(without_rows(Eraser(stones), path, set()))
+    left = pq.read_table(path)
+    assert left.schema.equals(table.schema)
+    assert left["at"].equals(table["at"])
+    assert left.drop(["at"]).to_pylist()[1] == table.drop(["at"]).to_pylist()[1]
+    assert left.drop(["at"]).to_pylist()[0] == {
+        "text": "by [erased]",
+        "word": "[erased]",
+        "bytes": b"[erased]",
+        "number": None,
+        "map": [("who", "[erased]")],
+        "deep": [{"id": None}],
+    }

@@ -1,7 +1,8 @@
 """Whatever kind of source a person comes from: forgotten is forgotten, and nobody else notices."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import polars as pl
 import pytest
 from openpyxl import load_workbook
 
-from opsanalytics.analysis.forget import Erased, forget, plan
+from opsanalytics.analysis.forget import Erased, forget, plan, resume
 from opsanalytics.analysis.traces import unpacked
 from opsanalytics.cleaning.events import clean_events
 from opsanalytics.cleaning.feedback import clean_feedback
@@ -29,8 +30,10 @@ from opsanalytics.sources.paging import ApiFeedbackSourceSettings
 from opsanalytics_tests.analysis.conftest import ANN, BOB, survey_lines
 from opsanalytics_tests.analysis.forget_samples import CSV_CONFIG, SAMPLES, Sample, in_inbox, land_profiles
 from opsanalytics_tests.analysis.test_forget import AT
+from opsanalytics_tests.simulators import zendesk
+from opsanalytics_tests.simulators.faulty import FaultySimulator
 from opsanalytics_tests.sources import file_support
-from opsanalytics_tests.sources.desks import ENVIRON, NOW
+from opsanalytics_tests.sources.desks import ENVIRON, NOW, TOMORROW, ZENDESK
 
 every_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda each: f"{each.kind}-{each.label}")
 
@@ -246,3 +249,52 @@ def test_who_has_only_a_profile_can_be_forgotten(tmp_path: Path) -> None:
     forget(place.settings, what, {}, at=AT)
     assert read_profiles(place.home).is_empty()
     assert not any(b"eve" in path.read_bytes() for path in place.home.landing.rglob("*.json"))
+
+
+class KilledError(BaseException):
+    """The process ended here."""
+
+
+@pytest.mark.parametrize("step", ["drop_supplements", "write_manifest", "remove_unnamed"])
+@pytest.mark.parametrize("label", ["intercom", "xlsx in zip"])
+def test_killed_within_a_file_the_erasure_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, label: str
+) -> None:
+    from opsanalytics.cleaning import erasing
+
+    sample = next(each for each in SAMPLES if label in (each.kind, each.label))
+    real: Callable[..., None] = getattr(erasing, step)
+
+    def killed(*arguments: Any) -> None:
+        real(*arguments)
+        raise KilledError
+
+    with sample.served() as url:
+        place = Place(sample, tmp_path, url)
+        place.deliver()
+        place.take_in()
+        with monkeypatch.context() as patch:
+            patch.setattr(erasing, step, killed)
+            with suppress(KilledError):
+                place.erase()
+        resume(place.settings, {})
+        assert place.naming() == []
+        assert place.balances()
+
+
+def test_what_the_vendor_sends_anew_is_taken_out_again(tmp_path: Path) -> None:
+    desk = zendesk.ZendeskTickets(25)
+    sample = next(each for each in SAMPLES if each.kind == "zendesk")
+    with FaultySimulator(*ZENDESK.vendors(desk), clock=lambda: TOMORROW) as simulator:
+        place = Place(sample, tmp_path, simulator.url)
+        place.deliver()
+        place.take_in()
+        place.erase()
+        said = place.said()
+        desk.change(zendesk.BIG + 4, 400, status="closed")
+        desk.add(401)
+        place.take_in()
+    assert len(place.pulled[1].landed) == 2, "a page, and the comments that its ticket needs"
+    assert place.naming() == []
+    assert place.said().keys() - said.keys() == {f"sample:{zendesk.BIG + 401}"}
+    assert place.balances()
