@@ -77,9 +77,10 @@ def find_drift(profiles: pl.DataFrame, last: date) -> pl.DataFrame:
 
 
 def combine(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """Frames with the columns of CHANGES as one."""
+    """Frames with the columns of CHANGES as one, sorted."""
     columns = [pl.col(name).cast(dtype) for name, dtype in CHANGES.items()]
-    return pl.concat([pl.DataFrame(schema=CHANGES), *(frame.select(columns) for frame in frames)])
+    joined = pl.concat([pl.DataFrame(schema=CHANGES), *(frame.select(columns) for frame in frames)])
+    return joined.sort(*PROPERTY, "kind", "first_seen")
 
 
 def new_events(events: pl.DataFrame, last: date) -> pl.DataFrame:
