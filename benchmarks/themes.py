@@ -66,7 +66,8 @@ def quality(name: str, truth: list[str], given: list[str], seconds: float) -> No
     covered = 1 - given.count(NONE) / len(given)
     nmi, ari = normalized_mutual_info_score(truth, given), adjusted_rand_score(truth, given)
     print(
-        f"{name:34} {len(set(given)):4} themes  coverage {covered:.3f}  NMI {nmi:.3f}  ARI {ari:.3f}  {seconds:.0f} s"
+        f"{name:34} {len(set(given)):4} themes  coverage {covered:.3f}  "
+        f"NMI {nmi:.3f}  ARI {ari:.3f}  {seconds:.0f} s"
     )
 
 
@@ -107,7 +108,7 @@ def kmeans(texts: list[str], seed: int) -> list[str]:
     ]
 
 
-def regrouped(said: pl.DataFrame, end: datetime) -> dict[str, str]:
+def regrouped(said: pl.DataFrame, _: datetime) -> dict[str, str]:
     """The plain way: group all messages anew each week; a group is known by its oldest message."""
     squeezed = said.sort("ts", "feedback_id").with_columns(ts=pl.lit(START).cast(UTC_TIME))
     return assigned(squeezed, START + timedelta(weeks=1)) if said.height else {}
@@ -172,7 +173,8 @@ def posts(path: Path) -> None:
     themes = find_themes(said, as_of=ends[-1])
     sizes = themes.themes["messages"].sort(descending=True).head(5).to_list()
     print(
-        f"posts: {themes.themes.height} themes of {said.height} posts, largest {sizes}, {themes.unassigned} in none"
+        f"posts: {themes.themes.height} themes of {said.height} posts, largest {sizes}, "
+        f"{themes.unassigned} in none"
     )
 
 

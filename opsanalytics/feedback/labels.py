@@ -1,11 +1,12 @@
 """Naming a theme by the phrases that set it apart, and choosing messages that show what it is about."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 
-from opsanalytics.feedback.words import phrases
+from opsanalytics.feedback.words import phrases, unspaced
 
 KEYWORDS = 8
 LABEL_PHRASES = 3
@@ -13,8 +14,15 @@ RARE = 0.15
 """A phrase used by a smaller share of a theme's messages does not describe the theme."""
 LIFT = 1.3
 """A phrase must be so many times as common in the theme as in all of them together."""
-NEGATIONS = frozenset({"not", "no", "never", "without", "cannot", "can't", "doesn't", "won't", "isn't"})
+NEGATIONS = frozenset(
+    {"not", "no", "never", "without", "cannot", "can't", "doesn't", "won't", "isn't"}
+    | {"не", "нет", "ни", "لا", "ليس", "nicht", "kein", "keine", "pas", "não", "niet", "geen"}
+)
 """They say something in a pair ("not working"), nothing alone."""
+TOGETHER = 0.6
+"""Letter pairs are one word if this share of the messages with the one go on with the other."""
+_GRAMMAR = re.compile(r"[\s\u3040-\u309f]+")
+"""Hiragana alone: endings and particles."""
 
 
 def keywords(themes: Sequence[Sequence[list[str]]]) -> list[list[str]]:
@@ -56,20 +64,58 @@ def ranked_phrases(
         messages: messages of all themes.
         several: whether there are other themes to set it apart from.
     """
-    return _choose(
-        {
-            phrase: seen
-            / size
-            * math.log(1 + messages / total[phrase])
-            # A pair says more than its words, if it is nearly as common as they are.
-            * (1.3 if " " in phrase else 1.0)
-            for phrase, seen in count.items()
-            if seen >= max(2, RARE * size)
+    scores: dict[str, float] = {}
+    runs = _runs(count)
+    for phrase, seen in count.items():
+        if (
+            seen >= max(2, RARE * size)
             and seen / size >= LIFT * total[phrase] / messages * several
             and any(letter.isalpha() for letter in phrase)
             and phrase not in NEGATIONS
-        }
-    )
+            and not _GRAMMAR.fullmatch(phrase)
+        ):
+            score = seen / size * math.log(1 + messages / total[phrase])
+            # A pair says more than its words, if it is nearly as common as they are.
+            score *= 1.3 if " " in phrase else 1.0
+            run = runs.get(phrase, phrase)
+            scores[run] = max(score, scores.get(run, 0.0))
+    chosen = _choose(scores)
+    return [_shown(phrase) for phrase in chosen]
+
+
+def _runs(count: Counter[str]) -> dict[str, str]:
+    """The run of letter pairs that each phrase of a script without spaces is a part of."""
+    after: dict[str, tuple[int, str]] = {}
+    before: dict[str, tuple[int, str]] = {}
+    for phrase, seen in sorted(count.items()):
+        one, _, other = phrase.partition(" ")
+        # neighbours that share a letter stood next to each other
+        if other and unspaced(one) and unspaced(other) and one[-1] == other[0]:
+            if seen >= TOGETHER * count[one]:
+                after[one] = max(after.get(one, (0, "")), (seen, other))
+            if seen >= TOGETHER * count[other]:
+                before[other] = max(before.get(other, (0, "")), (seen, one))
+    runs = {}
+    for phrase in count:
+        words = phrase.split()
+        if not all(map(unspaced, words)):
+            continue
+        while words[-1] in after and after[words[-1]][1] not in words:
+            words.append(after[words[-1]][1])
+        while words[0] in before and before[words[0]][1] not in words:
+            words.insert(0, before[words[0]][1])
+        runs[phrase] = " ".join(words)
+    return runs
+
+
+def _shown(phrase: str) -> str:
+    """Letter pairs that overlap as the word they are pairs of."""
+    words = phrase.split()
+    text = words[0]
+    for before, word in pairwise(words):
+        overlap = unspaced(word) and unspaced(before) and before[-1] == word[0]
+        text += word[1:] if overlap else f" {word}"
+    return text
 
 
 def label(ranked: list[str], taken: Collection[str]) -> str:

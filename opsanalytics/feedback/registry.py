@@ -22,18 +22,22 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
+from scipy.sparse import csr_matrix
+from sklearn.preprocessing import normalize
 
-from opsanalytics.feedback.clusters import Labels, Space, Vectors, centres_of, embed
+from opsanalytics.feedback.clusters import Labels, Space, Vectors, embed
 from opsanalytics.feedback.labels import counted, label, ranked_phrases
 from opsanalytics.feedback.matching import match
 from opsanalytics.feedback.placing import chosen, place
 
 GROWTH = 1.5
 SETTLED = 250
-FITTED_TEXTS = 8_000
+FITTED_TEXTS = 5_000
 """The space is fitted to at most so many texts."""
 FAMILIAR = 0.6
 """The space is fitted anew also when it knows a smaller share of the words of new themes."""
+WORTH_FITTING = 1.1
+"""That is done when texts have become so many times as many, not each week."""
 RESIDUE = 1_500
 """New themes are looked for in the newest so many texts without one."""
 
@@ -130,6 +134,7 @@ class _Run:
         self.space: Space
         self.vectors: Vectors = np.empty((0, 0))
         self.fitted_to = 0
+        self.space_of = 0
         self.phrases: Counter[str] = Counter()
         self.at = datetime.min.replace(tzinfo=UTC)
 
@@ -151,7 +156,8 @@ class _Run:
             self.vectors = np.vstack([self.vectors, self.space.vectors(self.said.words[before:known])])
         self._assign()
         new = self._find_new()
-        if len(new) and self.space.known([self.said.words[i] for i in new]).mean() < FAMILIAR:
+        unfamiliar = len(new) and self.space.known([self.said.words[i] for i in new]).mean() < FAMILIAR
+        if unfamiliar and known >= WORTH_FITTING * self.space_of:
             self._fit(known)
 
     def result(self) -> Registry:
@@ -193,6 +199,7 @@ class _Run:
         words = self.said.words[:known]
         self.space = Space([words[i] for i in chosen(self.said.ids[:known], FITTED_TEXTS)])
         self.vectors = self.space.vectors(words)
+        self.space_of = known
 
     def _end_empty(self, before: Labels) -> None:
         """End themes that have lost all texts; they are part of the theme that took most of them."""
@@ -238,12 +245,13 @@ class _Run:
 
     def _centres(self) -> Vectors:
         """Centre of each theme, zero for one that ended."""
-        centres = np.zeros((len(self.themes), self.vectors.shape[1]))
-        present = np.unique(self.theme[self.theme >= 0])
-        if len(present):
-            weights = np.ones(len(self.theme), dtype=np.int64)
-            centres[present] = centres_of(self.vectors, weights, self.theme, 1)
-        return centres
+        if len(self.themes):
+            rows = np.flatnonzero(self.theme >= 0)
+            members = csr_matrix(
+                (np.ones(len(rows)), (self.theme[rows], rows)), shape=(len(self.themes), len(self.theme))
+            )
+            return np.asarray(normalize(members @ self.vectors))
+        return np.empty((0, self.vectors.shape[1]))
 
     def _add(self, members: np.ndarray, *, split: int | None = None) -> int:
         rows = np.flatnonzero(members)

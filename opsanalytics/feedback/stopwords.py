@@ -63,6 +63,13 @@ veel voor waar want waren was wat we wel werd wie wij wil worden wordt ze zei ze
 zou
 """
 
+_RUSSIAN = """
+а бы был была были было быть в вам вас весь во вот все всё вы где да для до его ее её если есть еще
+ещё же за и из или им их к как когда кто ли меня мне мои мой моя мы на над нам нас но о об он она
+они оно от по под после почему при с себя со так также там то тоже только ты у уже что чтобы эта эти
+это этот я
+"""
+
 STOP_WORDS = frozenset(
-    " ".join((_ENGLISH, _GERMAN, _FRENCH, _SPANISH, _PORTUGUESE, _ITALIAN, _DUTCH)).split()
+    " ".join((_ENGLISH, _GERMAN, _FRENCH, _SPANISH, _PORTUGUESE, _ITALIAN, _DUTCH, _RUSSIAN)).split()
 )

@@ -49,6 +49,11 @@ def content_words(text: str) -> list[str]:
     ]
 
 
+def unspaced(word: str) -> bool:
+    """Whether this is a pair of letters of a script without spaces, not a word."""
+    return bool(UNSPACED.search(word))
+
+
 def phrases(content: list[str]) -> list[str]:
     """Words and pairs of neighbouring words (stop words between them do not count)."""
     pairs = [f"{a} {b}" for a, b in pairwise(content) if a != b]
