@@ -1,18 +1,14 @@
 """Answers about sessions, paths and cohorts: numbers, figures and words."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from opsanalytics.behavior.cohort_spec import Cohort
 from opsanalytics.behavior.cohorts import CohortResult as CohortCounts
-from opsanalytics.behavior.journey_spec import Paths, Sessions
 from opsanalytics.behavior.paths import PathsResult as PathCounts
-from opsanalytics.behavior.rows import LeftOut
 from opsanalytics.behavior.sessions import SessionsResult as SessionCounts
 from opsanalytics.queries import html
+from opsanalytics.queries.answer import Answer
 from opsanalytics.reports import formats
 
 if TYPE_CHECKING:
@@ -23,28 +19,8 @@ MOST_SEQUENCES = 50
 FEW = "few"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class SessionsResult:
+class SessionsResult(Answer[SessionCounts]):
     """Sessions that were over at `as_of`, and their summary by period."""
-
-    counts: SessionCounts
-
-    @property
-    def definition(self) -> Sessions:
-        return self.counts.definition
-
-    @property
-    def definition_id(self) -> str:
-        return self.counts.definition.definition_id
-
-    @property
-    def as_of(self) -> datetime:
-        return self.counts.as_of
-
-    @property
-    def left_out(self) -> LeftOut:
-        """Matching events without person or time, which count nowhere."""
-        return self.counts.left_out
 
     def to_polars(self) -> pl.DataFrame:
         """One row a period, and one (`period_start` null) for all: the mart `sessions` without `quality`."""
@@ -59,16 +35,6 @@ class SessionsResult:
         from opsanalytics.reports import figures
 
         return figures.sessions_figure(self.to_polars())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return self.counts.to_dict()
-
-    def __repr__(self) -> str:
-        return repr(self.counts)
-
-    def _repr_html_(self) -> str:
-        return "".join(self.html_parts())
 
     def html_parts(self) -> list[str]:
         """The table by period."""
@@ -90,7 +56,7 @@ class SessionsResult:
             for row in self.to_polars().to_dicts()
         ]
         heads = [
-            self.definition.period,
+            self.counts.definition.period,
             "sessions",
             "persons",
             "a person",
@@ -100,32 +66,11 @@ class SessionsResult:
             "still open",
             "",
         ]
-        caption = f"{self.definition.label}, as of {formats.moment(self.as_of, 'UTC')}"
-        return [html.table(caption, heads, rows)]
+        return [html.table(self._caption, heads, rows)]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class PathsResult:
+class PathsResult(Answer[PathCounts]):
     """Paths of mature anchors, step by step and as sequences."""
-
-    counts: PathCounts
-
-    @property
-    def definition(self) -> Paths:
-        return self.counts.definition
-
-    @property
-    def definition_id(self) -> str:
-        return self.counts.definition.definition_id
-
-    @property
-    def as_of(self) -> datetime:
-        return self.counts.as_of
-
-    @property
-    def left_out(self) -> LeftOut:
-        """Matching events without person or time, which count nowhere."""
-        return self.counts.left_out
 
     def to_polars(self) -> pl.DataFrame:
         """One row a step from one label to another: the columns of the mart `paths` without `quality`."""
@@ -148,16 +93,6 @@ class PathsResult:
         from opsanalytics.reports import figures
 
         return figures.paths_figure(self.to_polars())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return self.counts.to_dict()
-
-    def __repr__(self) -> str:
-        return repr(self.counts)
-
-    def _repr_html_(self) -> str:
-        return "".join(self.html_parts())
 
     def html_parts(self) -> list[str]:
         """Tables of the sequences and of the steps."""
@@ -182,7 +117,7 @@ class PathsResult:
             for row in self.to_polars().to_dicts()
         ]
         caption = (
-            f"{self.definition.label}: {formats.count(self.counts.paths)} paths, as of "
+            f"{self.counts.definition.label}: {formats.count(self.counts.paths)} paths, as of "
             f"{formats.moment(self.as_of, 'UTC')}, {formats.count(self.counts.open_anchors)} still open"
         )
         return [
@@ -191,28 +126,8 @@ class PathsResult:
         ]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class CohortResult:
+class CohortResult(Answer[CohortCounts]):
     """Who belongs to a cohort at `as_of`."""
-
-    counts: CohortCounts
-
-    @property
-    def definition(self) -> Cohort:
-        return self.counts.definition
-
-    @property
-    def definition_id(self) -> str:
-        return self.counts.definition.definition_id
-
-    @property
-    def as_of(self) -> datetime:
-        return self.counts.as_of
-
-    @property
-    def left_out(self) -> LeftOut:
-        """Events without person or time, which count nowhere."""
-        return self.counts.left_out
 
     @property
     def size(self) -> int:
@@ -233,21 +148,11 @@ class CohortResult:
 
         return figures.cohort_figure(self.to_polars())
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; the members are in `members()`."""
-        return self.counts.to_dict()
-
-    def __repr__(self) -> str:
-        return repr(self.counts)
-
-    def _repr_html_(self) -> str:
-        return "".join(self.html_parts())
-
     def html_parts(self) -> list[str]:
         """The size of the cohort."""
         row = self.to_polars().to_dicts()[0]
         cells = [
-            self.definition.label,
+            self.counts.definition.label,
             formats.count(row["persons"]),
             formats.count(row["n"]),
             html.share(row),

@@ -40,6 +40,7 @@ PageVerdict = Literal["retry", "wait", "restart", "gone", "credentials", "refuse
 the document no longer exists; the credentials are wrong; the request is."""
 
 SUPPLEMENT = "supplement"
+LOST_CURSOR = frozenset({400, 404, 410, 422})
 """Key in the request of a manifest whose document holds no records of its own."""
 
 
@@ -122,6 +123,10 @@ class ApiFeedbackSourceSettings(FeedbackSourceSettings):
     """Pages come again in later walks. Those that bring nothing new are then not landed again."""
     ascending: ClassVar[bool] = False
     """A walk surely goes from old to new: when its cursor expires, it need not begin where it began."""
+    cursor: ClassVar[str] = "cursor"
+    """Member of a position that goes on with a walk."""
+    lost_cursor: ClassVar[frozenset[int]] = LOST_CURSOR
+    """Statuses by which the vendor says that it no longer knows a cursor."""
 
     read_timeout_seconds: float = Field(default=120.0, gt=0)
     retry: RetrySettings = RetrySettings()
@@ -166,9 +171,17 @@ class ApiFeedbackSourceSettings(FeedbackSourceSettings):
             return Outline.of_text(request["outline"])
         return self.outline(request["stream"], json.loads(request["position"]), content)
 
-    @abstractmethod
     def verdict(self, answer: Answer, position: Position) -> PageVerdict:
         """What an answer other than 200 means."""
+        if answer.status == 429:
+            return "wait"
+        if answer.status in (401, 403):
+            return "credentials"
+        if answer.status == 404 and SUPPLEMENT in position:
+            return "gone"
+        if self.cursor in position and answer.status in self.lost_cursor:
+            return "restart"
+        return "retry" if answer.status >= 500 or answer.status in (408, 409) else "refused"
 
     @abstractmethod
     def advice(self, answer: Answer) -> str:

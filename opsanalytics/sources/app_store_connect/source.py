@@ -19,11 +19,11 @@ from opsanalytics.sources.errors import CredentialError
 from opsanalytics.sources.json_records import JsonRecord
 from opsanalytics.sources.limiter import Limit
 from opsanalytics.sources.paging import (
+    LOST_CURSOR,
     ApiFeedbackSourceSettings,
     Beside,
     Outline,
     PageRequest,
-    PageVerdict,
     Position,
     digest_of,
     items_of,
@@ -44,6 +44,7 @@ class AppStoreConnectSettings(ApiFeedbackSourceSettings):
     """Reviews of apps, read with an API key, or JSON dumps of the API's answers."""
 
     kind: Literal["app_store_connect"] = "app_store_connect"
+    lost_cursor: ClassVar[frozenset[int]] = LOST_CURSOR | {409}
     record_keys: ClassVar[tuple[str, ...]] = ("data",)
 
     apps: tuple[AppId, ...] = ()
@@ -173,15 +174,6 @@ class AppStoreConnectSettings(ApiFeedbackSourceSettings):
             ended,
             total if isinstance(total, int) else None,
         )
-
-    def verdict(self, answer: Answer, position: Position) -> PageVerdict:
-        if answer.status == 429:
-            return "wait"
-        if answer.status in (401, 403):
-            return "credentials"
-        if "cursor" in position and answer.status in (400, 404, 409, 410, 422):
-            return "restart"
-        return "retry" if answer.status >= 500 or answer.status == 408 else "refused"
 
     def advice(self, answer: Answer) -> str:
         if answer.status == 401:

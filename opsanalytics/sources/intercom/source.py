@@ -17,12 +17,10 @@ from opsanalytics.sources.intercom.rows import CONVERSATION, ConversationReader,
 from opsanalytics.sources.json_records import JsonRecord
 from opsanalytics.sources.limiter import Limit
 from opsanalytics.sources.paging import (
-    SUPPLEMENT,
     ApiFeedbackSourceSettings,
     Beside,
     Outline,
     PageRequest,
-    PageVerdict,
     Position,
     Supplement,
     items_of,
@@ -49,6 +47,7 @@ class IntercomSettings(ApiFeedbackSourceSettings):
     """One Intercom workspace, read with an access token, or JSON dumps of its conversations."""
 
     kind: Literal["intercom"] = "intercom"
+    cursor: ClassVar[str] = "starting_after"
     record_keys: ClassVar[tuple[str, ...]] = ("conversations",)
 
     region: Literal["us", "eu", "au"] | None = None
@@ -138,17 +137,6 @@ class IntercomSettings(ApiFeedbackSourceSettings):
             ended=not cursor,
             total=total if isinstance(total, int) else None,
         )
-
-    def verdict(self, answer: Answer, position: Position) -> PageVerdict:
-        if answer.status == 429:
-            return "wait"
-        if answer.status in (401, 403):
-            return "credentials"
-        if answer.status == 404 and SUPPLEMENT in position:
-            return "gone"
-        if "starting_after" in position and answer.status in (400, 404, 410, 422):
-            return "restart"
-        return "retry" if answer.status >= 500 or answer.status in (408, 409) else "refused"
 
     def advice(self, answer: Answer) -> str:
         if answer.status == 401:

@@ -16,13 +16,11 @@ from opsanalytics.sources.base import Answer, FeedbackRow
 from opsanalytics.sources.json_records import JsonRecord
 from opsanalytics.sources.limiter import Limit
 from opsanalytics.sources.paging import (
-    SUPPLEMENT,
     UNNAMED,
     ApiFeedbackSourceSettings,
     Beside,
     Outline,
     PageRequest,
-    PageVerdict,
     Position,
     Supplement,
     items_of,
@@ -41,6 +39,7 @@ class TypeformApiSettings(ApiFeedbackSourceSettings):
     """Forms of one Typeform account, read with a personal access token."""
 
     kind: Literal["typeform_api"] = "typeform_api"
+    cursor: ClassVar[str] = "before"
     record_keys: ClassVar[tuple[str, ...]] = ("items",)
 
     forms: tuple[FormId, ...] = ()
@@ -122,17 +121,6 @@ class TypeformApiSettings(ApiFeedbackSourceSettings):
         ended = not tokens or (count <= 1 if isinstance(count, int) else len(responses) < self.page_size)
         following = None if ended else {**position, "before": tokens[-1]}
         return Outline(items, following, ended)
-
-    def verdict(self, answer: Answer, position: Position) -> PageVerdict:
-        if answer.status == 429:
-            return "wait"
-        if answer.status in (401, 403):
-            return "credentials"
-        if answer.status == 404 and SUPPLEMENT in position:
-            return "gone"
-        if "before" in position and answer.status in (400, 404, 410, 422):
-            return "restart"
-        return "retry" if answer.status >= 500 or answer.status in (408, 409) else "refused"
 
     def advice(self, answer: Answer) -> str:
         if answer.status == 401:

@@ -17,12 +17,10 @@ from opsanalytics.sources.base import Answer, FeedbackRow
 from opsanalytics.sources.json_records import JsonRecord
 from opsanalytics.sources.limiter import Limit
 from opsanalytics.sources.paging import (
-    SUPPLEMENT,
     ApiFeedbackSourceSettings,
     Beside,
     Outline,
     PageRequest,
-    PageVerdict,
     Position,
     Supplement,
     items_of,
@@ -134,17 +132,6 @@ class ZendeskSettings(ApiFeedbackSourceSettings):
         # the cursor stays: what changes later comes after it
         following = {"cursor": cursor} if isinstance(cursor, str) else None
         return Outline(items, following, ended)
-
-    def verdict(self, answer: Answer, position: Position) -> PageVerdict:
-        if answer.status == 429:
-            return "wait"
-        if answer.status in (401, 403):
-            return "credentials"
-        if answer.status == 404 and SUPPLEMENT in position:
-            return "gone"
-        if "cursor" in position and answer.status in (400, 404, 410, 422):
-            return "restart"
-        return "retry" if answer.status >= 500 or answer.status in (408, 409) else "refused"
 
     def advice(self, answer: Answer) -> str:
         if answer.status == 401:
