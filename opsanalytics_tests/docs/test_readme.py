@@ -23,6 +23,7 @@ COVERED = {
     "opsanalytics backlog": "opsanalytics_tests/cli/test_results.py",
     "opsanalytics backlog accept PP-1a2b3c4d": "opsanalytics_tests/cli/test_backlog.py",
     "opsanalytics backlog ship PP-1a2b3c4d --on 2026-11-03": "opsanalytics_tests/cli/test_backlog.py",
+    "opsanalytics themes list": "opsanalytics_tests/cli/test_themes.py",
     'opsanalytics themes rename TH-1 "Invoices in PDF"': "opsanalytics_tests/cli/test_themes.py",
     "opsanalytics export FILE": "opsanalytics_tests/cli/test_results.py",
     "opsanalytics docs": "opsanalytics_tests/cli/test_results.py",
