@@ -108,7 +108,7 @@ def _answer(
         if "breakdown" in options:
             options["breakdown"] = _segment(place, options["breakdown"])
         result = ask(
-            place.home,
+            place.events(asked.sources),
             asked,
             **options,
             **{name: day.date() if day else None for name, day in days.items()},

@@ -29,7 +29,7 @@ def sessions(
     with _told():
         place, asked = _asked(definition, Sessions, "sessions", config, home)
         result = ask(
-            place.home,
+            place.events(asked.sources),
             asked,
             as_of=_as_of(place, as_of),
             timezone=place.timezone,
@@ -63,7 +63,7 @@ def paths(
         place, asked = _asked(definition, Paths, "paths", config, home)
         begin, end = (day.date() if day else None for day in (first, last))
         result = ask(
-            place.home,
+            place.events(asked.sources),
             asked,
             as_of=_as_of(place, as_of),
             first=begin,
@@ -95,7 +95,7 @@ def cohort(
 
     with _told():
         place, asked = _asked(definition, Cohort, "cohorts", config, home)
-        result = ask(place.home, asked, as_of=_as_of(place, as_of), timezone=place.timezone)
+        result = ask(place.events(asked.sources), asked, as_of=_as_of(place, as_of), timezone=place.timezone)
         if persons:
             _show_table(result.members(), form)
         elif form is None:
