@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 from isal import igzip
 
-from opsanalytics.sources.landing import GzipStream, event_members
+from opsanalytics.sources.archives import event_members
+from opsanalytics.sources.landing import GzipStream
 from opsanalytics.sources.lines import RawLines
 from opsanalytics.sources.record_files import TABLES, RecordFile
 
@@ -79,9 +80,9 @@ def read_pieces(path: Path) -> Iterator[Piece]:
         return
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
-            for name in sorted(event_members(archive)):
-                with archive.open(name) as member, igzip.open(member) as decoded:
-                    yield from member_pieces(name, decoded)
+            for member in event_members(archive):
+                with archive.open(member) as packed, igzip.open(packed) as decoded:
+                    yield from member_pieces(member.filename, decoded)
         return
     with path.open("rb") as content:
         yield from member_pieces(path.name, Gunzipped(content) if path.suffix == ".gz" else content)
