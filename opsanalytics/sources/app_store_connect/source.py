@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from pydantic import Field
 
@@ -36,6 +36,8 @@ HOST = "https://api.appstoreconnect.apple.com"
 LARGEST_PAGE = 200
 TOKEN_LIFE = timedelta(minutes=10)
 AUDIENCE = "appstoreconnect-v1"
+NEXT = "next"
+"""Query of the link to the next page, where it pages by something else than `cursor`."""
 
 AppId = Annotated[str, Field(pattern=r"^\d{1,20}$")]
 
@@ -103,6 +105,8 @@ class AppStoreConnectSettings(ApiFeedbackSourceSettings):
         }
         if "cursor" in position:
             params["cursor"] = position["cursor"]
+        if NEXT in position:
+            params |= dict(parse_qsl(position[NEXT]))
         return PageRequest(
             url=f"{self.host}/v1/apps/{stream}/customerReviews",
             params=params,
@@ -143,7 +147,7 @@ class AppStoreConnectSettings(ApiFeedbackSourceSettings):
             ) from None
 
     def outline(self, stream: str, position: Position, content: bytes) -> Outline:  # noqa: ARG002
-        page = page_object(content, "data", "links")
+        page = page_object(content, "data")
         reviews = list_of(page, "data")
         responses = {
             entry.get("id"): entry
@@ -156,21 +160,23 @@ class AppStoreConnectSettings(ApiFeedbackSourceSettings):
             created_at,
             lambda review: digest_of([review, response_of(review, responses)]),
         )
-        links, meta = page["links"], page.get("meta")
-        following = links.get("next") if isinstance(links, dict) else None
-        # only the cursor is taken from the link: the key's token goes to the configured host
-        cursors = parse_qs(urlsplit(following).query).get("cursor") if isinstance(following, str) else None
-        if isinstance(following, str) and not cursors:
-            raise ValueError("the link to the next page has no cursor")
+        links, meta = page.get("links"), page.get("meta")
+        link = links.get("next") if isinstance(links, dict) else None
+        # only the query is taken from the link: the key's token goes to the configured host
+        query = urlsplit(link).query if isinstance(link, str) else ""
+        if isinstance(link, str) and not query:
+            raise ValueError("the link to the next page names no page")
+        cursors = parse_qs(query).get("cursor")
+        following = {"cursor": cursors[0]} if cursors else {NEXT: query} if query else None
         since = position.get("reread_since")
         oldest = min((item.moment for item in items if item.moment is not None), default=None)
         read_enough = since is not None and oldest is not None and oldest < datetime.fromisoformat(since)
-        ended = not cursors or read_enough
+        ended = following is None or read_enough
         paging = meta.get("paging") if isinstance(meta, dict) else None
         total = paging.get("total") if isinstance(paging, dict) and since is None else None
         return Outline(
             items,
-            None if ended or not cursors else {**position, "cursor": cursors[0]},
+            None if ended or following is None else {**position, **following},
             ended,
             total if isinstance(total, int) else None,
         )

@@ -51,7 +51,7 @@ class IntercomSettings(ApiFeedbackSourceSettings):
     record_keys: ClassVar[tuple[str, ...]] = ("conversations",)
 
     region: Literal["us", "eu", "au"] | None = None
-    """Where the workspace is hosted; without it, only dumps in the inbox are read."""
+    """Where the workspace is hosted; without it and `base_url`, only dumps in the inbox are read."""
     token_env: str = "INTERCOM_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
     """Environment variable with the access token."""
     api_version: str = Field(default="2.11", pattern=r"^\d+\.\d+$")
@@ -68,7 +68,7 @@ class IntercomSettings(ApiFeedbackSourceSettings):
 
     @property
     def pulls(self) -> bool:
-        return self.region is not None
+        return self.region is not None or self.base_url is not None
 
     @property
     def streams(self) -> tuple[str, ...]:
