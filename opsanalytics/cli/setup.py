@@ -59,7 +59,7 @@ def check(config: Path | None, offline: bool) -> None:
                 say(False, f"source {source.name}: set the environment variable(s) {', '.join(missing)}")
             elif not offline:
                 answer = probe_events(source, settings.home, environ=os.environ, now=datetime.now(UTC))
-                say(True, answer)
+                say(True, f"source {source.name}: {answer}")
             else:
                 say(True, f"source {source.name}: credentials are set (not tried)")
         except SourceError as error:

@@ -13,10 +13,10 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from pydantic import Field
 
-from opsanalytics.sources.app_store_connect.rows import created_at, review_message
+from opsanalytics.sources.app_store_connect.rows import created_at, response_id, review_message
 from opsanalytics.sources.base import Answer, FeedbackRow
 from opsanalytics.sources.errors import CredentialError
-from opsanalytics.sources.json_records import JsonRecord
+from opsanalytics.sources.json_records import JsonRecord, member_of, objects_in
 from opsanalytics.sources.limiter import Limit
 from opsanalytics.sources.paging import (
     LOST_CURSOR,
@@ -150,9 +150,9 @@ class AppStoreConnectSettings(ApiFeedbackSourceSettings):
         page = page_object(content, "data")
         reviews = list_of(page, "data")
         responses = {
-            entry.get("id"): entry
-            for entry in page.get("included") or ()
-            if isinstance(entry, dict) and entry.get("type") == "customerReviewResponses"
+            id_of(entry.get("id")): entry
+            for entry in objects_in(page, "included")
+            if entry.get("type") == "customerReviewResponses"
         }
         items = items_of(
             reviews,
@@ -160,8 +160,7 @@ class AppStoreConnectSettings(ApiFeedbackSourceSettings):
             created_at,
             lambda review: digest_of([review, response_of(review, responses)]),
         )
-        links, meta = page.get("links"), page.get("meta")
-        link = links.get("next") if isinstance(links, dict) else None
+        link = member_of(page, "links").get("next")
         # only the query is taken from the link: the key's token goes to the configured host
         query = urlsplit(link).query if isinstance(link, str) else ""
         if isinstance(link, str) and not query:
@@ -172,8 +171,7 @@ class AppStoreConnectSettings(ApiFeedbackSourceSettings):
         oldest = min((item.moment for item in items if item.moment is not None), default=None)
         read_enough = since is not None and oldest is not None and oldest < datetime.fromisoformat(since)
         ended = following is None or read_enough
-        paging = meta.get("paging") if isinstance(meta, dict) else None
-        total = paging.get("total") if isinstance(paging, dict) and since is None else None
+        total = member_of(member_of(page, "meta"), "paging").get("total") if since is None else None
         return Outline(
             items,
             None if ended or following is None else {**position, **following},
@@ -200,7 +198,4 @@ class AppStoreConnectSettings(ApiFeedbackSourceSettings):
 
 def response_of(review: Any, responses: Mapping[Any, Any]) -> Any:
     """The developer's response to a review, so that a new one makes it another version."""
-    relations = review.get("relationships") if isinstance(review, dict) else None
-    response = relations.get("response") if isinstance(relations, dict) else None
-    data = response.get("data") if isinstance(response, dict) else None
-    return responses.get(data.get("id")) if isinstance(data, dict) else None
+    return responses.get(response_id(review)) if isinstance(review, dict) else None

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from opsanalytics.sources.base import Answer, FeedbackRow
 from opsanalytics.sources.intercom.rows import CONVERSATION, ConversationReader, changed_at, needs_parts
-from opsanalytics.sources.json_records import JsonRecord
+from opsanalytics.sources.json_records import JsonRecord, member_of
 from opsanalytics.sources.limiter import Limit
 from opsanalytics.sources.paging import (
     ApiFeedbackSourceSettings,
@@ -27,7 +27,7 @@ from opsanalytics.sources.paging import (
     list_of,
     page_object,
 )
-from opsanalytics.sources.values import id_of
+from opsanalytics.sources.values import id_of, text_of
 
 HOSTS = {
     "us": "https://api.intercom.io",
@@ -127,9 +127,7 @@ class IntercomSettings(ApiFeedbackSourceSettings):
         page = page_object(content, stream)
         conversations = list_of(page, stream)
         items = items_of(conversations, lambda each: id_of(each.get("id")), changed_at)
-        pages = page.get("pages")
-        following = pages.get("next") if isinstance(pages, dict) else None
-        cursor = following.get("starting_after") if isinstance(following, dict) else None
+        cursor = text_of(member_of(member_of(page, "pages"), "next").get("starting_after"))
         total = page.get("total_count")
         return Outline(
             items,
