@@ -1,4 +1,5 @@
-"""How affected persons fared against comparable unaffected ones, in two ways that err on opposite sides.
+"""How persons who met something at a step fared against comparable persons who did not, in two ways that err
+on opposite sides.
 
 *Stratified*: Mantel-Haenszel risk difference over strata with the variance of Sato (1989), as in
 Greenland and Robins (1985); statsmodels' `StratifiedTable` has odds ratio and risk ratio only. It takes
