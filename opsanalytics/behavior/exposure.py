@@ -160,7 +160,7 @@ def _expected(passed: Floats, met: Floats, when: Floats, min_controls: int) -> t
 
     leaves = np.minimum(passed, met)
     passes = (passed < met) & np.isfinite(passed)
-    still_there = (leaves[None, :] > when[:, None]).sum(axis=1)
+    still_there = len(leaves) - np.searchsorted(np.sort(leaves), when, side="right")
     known = still_there >= min_controls
     expected = np.full(len(when), np.nan)
     if not known.any():
