@@ -1,15 +1,15 @@
 """Drop-off diagnosis: what goes with dropping out after a step, observed equally long (`Diagnosis`)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from opsanalytics.behavior.diagnosis_candidates import Compared, against_those_there, candidates
+from opsanalytics.behavior.diagnosis_candidates import Compared, candidates
+from opsanalytics.behavior.diagnosis_judging import FINDINGS, Judged, interval, judged
 from opsanalytics.behavior.diagnosis_next import NEXT, did_instead
 from opsanalytics.behavior.diagnosis_rows import SIGNALS, Surroundings, surroundings
 from opsanalytics.behavior.diagnosis_spec import Diagnosis, check_diagnosed
@@ -18,20 +18,14 @@ from opsanalytics.behavior.marts import mart_rows, plain_rows, with_provenance
 from opsanalytics.behavior.rows import Events, LeftOut, check_as_of
 from opsanalytics.behavior.segments import Segment
 from opsanalytics.behavior.spec import Funnel
-from opsanalytics.behavior.statistics import CONFIDENCE, benjamini_hochberg
+from opsanalytics.behavior.statistics import CONFIDENCE
 from opsanalytics.behavior.subjects import prepared
 from opsanalytics.behavior.tables import PROVENANCE
-from opsanalytics.behavior.tables_diagnosis import DROP_OFF_DIAGNOSIS, DROP_OFF_NEXT
+from opsanalytics.behavior.tables_diagnosis import DROP_OFF_DIAGNOSIS, DROP_OFF_STEPS
 
 OWN = [each for each in DROP_OFF_DIAGNOSIS.names if each not in {column.name for column in PROVENANCE}]
 SHORTEST = 1.0
 """Seconds of the shortest landmark that is chosen by itself."""
-MIN_OVERLAP = 0.5
-"""Share of those with it that must have comparable persons for a finding."""
-STABLE = 0.5
-"""Share of an effect that must remain among equally active persons: what takes more away hints at more that
-was not measured (Altonji, Elder and Taber 2005; Oster 2019)."""
-FINDINGS = ("drops_more", "stays_more")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,13 +68,27 @@ class DiagnosisResult:
     def to_polars(self) -> pl.DataFrame:
         return self.compared
 
+    def summary(self) -> pl.DataFrame:
+        """One row: the columns of DROP_OFF_STEPS without `quality`."""
+        row = {
+            "step_name": self.step_name,
+            "reached": self.reached,
+            "dropped": self.reached - self.passed,
+            "landmark_seconds": self.landmark_seconds,
+            "at_risk": self.at_risk,
+            "silent": self.silent,
+            "silent_dropped": self.silent - self.silent_passed,
+            "comparisons": self.compared.height,
+            "findings": self.findings.height,
+        }
+        schema = {name: DROP_OFF_STEPS.schema[name] for name in row}
+        frame = pl.DataFrame([row], schema=schema)
+        named = frame.select(*_names(self.definition, self.step), pl.all())
+        return with_provenance(named, self.definition, self.as_of)
+
     def mart_rows(self, *, quality: str) -> pl.DataFrame:
         """Rows of the mart DROP_OFF_DIAGNOSIS; `quality` is the state of the checks upstream."""
         return mart_rows(DROP_OFF_DIAGNOSIS, [self.compared], quality=quality)
-
-    def next_rows(self, *, quality: str) -> pl.DataFrame:
-        """Rows of the mart DROP_OFF_NEXT."""
-        return mart_rows(DROP_OFF_NEXT, [self.instead], quality=quality)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -230,13 +238,7 @@ def _names(definition: Diagnosis, step: int) -> list[pl.Expr]:
 
 
 def _table(compared: list[Compared], around: Surroundings, definition: Diagnosis, step: int) -> pl.DataFrame:
-    q_values = benjamini_hochberg([one.found.p_value for one in compared])
-    judged = [_judged(one, float(q), around, definition) for one, q in zip(compared, q_values, strict=True)]
-    harmed = np.zeros(len(around.passed), np.bool_)
-    for each in judged:
-        if each.verdict == "drops_more" and each.one.risk.landmark is not None:
-            harmed[each.one.members] = True
-    rows = [_row(_checked(each, harmed), definition) for each in judged]
+    rows = [_row(each) for each in judged(compared, around, definition)]
     schema = {
         column.name: column.dtype
         for column in DROP_OFF_DIAGNOSIS.columns
@@ -251,71 +253,15 @@ def _table(compared: list[Compared], around: Surroundings, definition: Diagnosis
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Judged:
-    """A comparison and what it comes to."""
-
-    one: Compared
-    q: float
-    verdict: str
-    active: float | None
-    matched: tuple[float, float, float] | None
-    """Estimate and the ends of its interval."""
-
-
-def _judged(one: Compared, q: float, around: Surroundings, definition: Diagnosis) -> _Judged:
-    found = one.found
-    significant = (
-        q < definition.false_discovery_rate
-        and abs(found.effect) >= definition.min_effect
-        and found.compared >= max(definition.min_n, MIN_OVERLAP * one.n_with)
-    )
-    active = one.among_active()
-    effect = None if active is None else active.effect
-    if not significant:
-        return _Judged(one, q, "no_finding", effect, None)
-    estimate = against_those_there(around, one)
-    matched = None if estimate is None else (estimate.effect, *_interval(estimate.effect, estimate.error))
-    if matched is not None and _contradicted(found.effect, matched[1], matched[2]):
-        return _Judged(one, q, "unclear", effect, matched)
-    if found.effect > 0:
-        return _Judged(one, q, "stays_more", effect, matched)
-    return _Judged(one, q, "drops_more" if effect is None or effect < 0 else "unclear", effect, matched)
-
-
-def _checked(judged: _Judged, harmed: npt.NDArray[np.bool_]) -> _Judged:
-    """What people did and stayed, put to the test against equally active people who were last seen as late.
-
-    Whoever is there longer has done more of everything and goes on more often, and who met what harms did
-    less: without this all events seem to help.
-    """
-    if judged.verdict != "stays_more":
-        return judged
-    present = judged.one.among_present(harmed)
-    if present is None:
-        return judged
-    holds = present.effect >= STABLE * judged.one.found.effect and present.p_value < 1 - CONFIDENCE
-    return replace(judged, verdict="stays_more" if holds else "unclear", active=present.effect)
-
-
-def _interval(effect: float, error: float) -> tuple[float, float]:
-    """95 %, normal, within what a difference of shares can be; NaN without an estimate."""
-    from scipy.stats import norm
-
-    reach = float(norm.ppf(0.5 + CONFIDENCE / 2)) * error
-    low, high = np.clip([effect - reach, effect + reach], -1.0, 1.0)
-    return float(low), float(high)
-
-
-def _row(judged: _Judged, definition: Diagnosis) -> dict[str, Any]:
-    one, found = judged.one, judged.one.found
-    low, high = _interval(found.effect, found.error)
-    matched = judged.matched or (None, None, None)
+def _row(each: Judged) -> dict[str, Any]:
+    one, found = each.one, each.one.found
+    low, high = interval(found.effect, found.error)
+    matched = each.matched or (None, None, None)
     return {
         "kind": one.kind,
         "name": one.name,
         "value": one.value,
-        "verdict": judged.verdict,
+        "verdict": each.verdict,
         "landmark_seconds": one.risk.landmark,
         "n": one.n,
         "n_with": one.n_with,
@@ -327,11 +273,11 @@ def _row(judged: _Judged, definition: Diagnosis) -> dict[str, Any]:
         "effect_low": low,
         "effect_high": high,
         **(one.odds() if found.compared else {}),
-        "q_value": judged.q,
+        "q_value": each.q,
         "crude_effect": one.crude,
-        "confounding": _confounding(one, significant=judged.q < definition.false_discovery_rate),
+        "confounding": _confounding(one),
         "overlap": found.compared / one.n_with,
-        "active_effect": judged.active,
+        "active_effect": None if each.active is None else each.active.effect,
         "matched_effect": matched[0],
         "matched_low": matched[1],
         "matched_high": matched[2],
@@ -340,17 +286,13 @@ def _row(judged: _Judged, definition: Diagnosis) -> dict[str, Any]:
     }
 
 
-def _contradicted(effect: float, low: float, high: float) -> bool:
-    """Whether the whole time-matched interval lies on the other side."""
-    return low > 0 if effect < 0 else high < 0
-
-
-def _confounding(one: Compared, *, significant: bool) -> str:
+def _confounding(one: Compared) -> str:
+    """Whether strata take away, or turn round, a crude difference that would be taken for one."""
     if one.crude_p >= 1 - CONFIDENCE or not one.found.compared:
         return "none"
-    if significant:
-        return "reversed" if one.crude * one.found.effect < 0 else "none"
-    return "none" if one.found.p_value < 1 - CONFIDENCE else "explained"
+    if one.found.p_value >= 1 - CONFIDENCE:
+        return "explained"
+    return "reversed" if one.crude * one.found.effect < 0 else "none"
 
 
 def _line(row: dict[str, Any]) -> str:

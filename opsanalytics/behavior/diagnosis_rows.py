@@ -199,7 +199,7 @@ def _known(
     taken = {name for segment in segments for name in segment.names() if len(segment.names()) == 1}
     wanted = definition.properties
     for name in _properties(own, columns) if wanted is None else wanted:
-        if wanted is not None or name not in taken:
+        if wanted is not None or (name not in taken and name not in definition.without):
             known["property", name] = of_persons(own, property_text(name, columns))
     for name in definition.person_properties:
         known["person", name] = of_persons(own, pl.col(PERSON + name).cast(pl.String))

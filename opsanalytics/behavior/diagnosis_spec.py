@@ -5,11 +5,14 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from opsanalytics.behavior.cohort_spec import SMALL
 from opsanalytics.behavior.conditions import NAME, Definition
 from opsanalytics.behavior.duration import Duration
 from opsanalytics.behavior.journey_spec import FunnelField
 from opsanalytics.behavior.spec import Funnel
 
+LEAST = 5
+"""Smaller groups are never shown."""
 Names = tuple[Annotated[str, Field(min_length=1)], ...]
 
 
@@ -38,7 +41,7 @@ class Diagnosis(Definition):
     """Columns or properties within whose values persons are comparable (the latest value up to the step),
     beside activity before the step and time. What the events do not have is left out."""
     without: Names = ()
-    """Names of events that are no candidates."""
+    """Names of events, and of properties of the step, that are no candidates."""
     properties: Names | None = None
     """Properties of the step's event to look at; all that are not ids if not given."""
     person_properties: Names = ()
@@ -47,7 +50,7 @@ class Diagnosis(Definition):
     """Doing an event so often is a candidate of its own, against doing it less often."""
     limit: int = Field(default=10, ge=1, le=100)
     """Values looked at of each property, those of most persons."""
-    min_n: int = Field(default=30, ge=5)
+    min_n: int = Field(default=SMALL, ge=LEAST)
     """Both sides of a comparison have at least so many persons; what is rarer is not shown."""
     false_discovery_rate: float = Field(default=0.05, gt=0, lt=1)
     """Benjamini-Hochberg over all candidates."""

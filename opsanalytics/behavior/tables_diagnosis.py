@@ -11,6 +11,29 @@ DIAGNOSIS = (
     Column("step", pl.Int32, "Step after which people drop out, from 1.", True),
 )
 
+DROP_OFF_STEPS = Table(
+    name="drop_off_steps",
+    description="The steps whose drop-off is diagnosed: who was at risk, and what was looked at.",
+    order=("diagnosis",),
+    columns=(
+        *DIAGNOSIS,
+        Column("step_name", pl.String, "Name of that step.", True),
+        Column("reached", pl.Int64, "Persons whose mature attempt made the step.", True),
+        Column("dropped", pl.Int64, "Of these, persons who did not go on in the window.", True),
+        Column(
+            "landmark_seconds",
+            pl.Float64,
+            "What happened within so long after the step counts, seconds; null: nobody to compare.",
+        ),
+        Column("at_risk", pl.Int64, "Persons who had not gone on by the landmark.", True),
+        Column("silent", pl.Int64, "Of these, persons without any event between step and landmark.", True),
+        Column("silent_dropped", pl.Int64, "Of the silent, persons who dropped out.", True),
+        Column("comparisons", pl.Int64, "Rows of drop_off_diagnosis.", True),
+        Column("findings", pl.Int64, "Of these, findings.", True),
+        *PROVENANCE,
+    ),
+)
+
 DROP_OFF_DIAGNOSIS = Table(
     name="drop_off_diagnosis",
     description="What goes with dropping out after a step, among comparable persons; one row a comparison.",
@@ -54,7 +77,11 @@ DROP_OFF_DIAGNOSIS = Table(
             "odds_low", pl.Float64, "95 % interval of odds_ratio (Robins, Breslow, Greenland), lower end."
         ),
         Column("odds_high", pl.Float64, "95 % interval of odds_ratio, upper end."),
-        Column("q_value", pl.Float64, "Cochran-Mantel-Haenszel test, adjusted over all of the diagnosis."),
+        Column(
+            "q_value",
+            pl.Float64,
+            "Cochran-Mantel-Haenszel test, the largest p with its cross-check; adjusted over the diagnosis.",
+        ),
         Column(
             "homogeneity_p",
             pl.Float64,
@@ -72,7 +99,7 @@ DROP_OFF_DIAGNOSIS = Table(
         Column(
             "active_effect",
             pl.Float64,
-            "effect among persons with equally many events between step and landmark; null: no landmark.",
+            "Cross-check: the effect among equally active persons; null: no landmark.",
         ),
         Column(
             "matched_effect",
