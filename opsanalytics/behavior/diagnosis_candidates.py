@@ -1,6 +1,6 @@
 """What may go with dropping out: groups of persons who did, met or were something, and their comparison."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -145,12 +145,11 @@ def before_step(around: Surroundings) -> AtRisk:
     )
 
 
-def at_step(around: Surroundings, without: str = "") -> AtRisk:
-    """Everybody who made the step; strata leave out the property that is compared itself."""
-    by = tuple(name for name in around.by if name != without)
-    words = ", ".join(
-        part for part in around.population.strata.split(", ") if not part.startswith(f"{without} (")
-    )
+def at_step(around: Surroundings, without: Collection[str] = ()) -> AtRisk:
+    """Everybody who made the step; strata leave out the properties that are compared themselves."""
+    by = tuple(name for name in around.by if name not in without)
+    left_out = tuple(f"{name} (" for name in without)
+    words = ", ".join(part for part in around.population.strata.split(", ") if not part.startswith(left_out))
     persons = around.population.persons
     return AtRisk(
         who=np.ones(len(around.passed), np.bool_),
@@ -183,10 +182,10 @@ def _groups(around: Surroundings, definition: Diagnosis, landmark: float | None)
         risk = at_landmark(around, landmark)
         for (signal, place), when in _first(around, around.signals, ["signal", "place"]):
             yield risk, "signal", signal, place, _by(when, landmark), (when[0], when[1])
-    for (kind, name), values in around.known.items():
-        whole = at_step(around, name)
-        for value, members in values_of(values, definition.limit, least):
-            yield whole, kind, name, value, members, None
+    for known in around.known:
+        whole = at_step(around, known.properties)
+        for value, members in values_of(known.values, definition.limit, least):
+            yield whole, known.kind, known.name, value, members, None
     left_out = pl.col("event").is_in(list(definition.without))
     if landmark is not None:
         for (event,), when in _first(around, around.after.filter(~left_out), ["event"]):

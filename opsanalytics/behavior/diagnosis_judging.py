@@ -16,6 +16,8 @@ MIN_OVERLAP = 0.5
 STABLE = 0.5
 """Share of an effect that must remain among equally active persons: what takes more away hints at more that
 was not measured (Altonji, Elder and Taber 2005; Oster 2019)."""
+ONE_SIDED = 1.2815515594457831
+"""Standard errors above zero of a time-matched estimate that agrees: 10 %, one-sided, as for pain points."""
 FINDINGS = ("drops_more", "stays_more")
 
 
@@ -40,8 +42,8 @@ def judged(compared: Sequence[Compared], around: Surroundings, definition: Diagn
     everything and goes on more often, and who met what harms did less: without it all events seem to help. So
     what seems to help has to pass the test among equally active persons last seen at about the same time,
     without those who met what harms, and keep half of its effect. What seems to harm has to keep its sign
-    among equally active persons; no more, because doing less may be the harm. Neither may be contradicted by
-    the time-matched estimate.
+    among equally active persons; no more, because doing less may be the harm. Both have to show against
+    persons still there at the moment it was met, as far as there are such.
     """
     rate = definition.false_discovery_rate
     first = benjamini_hochberg([one.found.p_value for one in compared])
@@ -95,8 +97,8 @@ def _judged(
     holds = q < definition.false_discovery_rate
     if check is not None and found.effect > 0:
         holds &= check.effect >= STABLE * found.effect
-    if matched is not None:
-        holds &= matched[1] <= 0 if found.effect < 0 else matched[2] >= 0
+    if estimate is not None:
+        holds &= bool(np.sign(found.effect) * estimate.effect > ONE_SIDED * estimate.error)
     verdict = "unclear" if not holds else "drops_more" if found.effect < 0 else "stays_more"
     return Judged(one, verdict, q, check, matched)
 

@@ -60,8 +60,19 @@ class Surroundings:
     """`at`, `event`, `seconds`: after the step until the window ends, later steps left out."""
     signals: pl.DataFrame
     """`at`, `signal`, `place`, `seconds`: met from the step on until the window ends."""
-    known: dict[tuple[str, str], pl.Series]
-    """By kind and name: the value of each person, null without one."""
+    known: list["Known"]
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Something known of each person when the step was made."""
+
+    kind: str
+    name: str
+    values: pl.Series
+    """By person; null without one."""
+    properties: tuple[str, ...]
+    """What it is made of."""
 
 
 def surroundings(
@@ -167,9 +178,9 @@ def _known(
     who: Population,
     made: pl.DataFrame,
     segments: Sequence[Segment],
-) -> dict[tuple[str, str], pl.Series]:
+) -> list[Known]:
     """Segments of the entry event, properties of the step's event and of the person."""
-    known: dict[tuple[str, str], pl.Series] = {}
+    known = []
     order = pl.col("person")
 
     def serving(number: int) -> pl.DataFrame:
@@ -195,14 +206,15 @@ def _known(
     entry = own if step == 1 else serving(1)
     for segment in segments:
         value = of_persons(entry, segment.text(columns))
-        known["segment", segment.label()] = value
+        known.append(Known("segment", segment.label(), value, segment.names()))
     taken = {name for segment in segments for name in segment.names() if len(segment.names()) == 1}
     wanted = definition.properties
     for name in _properties(own, columns) if wanted is None else wanted:
         if wanted is not None or (name not in taken and name not in definition.without):
-            known["property", name] = of_persons(own, property_text(name, columns))
+            known.append(Known("property", name, of_persons(own, property_text(name, columns)), (name,)))
     for name in definition.person_properties:
-        known["person", name] = of_persons(own, pl.col(PERSON + name).cast(pl.String))
+        value = of_persons(own, pl.col(PERSON + name).cast(pl.String))
+        known.append(Known("person", name, value, (name,)))
     return known
 
 
@@ -246,6 +258,8 @@ def values_of(values: pl.Series, limit: int, least: int) -> list[tuple[str, np.n
     Of two groups the smaller one stands for both. Groups of fewer persons than `least` are left out.
     """
     given = values.drop_nulls()
+    if _are_times(given):
+        return []
     numbers = given.cast(pl.Float64, strict=False)
     if given.len() and not numbers.null_count() and numbers.is_finite().all() and numbers.n_unique() > limit:
         shown = _quarters(values.cast(pl.Float64, strict=False))
@@ -264,6 +278,15 @@ def values_of(values: pl.Series, limit: int, least: int) -> list[tuple[str, np.n
         groups = groups.tail(1) if groups["value"][1] != NONE else groups.head(1)
     chosen = groups.filter(pl.col("n") >= least).head(limit)
     return [(row["value"], np.array(row["at"], np.int64)) for row in chosen.iter_rows(named=True)]
+
+
+def _are_times(values: pl.Series) -> bool:
+    """Whether all are seconds or milliseconds since 1970 of this century: a clock, not a property."""
+    numbers = values.cast(pl.Float64, strict=False)
+    if not numbers.len() or numbers.null_count():
+        return False
+    spans = [(1e9 * unit, 2.5e9 * unit) for unit in (1, 1e3, 1e6)]
+    return any(bool(numbers.is_between(*span).all()) for span in spans)
 
 
 def _quarters(numbers: pl.Series) -> pl.Series:

@@ -104,8 +104,16 @@ def friction_met(
         EventsError: a column is missing or has the wrong type.
     """
     frame, _ = checked(events)
-    known = frame.filter(pl.col("ts") <= as_of).with_columns(pl.col("person").cast(pl.String))
-    prepared = prepare(known, settings)
+    repeated = settings.repeated_attempt.events
+    names = [
+        *settings.error_events,
+        *(one for one in (settings.slow_load.event, settings.empty_search.event) if one is not None),
+        *(rule.event for rule in settings.custom),
+        *(name for step in funnel.steps for name in (*step.events, *repeated) if repeated),
+    ]
+    # None of these signals looks at other events, and those are most.
+    known = frame.filter(pl.col("ts") <= as_of, pl.col("event").is_in(names) | ("*" in names))
+    prepared = prepare(known.with_columns(pl.col("person").cast(pl.String)), settings)
     everybody = prepared["person"].n_unique()
     found = [
         _few_places(detection, settings.max_places, everybody)
