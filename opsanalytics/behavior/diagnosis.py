@@ -190,9 +190,8 @@ def diagnose(
     compared = list(candidates(around, definition, landmark))
     table = _table(compared, around, definition, step)
     instead = NEXT.to_frame() if landmark is None else did_instead(around, landmark, least=definition.min_n)
-    still = (around.passed > (landmark or 0.0)) & (around.ends > (landmark or 0.0))
-    seen = np.zeros(len(still), np.bool_)
-    seen[around.after.filter(pl.col("seconds") <= (landmark or 0.0))["at"].to_numpy()] = True
+    still = around.still_there(landmark or 0.0)
+    silent = still & (around.seen_until(landmark or 0.0)[0] == 0)
     through = np.isfinite(around.passed)
     return DiagnosisResult(
         definition=definition,
@@ -203,8 +202,8 @@ def diagnose(
         passed=int(through.sum()),
         landmark_seconds=landmark,
         at_risk=int(still.sum()),
-        silent=int((still & ~seen).sum()),
-        silent_passed=int((still & ~seen & through).sum()),
+        silent=int(silent.sum()),
+        silent_passed=int((silent & through).sum()),
         compared=with_provenance(table, definition, as_of),
         instead=with_provenance(instead.select(*_names(definition, step), *NEXT.names()), definition, as_of),
     )

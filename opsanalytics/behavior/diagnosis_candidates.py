@@ -102,16 +102,8 @@ class AtRisk:
 
 def at_landmark(around: Surroundings, landmark: float) -> AtRisk:
     """Who had not gone on by the landmark, still could, and was seen after the step by then."""
-    events = (
-        around.after.filter(pl.col("seconds") <= landmark)
-        .group_by("at")
-        .agg(n=pl.len(), last=pl.col("seconds").max())
-    )
-    seen, last = np.zeros(len(around.passed), np.int64), np.zeros(len(around.passed))
-    at = events["at"].to_numpy()
-    seen[at], last[at] = events["n"].to_numpy(), events["last"].to_numpy()
-    still = (around.passed > landmark) & (around.ends > landmark)
-    who = still & (seen > 0)
+    seen, last = around.seen_until(landmark)
+    who = around.still_there(landmark) & (seen > 0)
     # Time is left out: it is a matter of minutes here, and strata would become thin.
     persons = around.population.persons.select(*around.by, "tercile")
     like = _numbered(persons.with_columns(n=pl.Series(np.minimum(seen, BUSY))))

@@ -41,7 +41,7 @@ def did_instead(around: Surroundings, landmark: float, *, least: int) -> pl.Data
     left out, so what is compared is what people did besides going on. Events of fewer than `least` persons
     are `(other)`. Empty where one of the groups has fewer.
     """
-    still = (around.passed > landmark) & (around.ends > landmark)
+    still = around.still_there(landmark)
     through = np.isfinite(around.passed)
     following = around.after.filter(pl.col("seconds") > landmark).sort("at", "seconds", "event")
     first = following.unique("at", keep="first", maintain_order=True)

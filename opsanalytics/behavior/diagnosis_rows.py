@@ -8,13 +8,14 @@ from datetime import datetime
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from opsanalytics.behavior.diagnosis_spec import Diagnosis
 from opsanalytics.behavior.filters import PERSON, RESERVED, property_text, step_matches
 from opsanalytics.behavior.funnel import FunnelResult
 from opsanalytics.behavior.population import FunnelPersons, Population, population, terciles
-from opsanalytics.behavior.rows import Events, checked
+from opsanalytics.behavior.rows import Events, Int64, checked
 from opsanalytics.behavior.segments import NONE, Segment, labelled
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.behavior.statistics import Floats
@@ -62,6 +63,22 @@ class Surroundings:
     """`at`, `signal`, `place`, `seconds`: met from the step on until the window ends."""
     known: list["Known"]
 
+    def still_there(self, seconds: float) -> npt.NDArray[np.bool_]:
+        """By person: whether they had not gone on so long after the step, and still could."""
+        return (self.passed > seconds) & (self.ends > seconds)
+
+    def seen_until(self, seconds: float) -> tuple[Int64, Floats]:
+        """By person: number of events so long after the step, and when the last of them was."""
+        events = (
+            self.after.filter(pl.col("seconds") <= seconds)
+            .group_by("at")
+            .agg(n=pl.len(), last=pl.col("seconds").max())
+        )
+        n, last = np.zeros(len(self.passed), np.int64), np.zeros(len(self.passed))
+        n[events["at"].to_numpy()] = events["n"].to_numpy()
+        last[events["at"].to_numpy()] = events["last"].to_numpy()
+        return n, last
+
 
 @dataclass(frozen=True, eq=False)
 class Known:
@@ -101,7 +118,11 @@ def surroundings(
     funnel = result.definition
     frame, columns = checked(events)
     columns = [*columns, *(name for name in frame.collect_schema().names() if name not in columns)]
-    frame = frame.filter(pl.col("ts") <= pl.lit(as_of).cast(UTC_TIME), pl.col("person").is_not_null())
+    frame = frame.filter(
+        pl.col("ts") <= pl.lit(as_of).cast(UTC_TIME),
+        pl.col("person").is_not_null(),
+        pl.col("event").is_not_null(),
+    )
     if funnel.sources is not None:
         frame = frame.filter(pl.col("source").cast(pl.String).is_in(list(funnel.sources)))
     by = tuple(name for name in definition.strata if name in columns or name not in CANONICAL)
@@ -181,20 +202,19 @@ def _known(
 ) -> list[Known]:
     """Segments of the entry event, properties of the step's event and of the person."""
     known = []
-    order = pl.col("person")
+    schema = frame.collect_schema()
+    plain = [name for name in columns if not schema[name].is_nested()]
 
     def serving(number: int) -> pl.DataFrame:
         """One event a person that made a step: of several at the same time the one that sorts first."""
         at = made.lazy().select("person", pl.col(f"ts_{number}").cast(UTC_TIME).alias("ts"))
-        plain = [name for name in columns if not frame.collect_schema()[name].is_nested()]
         events = (
             frame.filter(step_matches(funnel.steps[number - 1], columns))
             .join(at, on=["person", "ts"], how="inner")
             .collect()
         )
-        return events.sort([order, *(pl.col(name) for name in plain if name != "person")]).unique(
-            "person", keep="first", maintain_order=True
-        )
+        ordered = events.sort("person", *(name for name in plain if name != "person"))
+        return ordered.unique("person", keep="first", maintain_order=True)
 
     def of_persons(events: pl.DataFrame, value: pl.Expr) -> pl.Series:
         values = events.select("person", value=value)

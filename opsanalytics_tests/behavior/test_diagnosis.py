@@ -276,3 +276,30 @@ def test_a_funnel_that_is_only_named_and_signals_without_columns_are_refused() -
     with pytest.raises(ValueError, match="no time zone"):
         diagnose(world(), Diagnosis(funnel=FUNNEL), as_of=datetime(2026, 1, 1))  # noqa: DTZ001
     assert AS_OF.tzinfo is UTC
+
+
+def test_events_of_nobody_without_name_or_time_and_odd_properties_do_no_harm() -> None:
+    odd = (
+        world()
+        .head(5)
+        .with_columns(
+            person=pl.Series(["p1", None, "p2", "p3", "p4"]),
+            event=pl.Series([None, "tip", "tip", "open_checkout", "tip"]),
+            ts=pl.Series([AS_OF, AS_OF, None, AS_OF, AS_OF]).cast(pl.Datetime("us", "UTC")),
+            properties=pl.Series(["not json", None, "[1]", "{}", '{"a\\\\b": 1, "": 2}']),
+        )
+    )
+    result = diagnose(pl.concat([world(), odd]), Diagnosis(funnel=FUNNEL), as_of=AS_OF)
+    assert result.findings["name"].sort().equals(diagnosed().findings["name"].sort())
+
+
+def test_a_sample_of_json_that_is_none_has_no_properties() -> None:
+    events = world().with_columns(properties=pl.lit("not json"))
+    compared = diagnose(events, Diagnosis(funnel=FUNNEL), as_of=AS_OF).compared
+    assert set(compared.filter(pl.col("kind") == "property")["name"]) == {"platform"}
+
+
+def test_clocks_are_no_properties() -> None:
+    events = world().with_columns(sent_ms=pl.col("ts").dt.epoch("ms"))
+    compared = diagnose(events, Diagnosis(funnel=FUNNEL), as_of=AS_OF).compared
+    assert "sent_ms" not in compared["name"]
