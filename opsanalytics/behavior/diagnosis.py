@@ -24,6 +24,8 @@ from opsanalytics.behavior.tables import PROVENANCE
 from opsanalytics.behavior.tables_diagnosis import DROP_OFF_DIAGNOSIS, DROP_OFF_STEPS
 
 OWN = [each for each in DROP_OFF_DIAGNOSIS.names if each not in {column.name for column in PROVENANCE}]
+EXPLAINED = 0.5
+"""Share of a crude difference below which strata have explained it."""
 SHORTEST = 1.0
 """Seconds of the shortest landmark that is chosen by itself."""
 
@@ -289,9 +291,11 @@ def _confounding(one: Compared) -> str:
     """Whether strata take away, or turn round, a crude difference that would be taken for one."""
     if one.crude_p >= 1 - CONFIDENCE or not one.found.compared:
         return "none"
-    if one.found.p_value >= 1 - CONFIDENCE:
-        return "explained"
-    return "reversed" if one.crude * one.found.effect < 0 else "none"
+    effect, significant = one.found.effect, one.found.p_value < 1 - CONFIDENCE
+    if significant:
+        return "reversed" if one.crude * effect < 0 else "none"
+    # An interval that has become wide explains nothing; an estimate that has gone does.
+    return "explained" if abs(effect) < EXPLAINED * abs(one.crude) or one.crude * effect < 0 else "none"
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -91,8 +91,8 @@ DROP_OFF_DIAGNOSIS = Table(
         Column(
             "confounding",
             pl.String,
-            "reversed: the crude difference points the other way (Simpson); explained: a crude difference at "
-            "p < 0.05 that comparable persons do not show; else none.",
+            "reversed: the crude difference points the other way (Simpson); explained: of a crude difference "
+            "at p < 0.05 less than half is left among comparable persons, and fails the test; else none.",
             True,
         ),
         Column("overlap", pl.Float64, "Share of n_with that had comparable persons."),
