@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -36,11 +36,12 @@ class DiagnosisResult:
 
     definition: Diagnosis
     funnel: FunnelResult
+    """Of first attempts."""
     step: int
     """The step diagnosed."""
     as_of: datetime
     reached: int
-    """Persons whose mature attempt made the step."""
+    """Persons whose first attempt is mature and made the step."""
     passed: int
     """Of these, those who went on."""
     landmark_seconds: float | None
@@ -123,11 +124,11 @@ class DiagnosisResult:
         dropped = self.reached - self.passed
         lines = [
             f"{self.definition.label}, after step {self.step} ({self.step_name}): {dropped} of "
-            f"{self.reached} dropped out by {self.as_of.isoformat(timespec='minutes')}"
+            f"{self.reached} dropped out in their first attempt by {self.as_of.isoformat(timespec='minutes')}"
         ]
         if self.landmark_seconds is not None:
             lines.append(
-                f"  {self.at_risk} had not gone on after {self.landmark_seconds:g} s; "
+                f"  {self.at_risk} had not gone on after {timedelta(seconds=round(self.landmark_seconds))}; "
                 f"{self.silent} of them had done nothing"
             )
         found = self.findings
@@ -184,7 +185,9 @@ def diagnose(
         cohorts=[cohort for one in segments for cohort in one.cohorts()],
         timezone=timezone,
     )
-    counted = definition.funnel.model_copy(update={"among": None})  # these are its persons by now
+    # Among is settled by now. The attempt that gets furthest would be chosen by the outcome: of who went on
+    # the last entry before, of who did not the first ever, and what lies around them differs for that.
+    counted = definition.funnel.model_copy(update={"among": None, "reentry": False})
     result = funnel(events, counted, as_of=as_of, first=first, last=last, timezone=timezone)
     step = definition.step or largest_drop(result)
     around = surroundings(events, definition, result, step, as_of=as_of, segments=segments, signals=signals)

@@ -1,5 +1,6 @@
 """What may go with dropping out: groups of persons who did, met or were something, and their comparison."""
 
+import hashlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -153,10 +154,10 @@ def at_step(around: Surroundings, without: Collection[str] = ()) -> AtRisk:
 
 def candidates(around: Surroundings, definition: Diagnosis, landmark: float | None) -> Iterator[Compared]:
     """Everything that enough persons did, met or were, compared; the same persons under two names once."""
-    seen: set[tuple[bytes, bytes]] = set()
+    seen: set[bytes] = set()
     for risk, kind, name, value, members, met in _groups(around, definition, landmark):
         inside = members[risk.who[members]]
-        both = (np.packbits(risk.who).tobytes(), np.sort(inside).tobytes())
+        both = hashlib.sha256(np.packbits(risk.who).tobytes() + np.sort(inside).tobytes()).digest()
         n, n_with = int(risk.who.sum()), len(inside)
         if n_with < definition.min_n or n - n_with < definition.min_n or both in seen:
             continue

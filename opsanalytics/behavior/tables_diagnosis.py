@@ -18,8 +18,8 @@ DROP_OFF_STEPS = Table(
     columns=(
         *DIAGNOSIS,
         Column("step_name", pl.String, "Name of that step.", True),
-        Column("reached", pl.Int64, "Persons whose mature attempt made the step.", True),
-        Column("dropped", pl.Int64, "Of these, persons who did not go on in the window.", True),
+        Column("reached", pl.Int64, "Persons whose first attempt is mature and made the step.", True),
+        Column("dropped", pl.Int64, "Of these, persons who did not go on in its window.", True),
         Column(
             "landmark_seconds",
             pl.Float64,

@@ -66,7 +66,7 @@ class DiagnosisResult(Answer[diagnoses.DiagnosisResult]):
         caption = (
             f"{counts.definition.label}: after step {counts.step} ({counts.step_name}) "
             f"{formats.count(counts.reached - counts.passed)} of {formats.count(counts.reached)} dropped "
-            f"out, as of {formats.moment(self.as_of, 'UTC')}"
+            f"out in their first attempt, as of {formats.moment(self.as_of, 'UTC')}"
         )
         misleading = self.to_polars().filter(pl.col("confounding") != "none")
         heads = ["", "verdict", "went on", "comparable others", "difference", "persons", "q", "crude"]

@@ -303,3 +303,32 @@ def test_clocks_are_no_properties() -> None:
     events = world().with_columns(sent_ms=pl.col("ts").dt.epoch("ms"))
     compared = diagnose(events, Diagnosis(funnel=FUNNEL), as_of=AS_OF).compared
     assert "sent_ms" not in compared["name"]
+
+
+def test_which_attempt_counts_does_not_depend_on_its_outcome() -> None:
+    # Events at random: nothing goes with anything. With each person's best attempt, doing the first step
+    # again would "cost" 37 points.
+    rng = np.random.default_rng(7)
+    count = 120_000
+    seconds = rng.integers(0, 60 * 86_400, count)
+    events = pl.DataFrame(
+        {
+            "person": pl.Series(rng.integers(0, 3_000, count)).cast(pl.String),
+            "event": np.array(["view", "add", "pay", "help", "scroll", "login"])[rng.integers(0, 6, count)],
+            "ts": pl.Series(seconds * 1_000_000).cast(pl.Duration("us")) + datetime(2026, 1, 1, tzinfo=UTC),
+        }
+    )
+    funnel = Funnel(name="buy", steps=["view", "add", "pay"], window="1d")
+    result = diagnose(events, Diagnosis(funnel=funnel, step=1), as_of=datetime(2026, 3, 2, tzinfo=UTC))
+    again = row(result, "view", kind="event")
+    assert again["n_with"] > 50
+    assert abs(again["effect"]) < 0.1
+    assert result.findings.is_empty()
+
+
+def test_who_failed_first_and_went_on_later_has_dropped_out() -> None:
+    opened = world().filter(pl.col("event") == "open_checkout")
+    before = opened.with_columns(pl.col("ts") - timedelta(days=1, seconds=1))
+    result = diagnose(pl.concat([world(), before]), Diagnosis(funnel=FUNNEL), as_of=AS_OF)
+    assert result.reached == opened.height
+    assert result.passed == 0

@@ -38,7 +38,7 @@ def page_data(result: DiagnosisResult) -> ReportData:
 
 def section(result: DiagnosisResult) -> str:
     page = render_week(page_data(result))
-    found = re.search(r"<h4>Why people drop out.*?</article>", page, flags=re.S)
+    found = re.search(r"<h4>What goes with dropping out.*?</article>", page, flags=re.S)
     assert found is not None
     return found.group()
 
