@@ -120,7 +120,8 @@ def describe_diagnosis(definition: Diagnosis) -> str:
     within = ", ".join([*definition.strata, "activity before the step", "time"])
     return (
         f"What goes with dropping out of the funnel {funnel} after {which}, in first attempts. What "
-        f"happened after the step counts up to {landmark}, among people who had not gone on by then; what was known at the step, "
+        f"happened after the step counts up to {landmark}, among people who had not gone on by then; "
+        f"what was known at the step, "
         f"among everybody. Compared within {within}; "
         f"false discovery rate {definition.false_discovery_rate:g} over all comparisons of at least "
         f"{definition.min_n} persons on both sides."

@@ -21,11 +21,11 @@ class Diagnosis(Definition):
 
     The population is everybody whose first attempt is mature and made the step: which attempt counts must not
     depend on its outcome, so who failed first and converted later dropped out here.
-    What happened after the step counts up to the landmark: a time after the step that is the same for everybody. Who went on before the landmark is left
-    out, and so is who was not seen between step and landmark, so those who met something and those who did
-    not were observed equally long and were both there. The outcome is going on between the landmark and the
-    end of the attempt's window. What was known when the step was made (segments, properties, events before)
-    needs no landmark: everybody is compared.
+    What happened after the step counts up to the landmark: a time after the step that is the same for
+    everybody. Who went on before the landmark is left out, and so is who was not seen between step and
+    landmark, so those who met something and those who did not were observed equally long and were both there.
+    The outcome is going on between the landmark and the end of the attempt's window. What was known when the
+    step was made (segments, properties, events before) needs no landmark: everybody is compared.
     """
 
     name: str = Field(default="diagnosis", min_length=1, pattern=NAME)
