@@ -28,7 +28,14 @@ from opsanalytics.cleaning.assembly import (
     to_duplicates,
     to_events,
 )
-from opsanalytics.cleaning.day_files import ROW_GROUP, WrittenDay, replace_by, replace_file, write_duplicates
+from opsanalytics.cleaning.day_files import (
+    ROW_GROUP,
+    ZSTD_LEVEL,
+    WrittenDay,
+    replace_by,
+    replace_file,
+    write_duplicates,
+)
 from opsanalytics.lake.paths import Home
 from opsanalytics.lake.schemas import DUPLICATES, EVENTS
 from opsanalytics.sources.base import EventSourceSettings
@@ -211,5 +218,10 @@ def write_stream(path: Path, batches: Iterator[pl.DataFrame]) -> None:
         yield from batches
 
     register_io_source(source, schema=EVENTS.schema).sink_parquet(
-        path, compression="zstd", statistics=True, row_group_size=ROW_GROUP, maintain_order=True
+        path,
+        compression="zstd",
+        compression_level=ZSTD_LEVEL,
+        statistics=True,
+        row_group_size=ROW_GROUP,
+        maintain_order=True,
     )
