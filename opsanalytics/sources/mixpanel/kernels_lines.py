@@ -43,32 +43,37 @@ GUESSES = 64
 """Of so many members of an object is remembered how they were called in the line before."""
 
 
-@intrinsic
+def _generated(function: Callable[..., Any]) -> Any:
+    """A function that compiled ones call, made of the instructions that `function` gives for its types."""
+    return intrinsic(function)
+
+
+@_generated
 def _address(_: Any, content: Any) -> tuple[Any, Callable[..., Any]]:
     """Where the bytes of an array lie: to be read from there, without counting who holds the array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return context.make_array(signature.args[0])(context, builder, arguments[0]).data
 
-    return types.CPointer(content.dtype)(content), generate
+    return types.CPointer(content.dtype)(content), generate  # type: ignore[no-untyped-call]
 
 
-@intrinsic
-def _eight(_: Any, b: Any, at: Any) -> tuple[Any, Callable[..., Any]]:
+@_generated
+def _eight(_: Any, b: Any, _at: Any) -> tuple[Any, Callable[..., Any]]:
     """The eight bytes from `at`, the first the lowest. Compiles to one load; nothing is checked."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         word = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), cgutils.intp_t.as_pointer())
         return builder.load(word, align=1)
 
     return types.uint64(b, types.int64), generate
 
 
-@intrinsic
-def _lowest(_: Any, word: Any) -> tuple[Any, Callable[..., Any]]:
+@_generated
+def _lowest(_: Any, _word: Any) -> tuple[Any, Callable[..., Any]]:
     """How many zero bits stand below the lowest one of a word that is not zero."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], cgutils.true_bit)
 
     return types.int64(types.uint64), generate
@@ -85,7 +90,7 @@ def _plain_end(b: Any, i: int, end: int) -> int:
             ((quotes - EACH) & ~quotes) | ((escapes - EACH) & ~escapes) | ((word - SPACES) & ~word)
         ) & HIGH
         if found:
-            return i + (_lowest(found) >> 3)
+            return i + int(_lowest(found) >> 3)
         i += 8
     while i < end and STANDS_ALONE[b[i]]:
         i += 1
