@@ -80,7 +80,7 @@ class BehaviorIndex:
             since, until = _range(first, last, timezone, until)
         keep_all = definition.order == "strict" or "strict_order" in semantics.modes
         wanted = self._of_sources(definition) if keep_all else masks != 0
-        rows = self._person_rows(masks, wanted, since=since, until=until)
+        rows = self.person_rows(masks, wanted, since=since, until=until)
         entries = entry_rows(rows, definition, first=first, last=last, timezone=timezone)
         persons = best_attempts(rows, definition, entries, as_of=as_of, semantics=semantics)
         return FunnelResult(
@@ -195,7 +195,7 @@ class BehaviorIndex:
 
         return np.sum(self._by_range(part), axis=0)  # type: ignore[no-any-return]
 
-    def _person_rows(
+    def person_rows(
         self, masks: npt.NDArray[np.int32], wanted: npt.NDArray[np.bool_], *, since: int, until: int
     ) -> PersonRows:
         """The wanted rows person by person, at equal times in order of mask."""

@@ -15,6 +15,7 @@ from opsanalytics.behavior import retention as retentions
 from opsanalytics.behavior.folding import check_preset
 from opsanalytics.behavior.funnel_breakdown import broken_down
 from opsanalytics.behavior.index import indexable, open_index
+from opsanalytics.behavior.index_retention import indexed_retention, retention_indexable
 from opsanalytics.behavior.periods import Weekday, zone
 from opsanalytics.behavior.reconcile import Reconciliation
 from opsanalytics.behavior.retention_breakdown import retention_by_value
@@ -155,6 +156,9 @@ def retention(
         "max_cohorts": max_cohorts,
         "preset": preset,
     }
+    home = lake_of(events)
+    if home is not None and breakdown is None and retention_indexable(asked) and os.access(home.root, os.W_OK):
+        return RetentionResult(indexed_retention(open_index(home), asked, **limits), {})
     counted = retentions.retention(table, asked, **limits)
     by_value = {}
     if breakdown is not None:
