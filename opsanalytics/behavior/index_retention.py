@@ -13,9 +13,9 @@ import numpy.typing as npt
 import polars as pl
 
 from opsanalytics.behavior.conditions import ANY_EVENT
-from opsanalytics.behavior.index import BehaviorIndex, NotIndexedError, Segment
+from opsanalytics.behavior.index import BehaviorIndex, NotIndexedError, Segment, nobodys
 from opsanalytics.behavior.index_periods import DayPeriods, periods_of_days
-from opsanalytics.behavior.index_store import MOST_CODES
+from opsanalytics.behavior.index_build import MOST_CODES
 from opsanalytics.behavior.periods import LONG_AGO, Weekday, microseconds
 from opsanalytics.behavior.retention import (
     Folded,
@@ -83,7 +83,11 @@ def indexed_retention(
     in_order = bool((np.diff(slots) >= 0).all())
     if definition.clock == "calendar" and definition.minimum == 1 and in_order:
         folded = _fold(index, definition, masks, numbers, periods, until)
-        left_out = LeftOut(without_person=_nobody(index, masks, until))
+        left_out = LeftOut(
+            without_person=nobodys(
+                index.segments, [one.event for one in index.segments], masks != 0, since=LONG_AGO, until=until
+            )
+        )
     else:
         rows = index.person_rows(masks, masks != 0, since=LONG_AGO, until=until)
         folded, left_out = fold_rows(rows, definition, calendar), rows.left_out
@@ -121,7 +125,7 @@ def _fold(
         for segment, day in zip(index.segments, periods, strict=True)
         if segment.known and day.edges[0] <= until
     ]
-    words = -(-len(index.persons) // WORD)
+    words = -(-index.person_count // WORD)
     threads = pl.thread_pool_size()
     most = max(BUDGET // (TABLES * 8 * max(len(numbers), 1)), 1)
     parts = max(-(-words // most), min(threads, words))
@@ -204,11 +208,3 @@ def _counted(
         came,
     )
     return size, came, np.any(started, axis=1)
-
-
-def _nobody(index: BehaviorIndex, masks: Int32, until: int) -> int:
-    """Matching events without person."""
-    return sum(
-        int(((masks[one.event[one.known :]] != 0) & (one.ts[one.known :] <= until)).sum())
-        for one in index.segments
-    )
