@@ -92,9 +92,9 @@ def generate(home: Home, events: int) -> None:
             ts=pl.lit(START + timedelta(days=day))
             + pl.duration(seconds=pl.Series(random.integers(0, 86_400, per_day))),
             platform=pl.Series(["ios", "android", "web"]).gather(random.integers(0, 3, per_day)),
-            properties=pl.Series([f'{{"plan": "{plan}", "n": 1}}' for plan in ("free", "pro", "team")]).gather(
-                random.integers(0, 3, per_day)
-            ),
+            properties=pl.Series(
+                [f'{{"plan": "{plan}", "n": 1}}' for plan in ("free", "pro", "team")]
+            ).gather(random.integers(0, 3, per_day)),
             event_id=pl.format("{}-{}", pl.lit(day), pl.int_range(per_day)),
         )
         blank = [pl.lit(None).alias(name) for name in EVENTS.names if name not in rows.columns]
@@ -165,7 +165,9 @@ def main() -> None:
         shutil.copy(kept, whole)
         rebuild(home, ["web"])
         other = folder / "other"
-        shutil.copytree(home.root, other / "data", ignore=shutil.ignore_patterns("fingerprints", "index", "marts"))
+        shutil.copytree(
+            home.root, other / "data", ignore=shutil.ignore_patterns("fingerprints", "index", "marts")
+        )
         shutil.copy(folder / "opsanalytics.toml", other)
         daily = run("one more day", folder, DAYS + 1)
         full = run("full", other, DAYS + 1)

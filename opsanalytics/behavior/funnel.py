@@ -255,7 +255,8 @@ def _times(mature: pl.DataFrame, step: int) -> Floats:
     if step == 1:
         return np.empty(0)
     before = pl.coalesce(f"ts_{k}" for k in range(step - 1, 0, -1))
-    gap = (pl.col(f"ts_{step}") - before).dt.total_microseconds().drop_nulls()
+    # Sorted, so that sums of fractions do not depend on the order of persons.
+    gap = (pl.col(f"ts_{step}") - before).dt.total_microseconds().drop_nulls().sort()
     return (mature.select(gap).to_series().to_numpy() / 1e6).astype(np.float64)
 
 

@@ -14,8 +14,8 @@ import polars as pl
 
 from opsanalytics.behavior.conditions import ANY_EVENT
 from opsanalytics.behavior.index import BehaviorIndex, NotIndexedError, Segment, nobodys
-from opsanalytics.behavior.index_periods import DayPeriods, periods_of_days
 from opsanalytics.behavior.index_build import MOST_CODES
+from opsanalytics.behavior.index_periods import DayPeriods, periods_of_days
 from opsanalytics.behavior.periods import LONG_AGO, Weekday, microseconds
 from opsanalytics.behavior.retention import (
     Folded,

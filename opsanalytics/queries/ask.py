@@ -158,7 +158,12 @@ def retention(
         "preset": preset,
     }
     home = lake_of(events)
-    if home is not None and breakdown is None and retention_indexable(asked) and os.access(home.root, os.W_OK):
+    if (
+        home is not None
+        and breakdown is None
+        and retention_indexable(asked)
+        and os.access(home.root, os.W_OK)
+    ):
         return RetentionResult(indexed_retention(open_index(home), asked, **limits), {})
     counted = retentions.retention(table, asked, **limits)
     by_value = {}
