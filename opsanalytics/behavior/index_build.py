@@ -10,7 +10,7 @@ import polars as pl
 
 from opsanalytics.behavior.index_files import dictionary
 from opsanalytics.behavior.index_persons import Numbering
-from opsanalytics.lake.events import DECIDING, by_rule, scan_raw_events
+from opsanalytics.lake.events import DECIDING, scan_raw_events
 from opsanalytics.lake.paths import Home
 
 DAY = 86_400_000_000
@@ -19,7 +19,7 @@ TIME_BITS = 37
 """Enough for the microseconds of a day."""
 NOBODY = (1 << 32) - 1
 MOST_CODES = 1 << 16
-KINDS = DECIDING["devices"]
+EPOCH = date(1970, 1, 1)
 
 
 class IndexFullError(RuntimeError):
@@ -79,34 +79,21 @@ class Reader:
             IndexFullError: more than MOST_CODES pairs of source and event name.
             MisplacedEventsError: a day's folder holds events of another day.
         """
-        kinds = {
-            kind: pl.when(pl.col(f"{kind}_id").is_not_null()).then(pl.lit(number, pl.UInt8))
-            for number, kind in enumerate(KINDS)
-        }
-        ids = {kind: pl.col(f"{kind}_id") for kind in KINDS}
-        frame = (
-            scan_raw_events(self._home, first=days[0], last=days[-1])
-            .select(
-                "source",
-                "event",
-                pl.col("ts").to_physical(),
-                by_rule(self._rules, kinds).alias("kind"),
-                by_rule(self._rules, ids).alias("id"),
-            )
-            .collect()
-            .rechunk()
-        )
-        ts = frame["ts"].to_numpy()
-        numbers = ts // DAY
-        if len(numbers) and (np.diff(numbers) < 0).any():
+        frame = scan_raw_events(self._home, first=days[0], last=days[-1])
+        rows = frame.select("source", "event", pl.col("ts").to_physical()).collect()
+        ts = rows["ts"].to_numpy()
+        source = _Sources(rows["source"])
+        codes, persons = self._coded(source, rows["event"]), self._numbered(frame, source)
+        # Folders are scanned in order of their days, so that times of one day stand together.
+        ends = [_first_from(ts, (day - EPOCH).days * DAY + DAY) for day in days]
+        for day, begin, end in zip(days, [0, *ends], ends, strict=False):
+            start = (day - EPOCH).days * DAY
+            part = ts[begin:end]
+            if len(part) and not (start <= part.min() and part.max() < start + DAY):
+                raise MisplacedEventsError(self._misplaced(days))
+            yield day, _Read(persons[begin:end], part, codes[begin:end])
+        if ends[-1] != len(ts):
             raise MisplacedEventsError(self._misplaced(days))
-        codes, persons = self._coded(frame), self._numbered(frame)
-        edges = [(day - date(1970, 1, 1)).days for day in days]
-        begins, ends = np.searchsorted(numbers, edges), np.searchsorted(numbers, edges, side="right")
-        if int((ends - begins).sum()) != len(ts):
-            raise MisplacedEventsError(self._misplaced(days))
-        for day, begin, end in zip(days, begins.tolist(), ends.tolist(), strict=True):
-            yield day, _Read(persons[begin:end], ts[begin:end], codes[begin:end])
 
     def sorted(self, day: date, read: _Read) -> DayRows:
         """The rows of one day in the order of a segment."""
@@ -114,7 +101,7 @@ class Reader:
 
         count = self._persons
         if (count + 1).bit_length() + TIME_BITS <= 64:
-            start = (day - date(1970, 1, 1)).days * DAY
+            start = (day - EPOCH).days * DAY
             place = np.minimum(read.person, np.uint32(count)).astype(np.uint64)
             key = (place << np.uint64(TIME_BITS)) | (read.ts - start).astype(np.uint64)
             order = np.argsort(key)
@@ -125,14 +112,15 @@ class Reader:
             day, read.person[order], read.ts[order], read.event[order], order.astype(np.uint32)
         )
 
-    def _coded(self, frame: pl.DataFrame) -> npt.NDArray[np.uint16]:
-        sources, source = dictionary(frame["source"])
-        events, event = dictionary(frame["event"])
-        pairs = (source - 1).astype(np.int64) * len(events) + event - 1
-        code_of = np.zeros(len(sources) * len(events), np.uint16)
+    def _coded(self, source: "_Sources", names: pl.Series) -> npt.NDArray[np.uint16]:
+        events, event = dictionary(names)
+        pairs = event - np.uint32(1)
+        if source.places is not None:
+            pairs = source.places.astype(np.int64) * len(events) + pairs
+        code_of = np.zeros(len(source.names) * len(events), np.uint16)
         seen = np.flatnonzero(np.bincount(pairs, minlength=len(code_of)))
-        names = sorted((sources[pair // len(events)], events[pair % len(events)], pair) for pair in seen.tolist())
-        for name_of_source, name, pair in names:
+        named = [(source.names[pair // len(events)], events[pair % len(events)], pair) for pair in seen.tolist()]
+        for name_of_source, name, pair in sorted(named):
             code = self.codes.setdefault((name_of_source, name), len(self.codes))
             if code >= MOST_CODES:
                 raise IndexFullError(
@@ -142,21 +130,28 @@ class Reader:
             code_of[pair] = code
         return code_of[pairs]
 
-    def _numbered(self, frame: pl.DataFrame) -> npt.NDArray[np.uint32]:
-        numbers = np.full(frame.height, NOBODY, np.uint32)
-        sources = frame["source"].unique().to_list() if frame.height else []
-        single = len(sources) == 1
-        for source in sources:
-            for number in frame["kind"].drop_nulls().unique().to_list():
-                known = self._ids.get((source, KINDS[number]))
-                if known is None:
+    def _numbered(self, frame: pl.LazyFrame, source: "_Sources") -> npt.NDArray[np.uint32]:
+        """The number of the person of each event: by the first of the ids that decide which it has."""
+        count = source.count
+        numbers = np.full(count, NOBODY, np.uint32)
+        open_ = np.ones(count, np.bool_)
+        rules = [DECIDING[self._rules.get(name, "devices")] for name in source.names]
+        for turn in range(max(map(len, rules), default=0)):
+            kinds = {rule[turn] for rule in rules if turn < len(rule)}
+            if not open_.any():
+                break
+            ids = frame.select(f"{kind}_id" for kind in sorted(kinds)).collect()
+            for place, (name, rule) in enumerate(zip(source.names, rules, strict=True)):
+                if turn >= len(rule):
                     continue
-                rows = frame.select("source", "kind", "id").with_row_index("place").lazy()
-                if not single:
-                    rows = rows.filter(pl.col("source") == source)
-                rows = rows.filter(pl.col("kind") == number).select("place", "id")
-                found = rows.join(known.lazy(), on="id", how="inner").select("place", "number").collect()
-                numbers[found["place"].to_numpy()] = found["number"].to_numpy()
+                asked = ids[f"{rule[turn]}_id"]
+                own = open_ & source.is_place(place)
+                if asked.null_count():
+                    own &= asked.is_not_null().to_numpy()
+                open_ &= ~own
+                known = self._ids.get((name, rule[turn]))
+                if known is not None and own.any():
+                    _fill(numbers, asked, own, known)
         return numbers
 
     def _misplaced(self, days: Sequence[date]) -> str:
@@ -164,3 +159,44 @@ class Reader:
             f"{self._home.events}: a folder from day={days[0]} to day={days[-1]} holds events of another UTC "
             "day. Clean the source again (`opsanalytics run`), which writes each event under its own day"
         )
+
+
+class _Sources:
+    """The source of every event of some days."""
+
+    def __init__(self, texts: pl.Series) -> None:
+        self.count = len(texts)
+        self.names: list[str] = texts[:1].to_list()
+        self.places: npt.NDArray[np.uint32] | None = None
+        """Place in `names` of each; None if there is one source only."""
+        if self.names and not (texts == self.names[0]).all():
+            self.names, places = dictionary(texts)
+            self.places = places - np.uint32(1)
+
+    def is_place(self, place: int) -> npt.NDArray[np.bool_]:
+        if self.places is None:
+            return np.ones(self.count, np.bool_)
+        return self.places == place
+
+
+def _fill(
+    numbers: npt.NDArray[np.uint32], ids: pl.Series, rows: npt.NDArray[np.bool_], known: pl.DataFrame
+) -> None:
+    """Put the numbers of the ids of some rows where these are."""
+    asked = ids.alias("id").to_frame().with_row_index("place").lazy()
+    if not rows.all():
+        asked = asked.filter(pl.Series(rows))
+    found = asked.join(known.lazy(), on="id", how="inner").select("place", "number").collect()
+    numbers[found["place"].to_numpy()] = found["number"].to_numpy()
+
+
+def _first_from(ts: npt.NDArray[np.int64], moment: int) -> int:
+    """Where times from `moment` on begin, all earlier ones standing before them."""
+    low, high = 0, len(ts)
+    while low < high:
+        middle = (low + high) // 2
+        if ts[middle] < moment:
+            low = middle + 1
+        else:
+            high = middle
+    return low

@@ -18,7 +18,7 @@ from opsanalytics.behavior.index_coding import Coding, coding_of
 from opsanalytics.behavior.index_projection import projected_funnel
 from opsanalytics.behavior.index_subjects import passing_persons
 from opsanalytics.behavior.periods import LONG_AGO, microseconds, time_range, zone
-from opsanalytics.behavior.rows import Int64, LeftOut, check_as_of, window_microseconds
+from opsanalytics.behavior.rows import Int32, Int64, LeftOut, check_as_of, window_microseconds
 from opsanalytics.behavior.semantics import OPSANALYTICS, Semantics, preset_named
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.lake.tables import UTC_TIME
@@ -140,15 +140,12 @@ def indexed_counts(
         return steps.select("step", "persons", "immature_persons")
     segments = index.between(*asked.events)
     codes = class_codes(index, coding, segments, until=asked.now)
-    persons = {True: np.zeros(len(definition.steps), np.int64), False: np.zeros(len(definition.steps), np.int64)}
-    for mature, begin, end in asked.parts():
-        if begin <= end:
-            persons[mature] = _counted(index, asked, step_of, segments, codes, begin, end)
+    counts = _counted(index, asked, step_of, segments, codes)
     return pl.DataFrame(
         {
             "step": pl.Series(range(1, len(definition.steps) + 1), dtype=pl.Int32),
-            "persons": persons[True],
-            "immature_persons": persons[False],
+            "persons": counts[0],
+            "immature_persons": counts[1] if len(counts) > 1 else np.zeros_like(counts[0]),
         }
     )
 
@@ -232,34 +229,20 @@ def _streamed(
     index: BehaviorIndex, asked: Asked, step_of: Int8, segments: Sequence[Segment], codes: Codes
 ) -> list[pl.DataFrame]:
     """Best attempts of the plain fold, straight from the segments."""
-    from opsanalytics.behavior.kernels import NEVER
-    from opsanalytics.behavior.kernels_index import fold_times
-
-    steps, until = len(asked.definition.steps), asked.events[1]
-    cells = steps * (steps + 1) // 2
+    steps = len(asked.definition.steps)
     parts = [part for part in asked.parts() if part[1] <= part[2]]
 
     def part(low: int, high: int, slices: list[Slice]) -> pl.DataFrame:
         frames = []
+        rows = _Steps(asked, slices, codes, step_of, low)
         for mature, begin, end in parts:
-            size = high - low
-            times = np.full((size, cells), NEVER, np.int64)
-            best, entered = np.zeros(size, np.int32), np.full(size, NEVER, np.int64)
-            made = np.full((size, steps), NEVER, np.int64)
-            at, step = _room(slices)
-            for one in slices:
-                segment = one.segment
-                # No attempt spans more than its window.
-                if segment.last < begin or segment.first > end + asked.window:
-                    continue
-                columns = (segment.person, segment.ts, codes[one.place], one.begin, one.end)
-                limits = (asked.window, steps, begin, end, until)
-                fold_times(*columns, low, step_of, *limits, times, best, entered, made, at, step)
+            best, first, entry = rows.folded(high - low, begin, end)
+            made = rows.times(best, entry)
             chosen = np.flatnonzero(best)
-            frames.append(_frame(chosen + low, mature, best[chosen], entered[chosen], made[chosen]))
+            frames.append(_frame(chosen + low, mature, best[chosen], first[chosen], made[chosen]))
         return pl.concat(frames).sort("person", maintain_order=True) if len(frames) > 1 else frames[0]
 
-    return index.by_range(segments, part, person_bytes=8 * (cells + steps + 2)) if parts else []
+    return index.by_range(segments, part, person_bytes=8 * (3 * steps + 40)) if parts else []
 
 
 def _followed(
@@ -281,46 +264,73 @@ def _followed(
     return index.by_range(segments, part)
 
 
-def _counted(
-    index: BehaviorIndex,
-    asked: Asked,
-    step_of: Int8,
-    segments: Sequence[Segment],
-    codes: Codes,
-    begin: int,
-    end: int,
-) -> Int64:
-    """Persons by step, of attempts that start from `begin` to `end`."""
-    from opsanalytics.behavior.kernels import NEVER
-    from opsanalytics.behavior.kernels_index import fold_counts
+class _Steps:
+    """The rows of a range of persons that serve a step, segment by segment, so in order of time for each."""
 
-    steps, until = len(asked.definition.steps), asked.events[1]
+    def __init__(self, asked: Asked, slices: Sequence[Slice], codes: Codes, step_of: Int8, low: int) -> None:
+        from opsanalytics.behavior.kernels_index import choose_steps
+
+        self._asked = asked
+        since, until = asked.events
+        begin, end = asked.entries
+        # No attempt spans more than its window.
+        since, until = max(since, begin), min(until, end + asked.window)
+        kept = [one for one in slices if one.segment.first <= until and since <= one.segment.last]
+        room = sum(one.end - one.begin for one in kept) + 1
+        self._who, self._when = np.empty(room, np.int32), np.empty(room, np.int64)
+        self._step = np.empty(room, np.int8)
+        self._size = 0
+        for one in kept:
+            segment = one.segment
+            columns = (segment.person, segment.ts, codes[one.place], one.begin, one.end)
+            rows = (self._size, self._who, self._when, self._step)
+            self._size = choose_steps(*columns, low, step_of, until, *rows)
+
+    def folded(self, persons: int, begin: int, end: int) -> tuple[Int32, Int64, Int64]:
+        """Furthest step, first entry, and entry of the attempt that counts, of attempts that start from `begin`
+        to `end`."""
+        from opsanalytics.behavior.kernels import NEVER
+        from opsanalytics.behavior.kernels_index import fold_steps
+
+        steps = len(self._asked.definition.steps)
+        state = np.full((persons, steps + 1), NEVER, np.int64)
+        best = np.zeros(persons, np.int32)
+        first, entry = np.full(persons, NEVER, np.int64), np.full(persons, NEVER, np.int64)
+        rows = (self._who, self._when, self._step, self._size)
+        fold_steps(*rows, self._asked.window, steps, begin, end, state, best, first, entry)
+        return best, first, entry
+
+    def times(self, best: Int32, entry: Int64) -> Int64:
+        """Times of the steps of the attempts that count, by person and step."""
+        from opsanalytics.behavior.kernels import NEVER
+        from opsanalytics.behavior.kernels_index import follow_steps
+
+        made = np.full((len(best), len(self._asked.definition.steps)), NEVER, np.int64)
+        depth = np.zeros(len(best), np.int32)
+        follow_steps(self._who, self._when, self._step, self._size, best, entry, depth, made)
+        return made
+
+
+def _counted(
+    index: BehaviorIndex, asked: Asked, step_of: Int8, segments: Sequence[Segment], codes: Codes
+) -> list[Int64]:
+    """Persons by step, one array for each of `asked.parts()`."""
+    steps = len(asked.definition.steps)
 
     def part(low: int, high: int, slices: list[Slice]) -> Int64:
-        state = np.full((high - low, steps + 1), NEVER, np.int64)
-        best = np.zeros(high - low, np.int8)
-        at, step = _room(slices)
-        for one in slices:
-            segment = one.segment
-            if segment.last < begin or segment.first > end + asked.window:
-                continue
-            columns = (segment.person, segment.ts, codes[one.place], one.begin, one.end)
-            fold_counts(*columns, low, step_of, asked.window, steps, begin, end, until, state, best, at, step)
-        exactly = np.bincount(best, minlength=steps + 1)
-        return np.cumsum(exactly[::-1])[::-1][1:].astype(np.int64)
+        rows = _Steps(asked, slices, codes, step_of, low)
+        counts = []
+        for _, begin, end in asked.parts():
+            exactly = np.bincount(rows.folded(high - low, begin, end)[0], minlength=steps + 1)
+            counts.append(np.cumsum(exactly[::-1])[::-1][1:])
+        return np.array(counts, np.int64)
 
-    found = index.by_range(segments, part, person_bytes=8 * (steps + 1))
-    return np.sum(found, axis=0) if found else np.zeros(steps, np.int64)
-
-
-def _room(slices: Sequence[Slice]) -> tuple[npt.NDArray[np.int64], Int8]:
-    """Room for the rows of any of the slices."""
-    most = max((one.end - one.begin for one in slices), default=0)
-    return np.empty(most + 1, np.int64), np.empty(most + 1, np.int8)
+    found = index.by_range(segments, part, person_bytes=8 * (3 * steps + 40))
+    return list(np.sum(found, axis=0)) if found else [np.zeros(steps, np.int64)] * len(asked.parts())
 
 
 def _frame(
-    numbers: Int64, mature: bool, reached: npt.NDArray[np.int32], entered: Int64, made: Int64
+    numbers: Int64, mature: bool, reached: Int32, entered: Int64, made: Int64
 ) -> pl.DataFrame:
     by_step = {f"ts_{k}": made_at(made[:, k - 1], reached, k) for k in range(1, made.shape[1] + 1)}
     return pl.DataFrame(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from opsanalytics.behavior.kernels import NEVER
-from opsanalytics.compilation import compiled, inner
+from opsanalytics.compilation import compiled
 
 FEW = 32
 """Rows that are sorted by insertion."""
@@ -123,20 +123,8 @@ def values_at(
         value[k] = best
 
 
-@inner
-def _chosen(event: Any, step_of: Any, begin: int, end: int, at: Any, step: Any) -> int:
-    """Put the rows with a step into `at`, their steps into `step`. Returns how many."""
-    n = 0
-    for i in range(begin, end):
-        k = step_of[event[i]]
-        at[n] = i
-        step[n] = k
-        n += k != 0
-    return n
-
-
 @compiled
-def fold_counts(
+def choose_steps(
     person: Any,
     ts: Any,
     event: Any,
@@ -144,43 +132,74 @@ def fold_counts(
     end: int,
     low: int,
     step_of: Any,
+    until: int,
+    at: int,
+    who: Any,
+    when: Any,
+    step: Any,
+) -> int:
+    """Append the rows of one segment that serve a step, up to `until`, from place `at` on.
+
+    `step_of` gives the step of an event's code, 0 for none; `who` becomes the person less `low`. Returns the
+    next place. One row more than there are is written to.
+    """
+    n = at
+    for i in range(begin, end):
+        k = step_of[event[i]]
+        t = ts[i]
+        who[n] = person[i] - low
+        when[n] = t
+        step[n] = k
+        n += (k != 0) & (t <= until)
+    return n
+
+
+@compiled
+def fold_steps(
+    who: Any,
+    when: Any,
+    step: Any,
+    size: int,
     window: int,
     steps: int,
     enter_from: int,
     enter_to: int,
-    until: int,
     state: Any,
     best: Any,
-    at: Any,
-    step: Any,
+    first: Any,
+    entry: Any,
 ) -> None:
-    """Fold rows `begin` to `end` of one segment into the state of persons.
+    """Fold chosen rows, in order of time for each person, into the state of persons.
 
-    `step_of` gives the step of an event's code, 0 for none. Attempts start from `enter_from` to `enter_to`,
-    inclusive; rows after `until` do not count. `state[p - low, k]` is the entry of person p's newest attempt
-    that has reached step k, NEVER if none; `best[p - low]` the furthest step. At equal times, earlier
-    steps go first, which gets every attempt furthest, since each event serves one step only. `at` and `step`
-    are room for `end - begin` rows.
+    Attempts start from `enter_from` to `enter_to`, inclusive. `state[u, k]` is the entry of person u's newest
+    attempt that has reached step k, NEVER if none: no older one can get further. `best[u]` is the furthest
+    step, `first[u]` the first entry, `entry[u]` that of the attempt that got to the furthest step first. At
+    equal times, earlier steps go first, which gets every attempt furthest, since each event serves one step.
     """
-    n = _chosen(event, step_of, begin, end, at, step)
     x = 0
-    while x < n:
-        i = at[x]
-        t = ts[i]
-        u = np.int64(person[i]) - low
+    while x < size:
+        u = who[x]
+        t = when[x]
         y = x + 1
-        while y < n and ts[at[y]] == t and person[at[y]] == person[i]:
+        while y < size and when[y] == t and who[y] == u:
             y += 1
+        may_enter = (t >= enter_from) & (t <= enter_to)
         if y == x + 1:
             k = np.int64(step[x])
-            entry = t if (t >= enter_from) & (t <= enter_to) else NEVER
             before = state[u, k - 1]
-            before = entry if k == 1 else before
-            follows = (t - before <= window) & (t <= until)
+            entering = t if may_enter else NEVER
+            before = entering if k == 1 else before
+            follows = t - before <= window
             old = state[u, k]
             state[u, k] = before if follows else old
-            best[u] = max(np.int64(best[u]), k if follows else 0)
-        elif t <= until:
+            further = follows & (k > best[u])
+            furthest = np.int64(best[u])
+            best[u] = k if further else furthest
+            attempt = entry[u]
+            entry[u] = before if further else attempt
+            begun = first[u]
+            first[u] = t if (k == 1) & may_enter & (begun == NEVER) else begun
+        else:
             for k in range(1, steps + 1):
                 present = False
                 for z in range(x, y):
@@ -189,84 +208,43 @@ def fold_counts(
                     continue
                 before = state[u, k - 1]
                 if k == 1:
-                    before = t if enter_from <= t <= enter_to else NEVER
+                    before = t if may_enter else NEVER
+                    if may_enter and first[u] == NEVER:
+                        first[u] = t
                 if t - before <= window:
                     state[u, k] = before
-                    best[u] = max(np.int64(best[u]), k)
+                    if k > best[u]:
+                        best[u] = k
+                        entry[u] = before
         x = y
 
 
-@inner
-def _reach(
-    t: int, k: int, may_enter: bool, window: int, steps: int, times: Any, best: Any, first: Any, made: Any, u: int
-) -> None:
-    """One event of step k. `times[u]` are the times of the newest attempt that has reached step 1, then those
-    of the one that has reached step 2, and so on: step s of the attempt at step k is at k (k - 1) / 2 + s - 1."""
-    here = k * (k - 1) // 2
-    if k == 1:
-        if not may_enter:
-            return
-        times[u, 0] = t
-        if first[u] == NEVER:
-            first[u] = t
-    else:
-        there = here - k + 1
-        before = times[u, there]
-        if before <= times[u, here] or t - before > window:
-            return
-        for s in range(k - 1):
-            times[u, here + s] = times[u, there + s]
-        times[u, here + k - 1] = t
-    if k > best[u]:
-        best[u] = k
-        for s in range(k):
-            made[u, s] = times[u, here + s]
-
-
 @compiled
-def fold_times(
-    person: Any,
-    ts: Any,
-    event: Any,
-    begin: int,
-    end: int,
-    low: int,
-    step_of: Any,
-    window: int,
-    steps: int,
-    enter_from: int,
-    enter_to: int,
-    until: int,
-    times: Any,
-    best: Any,
-    first: Any,
-    made: Any,
-    at: Any,
-    step: Any,
+def follow_steps(
+    who: Any, when: Any, step: Any, size: int, best: Any, entry: Any, depth: Any, made: Any
 ) -> None:
-    """As `fold_counts`, with times: `first[p - low]` is person p's first entry, `made[p - low]` the times of
-    the earliest attempt that got to step `best[p - low]` (of several the one that entered last)."""
-    n = _chosen(event, step_of, begin, end, at, step)
+    """The times of the attempts that `fold_steps` chose: `made[u, k - 1]` becomes that of step k, from step 1
+    at `entry[u]` on the earliest event of each next step. `depth`, by person, starts from 0."""
     x = 0
-    while x < n:
-        i = at[x]
-        t = ts[i]
-        u = np.int64(person[i]) - low
+    while x < size:
+        u = who[x]
+        t = when[x]
         y = x + 1
-        while y < n and ts[at[y]] == t and person[at[y]] == person[i]:
+        while y < size and when[y] == t and who[y] == u:
             y += 1
-        may_enter = enter_from <= t <= enter_to
-        # Who has made the last step needs no more than that; a later entry changes nothing.
-        if t <= until and best[u] < steps:
-            if y == x + 1:
-                _reach(t, step[x], may_enter, window, steps, times, best, first, made, u)
-            else:
-                for k in range(1, steps + 1):
-                    present = False
-                    for z in range(x, y):
-                        present = present or step[z] == k
-                    if present:
-                        _reach(t, k, may_enter, window, steps, times, best, first, made, u)
+        d = np.int64(depth[u])
+        if d < best[u] and t >= entry[u]:
+            # Of equal times any order is allowed, so that as many steps are made as there are.
+            going = True
+            while going and d < best[u]:
+                going = False
+                for z in range(x, y):
+                    if step[z] == d + 1:
+                        going = True
+                if going:
+                    made[u, d] = t
+                    d += 1
+            depth[u] = d
         x = y
 
 
