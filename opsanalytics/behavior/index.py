@@ -153,12 +153,13 @@ class BehaviorIndex:
         part: Callable[[int, int, list[Slice]], Part],
         *,
         person_bytes: int = 64,
+        most: int = MOST,
     ) -> list[Part]:
         """Call `part` with ranges of persons and their rows, in threads; results by range, in order.
 
-        `person_bytes` is about how much `part` keeps for a person.
+        `person_bytes` is about how much `part` keeps for a person; a larger `most` takes that many persons.
         """
-        size = min(max(STATE_BYTES // max(person_bytes, 1), FEWEST), MOST)
+        size = most if most > MOST else min(max(STATE_BYTES // person_bytes, FEWEST), most)
         count = self.person_count
         bounds = np.append(np.arange(0, count, size), count)
         if len(bounds) < 2:

@@ -146,12 +146,19 @@ def choose_steps(
     n = at
     for i in range(begin, end):
         k = step_of[event[i]]
-        t = ts[i]
-        who[n] = person[i] - low
-        when[n] = t
+        who[n] = i
         step[n] = k
-        n += (k != 0) & (t <= until)
-    return n
+        n += k != 0
+    to = at
+    for x in range(at, n):
+        i = who[x]
+        t = ts[i]
+        if t <= until:
+            who[to] = person[i] - low
+            when[to] = t
+            step[to] = step[x]
+            to += 1
+    return to
 
 
 @compiled
@@ -223,7 +230,7 @@ def fold_steps(
 def follow_steps(
     who: Any, when: Any, step: Any, size: int, best: Any, entry: Any, depth: Any, made: Any
 ) -> None:
-    """The times of the attempts that `fold_steps` chose: `made[u, k - 1]` becomes that of step k, from step 1
+    """The times of the attempts that `fold_steps` chose: `made[k - 1, u]` becomes that of step k, from step 1
     at `entry[u]` on the earliest event of each next step. `depth`, by person, starts from 0."""
     x = 0
     while x < size:
@@ -242,7 +249,7 @@ def follow_steps(
                     if step[z] == d + 1:
                         going = True
                 if going:
-                    made[u, d] = t
+                    made[d, u] = t
                     d += 1
             depth[u] = d
         x = y
