@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -21,7 +21,6 @@ from opsanalytics.lake.paths import Home
 
 __all__ = ["BehaviorIndex", "NotIndexedError", "Segment", "Slice", "chosen_rows", "nobodys", "open_index"]
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATE_BYTES = 2 << 20
 """State of the persons folded at once: about what a core's own cache holds."""
 FEWEST, MOST = 1 << 10, 1 << 14
@@ -97,10 +96,9 @@ class BehaviorIndex:
         return column(self.person_file, "rank")
 
     @property
-    def end(self) -> datetime | None:
-        """Time of the last event, whoever's; None if there is none."""
-        last = [segment.last for segment in self.segments if len(segment.ts)]
-        return EPOCH + timedelta(microseconds=max(last)) if last else None
+    def last(self) -> int | None:
+        """Time of the last event, whoever's, in microseconds; None if there is none."""
+        return max((one.last for one in self.segments if len(one.ts)), default=None)
 
     def named(self, attempts: pl.DataFrame) -> pl.DataFrame:
         """Rows by number of person as rows by name, sorted by name; of one person in the order they came."""

@@ -96,7 +96,9 @@ def indexed_funnel(
     """
     asked = _asked(definition, as_of, first, last, timezone, preset)
     if not foldable(definition):
-        return projected_funnel(index, definition, as_of=as_of, first=first, last=last, timezone=timezone, preset=preset)
+        return projected_funnel(
+            index, definition, as_of=as_of, first=first, last=last, timezone=timezone, preset=preset
+        )
     coding = coding_of(definition, index.codes)
     since, until = asked.events
     segments = index.between(since, until)
@@ -166,9 +168,7 @@ def foldable(definition: Funnel) -> bool:
     )
 
 
-def class_codes(
-    index: BehaviorIndex, coding: Coding, segments: Sequence[Segment], *, until: int
-) -> Codes:
+def class_codes(index: BehaviorIndex, coding: Coding, segments: Sequence[Segment], *, until: int) -> Codes:
     """The class of every row of some segments."""
     from opsanalytics.behavior.kernels_index import add_filter, add_person_filter, begin_classes
 
@@ -176,10 +176,10 @@ def class_codes(
         return [one.event for one in segments]
     names = dict.fromkeys(each.property for each in coding.filters if each.of == "event")
     columns = {name: index.property_of(name, segments) for name in names}
-    persons = [passing_persons(index, each, until) if each.of == "person" else None for each in coding.filters]
-    passing = [
-        columns[each.property].passing(each) if each.of == "event" else [] for each in coding.filters
+    persons = [
+        passing_persons(index, each, until) if each.of == "person" else None for each in coding.filters
     ]
+    passing = [columns[each.property].passing(each) if each.of == "event" else [] for each in coding.filters]
 
     def classes(place: int) -> npt.NDArray[np.uint16]:
         segment = segments[place]
@@ -259,9 +259,7 @@ def _followed(
         entries = entry_rows(
             rows, asked.definition, first=asked.first, last=asked.last, timezone=asked.timezone
         )
-        return best_attempts(
-            rows, asked.definition, entries, as_of=asked.as_of, semantics=asked.semantics
-        )
+        return best_attempts(rows, asked.definition, entries, as_of=asked.as_of, semantics=asked.semantics)
 
     return index.by_range(segments, part, most=AT_ONCE)
 
@@ -356,8 +354,13 @@ def _counted(
 
 
 def _frame(found: Sequence[_Best], mature: bool) -> pl.DataFrame:
-    numbers, reached = (np.concatenate([getattr(one, name) for one in found]) for name in ("numbers", "reached"))
-    first, made = np.concatenate([one.first for one in found]), np.concatenate([one.made for one in found], axis=1)
+    numbers, reached = (
+        np.concatenate([getattr(one, name) for one in found]) for name in ("numbers", "reached")
+    )
+    first, made = (
+        np.concatenate([one.first for one in found]),
+        np.concatenate([one.made for one in found], axis=1),
+    )
     by_step = {f"ts_{k}": made_at(times, reached, k) for k, times in enumerate(made, 1)}
     return pl.DataFrame(
         {

@@ -585,7 +585,7 @@ def fold_attempts(
                 repeated = repeated and (j + 2 == end or ts[j + 2] > ts[j + 1]) and ts[j + 1] <= last
                 if repeated and best > 0:
                     continue
-            # The next event is another than step 2, and neither shares its time with others: nothing to follow.
+            # The next event is no step 2, and neither shares its time with others: nothing to follow.
             lone = j == group and (
                 j + 1 == end
                 or (ts[j + 1] > t and mask[j + 1] & 2 == 0 and (j + 2 == end or ts[j + 2] > ts[j + 1]))

@@ -51,7 +51,7 @@ def begin_classes(event: Any, first_class: Any, out: Any) -> None:
 
 @compiled
 def add_filter(code: Any, row: Any, passes: Any, event: Any, weight: Any, out: Any) -> None:
-    """Add a filter to the classes of one segment: `code[row[i]]` is the value of row i, as `passes` knows it."""
+    """Add a filter to the classes of one segment: `passes[code[row[i]]]` says whether row i passes."""
     for i in range(len(event)):
         added = weight[event[i]]
         if added and passes[code[row[i]]]:
@@ -113,7 +113,7 @@ def values_at(
                 low = middle + 1
             else:
                 high = middle
-        best = 0
+        best = np.int64(0)
         while low < known and person[low] == who[k] and ts[low] == when[k]:
             if wanted[classes[low]]:
                 found = np.int64(place[code[row[low]]])
@@ -239,7 +239,7 @@ def follow_steps(
         y = x + 1
         while y < size and when[y] == t and who[y] == u:
             y += 1
-        d = np.int64(depth[u])
+        d = int(depth[u])
         if d < best[u] and t >= entry[u]:
             # Of equal times any order is allowed, so that as many steps are made as there are.
             going = True
