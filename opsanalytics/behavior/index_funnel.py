@@ -289,8 +289,8 @@ class _Steps:
             self._ends.append((segment, self._size))
 
     def furthest(self, persons: int, begin: int, end: int) -> tuple[Int32, Int64, Int64]:
-        """Furthest step, first entry, and entry of the attempt that counts, of attempts that start from `begin`
-        to `end`."""
+        """Furthest step, first entry, and entry of the attempt that counts; attempts start from `begin` to
+        `end`."""
         from opsanalytics.behavior.kernels import NEVER
         from opsanalytics.behavior.kernels_index import fold_steps
 

@@ -159,8 +159,8 @@ class Projection:
         self._names = pl.Series("event", [name for _, name in index.codes], pl.String)
         self._sources = pl.Series("source", [source for source, _ in index.codes], pl.String)
 
-    def rows(self, low: int, high: int, slices: Sequence[Slice]) -> pl.DataFrame:
-        """The events of some persons; `low` and `high` are there for `BehaviorIndex.by_range`."""
+    def rows(self, _low: int, _high: int, slices: Sequence[Slice]) -> pl.DataFrame:
+        """The events of some persons, as `BehaviorIndex.by_range` asks for them."""
         return self._frame([(one.place, one.begin, one.end) for one in slices], nobody=False)
 
     def nobodys(self) -> pl.DataFrame:

@@ -115,8 +115,8 @@ def refresh_index(home: Home) -> Refreshed:
 
 
 def read_index(home: Home) -> dict[str, Any]:
-    """`index.json`: `codes`, `persons` (a file), and by day `segment` (a file), `files`, `rows`, `known` (rows
-    that are not nobody's), `first` and `last` (time stamps; 0 and -1 of a day without events)."""
+    """`index.json`: `codes`, `persons` (a file), and by day `segment` (a file), `files`, `rows`, `known`
+    (rows that are not nobody's), `first` and `last` (time stamps; 0 and -1 of a day without events)."""
     return _read_manifest(home)
 
 
