@@ -12,9 +12,10 @@ from opsanalytics.behavior.describe import definitions_frame
 from opsanalytics.behavior.describe_activity import Described, described
 from opsanalytics.behavior.describe_journeys import journey_definitions
 from opsanalytics.behavior.funnel import FunnelResult, funnel
-from opsanalytics.behavior.funnel_breakdown import funnel_breakdown
+from opsanalytics.behavior.funnel_breakdown import breakdown_table, broken_down
 from opsanalytics.behavior.funnel_trend import funnel_trend
 from opsanalytics.behavior.index import BehaviorIndex, NotIndexedError
+from opsanalytics.behavior.index_breakdown import indexed_breakdown
 from opsanalytics.behavior.index_build import IndexFullError, MisplacedEventsError
 from opsanalytics.behavior.index_columns import EventsChangedError
 from opsanalytics.behavior.index_funnel import indexed_funnel
@@ -101,18 +102,23 @@ def funnel_breakdowns(scope: Scope) -> pl.DataFrame:
     segments = [segment_of(segment) for segment in scope.settings.segments]
     if not segments:
         return FUNNEL_BREAKDOWN.empty()
-    frames = [
-        funnel_breakdown(
-            scope.events_for(definition.sources),
-            definition,
-            segment=segments,
-            as_of=scope.as_of,
-            first=scope.first_entry,
-            timezone=scope.settings.project.timezone,
-        )
-        for definition in scope.settings.funnels
-    ]
+    frames = [_breakdown(scope, each, segments) for each in scope.settings.funnels]
     return mart_rows(FUNNEL_BREAKDOWN, frames, quality=scope.event_quality)
+
+
+def _breakdown(scope: Scope, definition: Funnel, segments: Sequence[Segment]) -> pl.DataFrame:
+    limits: dict[str, Any] = {
+        "as_of": scope.as_of,
+        "first": scope.first_entry,
+        "timezone": scope.settings.project.timezone,
+    }
+    parts = from_index(
+        scope,
+        definition.sources,
+        lambda index: indexed_breakdown(index, definition, segments, **limits),
+        lambda events: broken_down(events, definition, segments, **limits),
+    )
+    return breakdown_table(parts, definition, as_of=scope.as_of)
 
 
 def funnel_times(scope: Scope, results: list[FunnelResult]) -> pl.DataFrame:

@@ -90,8 +90,7 @@ def best_attempts(
     columns.append(pl.Series("first_entry_ts", first_entry, dtype=pl.Int64).cast(UTC_TIME))
     frame = pl.DataFrame(columns)
     by_step = {
-        f"ts_{k}": made_at(step_times[:, k - 1], reached, k)
-        for k in range(1, len(definition.steps) + 1)
+        f"ts_{k}": made_at(step_times[:, k - 1], reached, k) for k in range(1, len(definition.steps) + 1)
     }
     frame = frame.with_columns(**by_step).select(*frame.columns, pl.col("ts_1").alias("entry_ts"), *by_step)
     if definition.hold and definition.counting == "persons" and semantics.hold != "pairs":

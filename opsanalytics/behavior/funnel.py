@@ -90,9 +90,8 @@ class FunnelResult:
         open_persons = _made(self.attempts.filter(~pl.col("mature")), definition)
         rate_low, rate_high = wilson(persons, entered)
         step_low, step_high = wilson(persons, previous)
-        times = [_times(mature, k) for k in _numbers(definition)]
-        if not self.semantics.zero_gaps:
-            times = [seconds[seconds > 0] for seconds in times]
+        # Sorted, so that sums of fractions do not depend on the order of persons.
+        times = [gaps(self, k).drop_nulls().sort().to_numpy() / 1e6 for k in _numbers(definition)]
         medians = [median_interval(seconds) for seconds in times]
         frame = pl.DataFrame(
             {
@@ -250,14 +249,16 @@ def _shares(part: Int64, whole: Int64) -> pl.Series:
     return nullable(np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0))
 
 
-def _times(mature: pl.DataFrame, step: int) -> Floats:
-    """Seconds from the step made before of everybody who reached this one; empty for step 1."""
+def gaps(result: FunnelResult, step: int) -> pl.Series:
+    """Microseconds from the step made before of every mature attempt; null where there is no such time."""
+    mature = result.attempts.filter("mature")
     if step == 1:
-        return np.empty(0)
+        return pl.repeat(None, mature.height, dtype=pl.Int64, eager=True)
     before = pl.coalesce(f"ts_{k}" for k in range(step - 1, 0, -1))
-    # Sorted, so that sums of fractions do not depend on the order of persons.
-    gap = (pl.col(f"ts_{step}") - before).dt.total_microseconds().drop_nulls().sort()
-    return (mature.select(gap).to_series().to_numpy() / 1e6).astype(np.float64)
+    gap = (pl.col(f"ts_{step}") - before).dt.total_microseconds()
+    if not result.semantics.zero_gaps:
+        gap = pl.when(gap > 0).then(gap)
+    return mature.select(gap.alias("gap")).to_series()
 
 
 def _or_nan(statistic: Callable[[Floats], Any], seconds: Floats) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -21,7 +21,6 @@ from opsanalytics.lake.paths import Home
 
 __all__ = ["BehaviorIndex", "NotIndexedError", "Segment", "Slice", "chosen_rows", "nobodys", "open_index"]
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATE_BYTES = 2 << 20
 """State of the persons folded at once: about what a core's own cache holds."""
 FEWEST, MOST = 1 << 10, 1 << 14
@@ -97,10 +96,9 @@ class BehaviorIndex:
         return column(self.person_file, "rank")
 
     @property
-    def end(self) -> datetime | None:
-        """Time of the last event, whoever's; None if there is none."""
-        last = [segment.last for segment in self.segments if len(segment.ts)]
-        return EPOCH + timedelta(microseconds=max(last)) if last else None
+    def last(self) -> int | None:
+        """Time of the last event, whoever's, in microseconds; None if there is none."""
+        return max((one.last for one in self.segments if len(one.ts)), default=None)
 
     def named(self, attempts: pl.DataFrame) -> pl.DataFrame:
         """Rows by number of person as rows by name, sorted by name; of one person in the order they came."""
@@ -124,27 +122,29 @@ class BehaviorIndex:
         return [one for one in self.segments if one.first <= until and since <= one.last]
 
     def person_rows(
-        self, masks: npt.NDArray[np.int32], wanted: npt.NDArray[np.bool_], *, since: int, until: int
+        self,
+        segments: Sequence[Segment],
+        codes: Sequence[npt.NDArray[np.uint16]],
+        masks: npt.NDArray[np.int32],
+        wanted: npt.NDArray[np.bool_],
+        *,
+        since: int,
+        until: int,
     ) -> PersonRows:
-        """The rows with a wanted code from `since` to `until`, inclusive, person by person (`persons` are
-        names), at equal times in order of mask; `masks` and `wanted` are by code."""
-        segments = self.between(since, until)
-        codes = [one.event for one in segments]
+        """The rows of `chosen_rows`, of everybody."""
+        limits = {"since": since, "until": until}
         parts = self.by_range(
             segments,
-            lambda low, high, slices: chosen_rows(
-                low, high, slices, codes, masks, wanted, since=since, until=until
-            ),
+            lambda low, high, slices: chosen_rows(low, high, slices, codes, masks, wanted, **limits),
         )
-        numbers = np.concatenate([np.empty(0, np.int64), *(part.persons.to_numpy() for part in parts)])
-        counts = np.concatenate([np.empty(0, np.int64), *(np.diff(part.offsets) for part in parts)])
+        counts = [np.empty(0, np.int64), *(np.diff(part.offsets) for part in parts)]
         return PersonRows(
-            persons=self.persons.gather(numbers.astype(np.int64)),
+            persons=pl.concat([pl.Series("person", [], pl.UInt32), *(part.persons for part in parts)]),
             keys=pl.DataFrame(),
-            offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]),
+            offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(counts))]),
             ts=np.concatenate([np.empty(0, np.int64), *(part.ts for part in parts)]),
             mask=np.concatenate([np.empty(0, np.int32), *(part.mask for part in parts)]),
-            left_out=LeftOut(without_person=nobodys(segments, codes, wanted, since=since, until=until)),
+            left_out=LeftOut(without_person=nobodys(segments, codes, wanted, **limits)),
         )
 
     def by_range(
@@ -153,12 +153,13 @@ class BehaviorIndex:
         part: Callable[[int, int, list[Slice]], Part],
         *,
         person_bytes: int = 64,
+        most: int = MOST,
     ) -> list[Part]:
         """Call `part` with ranges of persons and their rows, in threads; results by range, in order.
 
-        `person_bytes` is about how much `part` keeps for a person.
+        `person_bytes` is about how much `part` keeps for a person; a larger `most` takes that many persons.
         """
-        size = min(max(STATE_BYTES // max(person_bytes, 1), FEWEST), MOST)
+        size = most if most > MOST else min(max(STATE_BYTES // person_bytes, FEWEST), most)
         count = self.person_count
         bounds = np.append(np.arange(0, count, size), count)
         if len(bounds) < 2:
@@ -215,8 +216,9 @@ def chosen_rows(
     since: int,
     until: int,
 ) -> PersonRows:
-    """Rows of the persons `low` to `high` as `BehaviorIndex.person_rows` has them; `persons` are numbers, and
-    `codes` stand for the events of each segment."""
+    """Rows of the persons `low` to `high` with a wanted code from `since` to `until`, inclusive, person by
+    person, at equal times in order of mask; `persons` are numbers. `codes` stand for the events of each
+    segment; `masks` and `wanted` are by code."""
     from opsanalytics.behavior.kernels_index import by_person, choose_rows, sort_ties
 
     room = sum(one.end - one.begin for one in slices) + 1

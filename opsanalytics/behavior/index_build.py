@@ -108,9 +108,7 @@ class Reader:
             order_ties(key, order, read.event)
         else:
             order = np.lexsort((read.event, read.ts, read.person))
-        return DayRows(
-            day, read.person[order], read.ts[order], read.event[order], order.astype(np.uint32)
-        )
+        return DayRows(day, read.person[order], read.ts[order], read.event[order], order.astype(np.uint32))
 
     def _coded(self, source: "_Sources", names: pl.Series) -> npt.NDArray[np.uint16]:
         events, event = dictionary(names)
@@ -119,7 +117,9 @@ class Reader:
             pairs = source.places.astype(np.int64) * len(events) + pairs
         code_of = np.zeros(len(source.names) * len(events), np.uint16)
         seen = np.flatnonzero(np.bincount(pairs, minlength=len(code_of)))
-        named = [(source.names[pair // len(events)], events[pair % len(events)], pair) for pair in seen.tolist()]
+        named = [
+            (source.names[pair // len(events)], events[pair % len(events)], pair) for pair in seen.tolist()
+        ]
         for name_of_source, name, pair in sorted(named):
             code = self.codes.setdefault((name_of_source, name), len(self.codes))
             if code >= MOST_CODES:
@@ -128,7 +128,8 @@ class Reader:
                     f"{MOST_CODES}. An id in a name belongs into a property"
                 )
             code_of[pair] = code
-        return code_of[pairs]
+        found: npt.NDArray[np.uint16] = code_of[pairs]
+        return found
 
     def _numbered(self, frame: pl.LazyFrame, source: "_Sources") -> npt.NDArray[np.uint32]:
         """The number of the person of each event: by the first of the ids that decide which it has."""
@@ -176,7 +177,8 @@ class _Sources:
     def is_place(self, place: int) -> npt.NDArray[np.bool_]:
         if self.places is None:
             return np.ones(self.count, np.bool_)
-        return self.places == place
+        found: npt.NDArray[np.bool_] = np.equal(self.places, np.uint32(place))
+        return found
 
 
 def _fill(

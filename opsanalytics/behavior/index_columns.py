@@ -121,7 +121,9 @@ def remove_stale_columns(home: Home, current: dict[date, Fingerprint]) -> None:
 
 
 def _path(folder: Path, day: date, files: Fingerprint) -> Path:
-    return folder / f"day={day.isoformat()}.{hashlib.sha256(json.dumps(files).encode()).hexdigest()[:24]}.arrow"
+    return (
+        folder / f"day={day.isoformat()}.{hashlib.sha256(json.dumps(files).encode()).hexdigest()[:24]}.arrow"
+    )
 
 
 def _opened(home: Home, text: pl.Expr, day: date, files: Fingerprint, path: Path) -> DayColumn:

@@ -25,7 +25,7 @@ def fingerprint(paths: Sequence[Path]) -> Fingerprint:
     found = []
     for path in paths:
         try:
-            stat = os.stat(path)
+            stat = path.stat()
         except FileNotFoundError:
             continue
         found.append([path.name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino])

@@ -27,6 +27,10 @@ Int8 = npt.NDArray[np.int8]
 Codes = list[npt.NDArray[np.uint16]]
 
 
+AT_ONCE = 1 << 16
+"""Persons whose attempts are followed at once: what is done once a range costs more than the cache gains."""
+
+
 @dataclass(frozen=True, eq=False)
 class Asked:
     """A checked question."""
@@ -92,7 +96,9 @@ def indexed_funnel(
     """
     asked = _asked(definition, as_of, first, last, timezone, preset)
     if not foldable(definition):
-        return projected_funnel(index, definition, as_of=as_of, first=first, last=last, timezone=timezone, preset=preset)
+        return projected_funnel(
+            index, definition, as_of=as_of, first=first, last=last, timezone=timezone, preset=preset
+        )
     coding = coding_of(definition, index.codes)
     since, until = asked.events
     segments = index.between(since, until)
@@ -162,9 +168,7 @@ def foldable(definition: Funnel) -> bool:
     )
 
 
-def class_codes(
-    index: BehaviorIndex, coding: Coding, segments: Sequence[Segment], *, until: int
-) -> Codes:
+def class_codes(index: BehaviorIndex, coding: Coding, segments: Sequence[Segment], *, until: int) -> Codes:
     """The class of every row of some segments."""
     from opsanalytics.behavior.kernels_index import add_filter, add_person_filter, begin_classes
 
@@ -172,10 +176,10 @@ def class_codes(
         return [one.event for one in segments]
     names = dict.fromkeys(each.property for each in coding.filters if each.of == "event")
     columns = {name: index.property_of(name, segments) for name in names}
-    persons = [passing_persons(index, each, until) if each.of == "person" else None for each in coding.filters]
-    passing = [
-        columns[each.property].passing(each) if each.of == "event" else [] for each in coding.filters
+    persons = [
+        passing_persons(index, each, until) if each.of == "person" else None for each in coding.filters
     ]
+    passing = [columns[each.property].passing(each) if each.of == "event" else [] for each in coding.filters]
 
     def classes(place: int) -> npt.NDArray[np.uint16]:
         segment = segments[place]
@@ -232,17 +236,15 @@ def _streamed(
     steps = len(asked.definition.steps)
     parts = [part for part in asked.parts() if part[1] <= part[2]]
 
-    def part(low: int, high: int, slices: list[Slice]) -> pl.DataFrame:
-        frames = []
+    def part(low: int, high: int, slices: list[Slice]) -> list[_Best]:
         rows = _Steps(asked, slices, codes, step_of, low)
-        for mature, begin, end in parts:
-            best, first, entry = rows.folded(high - low, begin, end)
-            made = rows.times(best, entry)
-            chosen = np.flatnonzero(best)
-            frames.append(_frame(chosen + low, mature, best[chosen], first[chosen], made[chosen]))
-        return pl.concat(frames).sort("person", maintain_order=True) if len(frames) > 1 else frames[0]
+        return [rows.best(low, high, begin, end) for _, begin, end in parts]
 
-    return index.by_range(segments, part, person_bytes=8 * (3 * steps + 40)) if parts else []
+    found = index.by_range(segments, part, person_bytes=8 * (3 * steps + 40)) if parts else []
+    frames = [
+        _frame([one[number] for one in found], mature) for number, (mature, _, _) in enumerate(parts) if found
+    ]
+    return [pl.concat(frames).sort("person", maintain_order=True)] if len(frames) > 1 else frames
 
 
 def _followed(
@@ -257,11 +259,9 @@ def _followed(
         entries = entry_rows(
             rows, asked.definition, first=asked.first, last=asked.last, timezone=asked.timezone
         )
-        return best_attempts(
-            rows, asked.definition, entries, as_of=asked.as_of, semantics=asked.semantics
-        )
+        return best_attempts(rows, asked.definition, entries, as_of=asked.as_of, semantics=asked.semantics)
 
-    return index.by_range(segments, part)
+    return index.by_range(segments, part, most=AT_ONCE)
 
 
 class _Steps:
@@ -280,15 +280,17 @@ class _Steps:
         self._who, self._when = np.empty(room, np.int32), np.empty(room, np.int64)
         self._step = np.empty(room, np.int8)
         self._size = 0
+        self._ends: list[tuple[Segment, int]] = []
         for one in kept:
             segment = one.segment
             columns = (segment.person, segment.ts, codes[one.place], one.begin, one.end)
             rows = (self._size, self._who, self._when, self._step)
             self._size = choose_steps(*columns, low, step_of, until, *rows)
+            self._ends.append((segment, self._size))
 
-    def folded(self, persons: int, begin: int, end: int) -> tuple[Int32, Int64, Int64]:
-        """Furthest step, first entry, and entry of the attempt that counts, of attempts that start from `begin`
-        to `end`."""
+    def furthest(self, persons: int, begin: int, end: int) -> tuple[Int32, Int64, Int64]:
+        """Furthest step, first entry, and entry of the attempt that counts; attempts start from `begin` to
+        `end`."""
         from opsanalytics.behavior.kernels import NEVER
         from opsanalytics.behavior.kernels_index import fold_steps
 
@@ -296,19 +298,41 @@ class _Steps:
         state = np.full((persons, steps + 1), NEVER, np.int64)
         best = np.zeros(persons, np.int32)
         first, entry = np.full(persons, NEVER, np.int64), np.full(persons, NEVER, np.int64)
-        rows = (self._who, self._when, self._step, self._size)
+        rows = self._rows(begin, end)
         fold_steps(*rows, self._asked.window, steps, begin, end, state, best, first, entry)
         return best, first, entry
 
-    def times(self, best: Int32, entry: Int64) -> Int64:
-        """Times of the steps of the attempts that count, by person and step."""
+    def best(self, low: int, high: int, begin: int, end: int) -> "_Best":
+        """The attempts that count, with their times."""
         from opsanalytics.behavior.kernels import NEVER
         from opsanalytics.behavior.kernels_index import follow_steps
 
-        made = np.full((len(best), len(self._asked.definition.steps)), NEVER, np.int64)
-        depth = np.zeros(len(best), np.int32)
-        follow_steps(self._who, self._when, self._step, self._size, best, entry, depth, made)
-        return made
+        reached, first, entry = self.furthest(high - low, begin, end)
+        made = np.full((len(self._asked.definition.steps), high - low), NEVER, np.int64)
+        depth = np.zeros(high - low, np.int32)
+        follow_steps(*self._rows(begin, end), reached, entry, depth, made)
+        chosen = np.flatnonzero(reached)
+        return _Best((chosen + low).astype(np.uint32), reached[chosen], first[chosen], made[:, chosen])
+
+    def _rows(self, begin: int, end: int) -> tuple[Int32, Int64, Int8, int]:
+        """The rows that attempts from `begin` to `end` can have, and how many."""
+        until = end + self._asked.window
+        ends = [at for segment, at in self._ends if segment.first <= until]
+        low = max((at for segment, at in self._ends if segment.last < begin), default=0)
+        high = max(max(ends, default=0), low)
+        return self._who[low:high], self._when[low:high], self._step[low:high], high - low
+
+
+@dataclass(frozen=True, eq=False)
+class _Best:
+    """Attempts that count, one a person, in order of number."""
+
+    numbers: npt.NDArray[np.uint32]
+    reached: Int32
+    first: Int64
+    """First entry of the person."""
+    made: Int64
+    """Times by step and person; NEVER where a step was not made."""
 
 
 def _counted(
@@ -321,7 +345,7 @@ def _counted(
         rows = _Steps(asked, slices, codes, step_of, low)
         counts = []
         for _, begin, end in asked.parts():
-            exactly = np.bincount(rows.folded(high - low, begin, end)[0], minlength=steps + 1)
+            exactly = np.bincount(rows.furthest(high - low, begin, end)[0], minlength=steps + 1)
             counts.append(np.cumsum(exactly[::-1])[::-1][1:])
         return np.array(counts, np.int64)
 
@@ -329,16 +353,21 @@ def _counted(
     return list(np.sum(found, axis=0)) if found else [np.zeros(steps, np.int64)] * len(asked.parts())
 
 
-def _frame(
-    numbers: Int64, mature: bool, reached: Int32, entered: Int64, made: Int64
-) -> pl.DataFrame:
-    by_step = {f"ts_{k}": made_at(made[:, k - 1], reached, k) for k in range(1, made.shape[1] + 1)}
+def _frame(found: Sequence[_Best], mature: bool) -> pl.DataFrame:
+    numbers, reached = (
+        np.concatenate([getattr(one, name) for one in found]) for name in ("numbers", "reached")
+    )
+    first, made = (
+        np.concatenate([one.first for one in found]),
+        np.concatenate([one.made for one in found], axis=1),
+    )
+    by_step = {f"ts_{k}": made_at(times, reached, k) for k, times in enumerate(made, 1)}
     return pl.DataFrame(
         {
-            "person": pl.Series(numbers.astype(np.uint32)),
+            "person": pl.Series(numbers),
             "mature": pl.repeat(mature, len(numbers), dtype=pl.Boolean, eager=True),
             "step_reached": pl.Series(reached, dtype=pl.Int32),
-            "first_entry_ts": pl.Series(entered, dtype=pl.Int64).cast(UTC_TIME),
+            "first_entry_ts": pl.Series(first, dtype=pl.Int64).cast(UTC_TIME),
             "entry_ts": by_step["ts_1"],
             **by_step,
         }

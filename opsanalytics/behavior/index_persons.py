@@ -52,7 +52,9 @@ def numbered(home: Home, before: Numbering | None) -> tuple[Numbering, Changes]:
     names = pl.Series("person", [], pl.String) if before is None else before.persons["person"]
     new = mapping.select("person").unique().join(names.to_frame(), on="person", how="anti").sort("person")
     names = pl.concat([names, new["person"]])
-    persons = names.to_frame().with_columns((pl.col("person").rank("ordinal") - 1).cast(pl.UInt32).alias("rank"))
+    persons = names.to_frame().with_columns(
+        (pl.col("person").rank("ordinal") - 1).cast(pl.UInt32).alias("rank")
+    )
     by_name = names.to_frame().with_row_index("number")
     ids = mapping.join(by_name, on="person", how="left").select(*KEYS, pl.col("number").cast(pl.UInt32))
     numbering = Numbering(persons, ids, rules)

@@ -15,10 +15,12 @@ from opsanalytics.behavior.cohort_spec import Cohort
 from opsanalytics.behavior.cohorts import MEMBER, membership
 from opsanalytics.behavior.conditions import ANY_EVENT, Step
 from opsanalytics.behavior.funnel import FunnelResult
+from opsanalytics.behavior.funnel_breakdown import Broken, broken_down
 from opsanalytics.behavior.index import BehaviorIndex, Segment, Slice
 from opsanalytics.behavior.index_columns import PropertyColumn
 from opsanalytics.behavior.periods import microseconds
 from opsanalytics.behavior.rows import LeftOut
+from opsanalytics.behavior.segments import Segment as SegmentBy
 from opsanalytics.behavior.semantics import Semantics, preset_named
 from opsanalytics.behavior.spec import Exclusion, Funnel
 from opsanalytics.behavior.subjects import person_properties
@@ -40,7 +42,13 @@ def projected_funnel(
 
     Raises: as `index_funnel.indexed_funnel`.
     """
-    limits: dict[str, Any] = {"as_of": as_of, "first": first, "last": last, "timezone": timezone, "preset": preset}
+    limits: dict[str, Any] = {
+        "as_of": as_of,
+        "first": first,
+        "last": last,
+        "timezone": timezone,
+        "preset": preset,
+    }
     table = Projection(index, definition, as_of, preset=preset)
     members = None
     asked = definition
@@ -73,6 +81,38 @@ def projected_funnel(
         ),
         names=index.named,
     )
+
+
+def projected_breakdown(
+    index: BehaviorIndex,
+    definition: Funnel,
+    segments: Sequence[SegmentBy],
+    *,
+    as_of: datetime,
+    first: date | None,
+    last: date | None,
+    timezone: str,
+    preset: str | Semantics,
+) -> list[Broken]:
+    """As `funnel_breakdown.broken_down` on the lake's events, for segments that are no cohorts.
+
+    Raises: as `index_funnel.indexed_funnel`.
+    """
+    whole = any(one.person_properties() for one in segments)
+    properties = [name for one in segments for name in one.names()]
+    table = Projection(index, definition, as_of, preset=preset, properties=properties, whole=whole)
+    events = pl.concat([*index.by_range(table.segments, table.rows), table.nobodys()])
+    asked = definition
+    if definition.among is not None:
+        members = members_of(index, definition.among, as_of=as_of, timezone=timezone)
+        belongs = np.append(members, True)[events["person"].fill_null(len(members)).to_numpy()]
+        events = events.filter(pl.Series(belongs, dtype=pl.Boolean))
+        asked = definition.model_copy(update={"among": None})
+    parts = broken_down(
+        events, asked, segments, as_of=as_of, first=first, last=last, timezone=timezone, preset=preset
+    )
+    names = None if definition.entity is not None else index.named
+    return [replace(part, whole=replace(part.whole, definition=definition, names=names)) for part in parts]
 
 
 def members_of(index: BehaviorIndex, cohort: Cohort | str, *, as_of: datetime, timezone: str) -> Any:
@@ -119,8 +159,8 @@ class Projection:
         self._names = pl.Series("event", [name for _, name in index.codes], pl.String)
         self._sources = pl.Series("source", [source for source, _ in index.codes], pl.String)
 
-    def rows(self, low: int, high: int, slices: Sequence[Slice]) -> pl.DataFrame:
-        """The events of some persons; `low` and `high` are there for `BehaviorIndex.by_range`."""
+    def rows(self, _low: int, _high: int, slices: Sequence[Slice]) -> pl.DataFrame:
+        """The events of some persons, as `BehaviorIndex.by_range` asks for them."""
         return self._frame([(one.place, one.begin, one.end) for one in slices], nobody=False)
 
     def nobodys(self) -> pl.DataFrame:

@@ -5,16 +5,18 @@ the cells are counted from these tables, 64 persons at a time.
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from opsanalytics.behavior.conditions import ANY_EVENT
+from opsanalytics.behavior.conditions import Step
 from opsanalytics.behavior.index import BehaviorIndex, NotIndexedError, Segment, nobodys
-from opsanalytics.behavior.index_build import MOST_CODES
+from opsanalytics.behavior.index_coding import coding_of
+from opsanalytics.behavior.index_funnel import class_codes
 from opsanalytics.behavior.index_periods import DayPeriods, periods_of_days
 from opsanalytics.behavior.periods import LONG_AGO, Weekday, microseconds
 from opsanalytics.behavior.retention import (
@@ -26,24 +28,12 @@ from opsanalytics.behavior.retention import (
     result_of,
 )
 from opsanalytics.behavior.rows import Int32, LeftOut
-from opsanalytics.behavior.spec import Retention, Step
+from opsanalytics.behavior.spec import Funnel, Retention
 
 WORD = 64
-DAY = 86_400_000_000
 TABLES = 3
 BUDGET = 48 << 20
 """Bytes of a thread's tables; persons beyond are taken in turn."""
-
-
-def retention_indexable(definition: Retention) -> bool:
-    """Whether names, persons and times are all the definition needs."""
-    matches = [one for step in (definition.start, *definition.returning) for one in step.matches]
-    return (
-        not any(one.where for one in matches)
-        and definition.entity is None
-        and definition.value is None
-        and definition.among is None
-    )
 
 
 def indexed_retention(
@@ -59,8 +49,9 @@ def indexed_retention(
     """As `retention.retention` on the lake's events, by all the same rules.
 
     Raises:
-        NotIndexedError: the definition has filters, an entity, a value or a cohort of persons.
-        ValueError: as `retention`.
+        NotIndexedError: the definition has an entity, a value or a cohort of persons, or too many filters.
+        EventsChangedError: the lake changed while it was read; open the index again.
+        ValueError, PropertyError: as `retention`.
     """
     definition, calendar, as_of = asked(
         definition,
@@ -70,62 +61,64 @@ def indexed_retention(
         max_cohorts=max_cohorts,
         preset=preset,
     )
-    if not retention_indexable(definition):
+    if definition.entity or definition.value or definition.among is not None:
         raise NotIndexedError(
-            f"retention {definition.name!r} has filters, an entity, a value or a cohort of persons, which "
-            "the index does not hold; evaluate it on the events of the lake"
+            f"retention {definition.name!r} has an entity, a value or a cohort of persons, which the index "
+            "does not hold; evaluate it on the events of the lake"
         )
-    masks = _masks(index, definition)
     until = microseconds(as_of)
-    numbers, periods = periods_of_days(index.days, calendar.number)
+    segments = index.between(LONG_AGO, until)
+    coding = coding_of(_as_funnel(definition), index.codes)
+    codes = class_codes(index, coding, segments, until=until)
+    numbers, periods = periods_of_days([one.day for one in segments], calendar.number)
     slots = np.concatenate([np.empty(0, np.int64), *(day.slots for day in periods)])
     # Where a zone repeats the end of a day after the next one has begun, periods do not follow each other.
     in_order = bool((np.diff(slots) >= 0).all())
-    if definition.clock == "calendar" and definition.minimum == 1 and in_order:
-        folded = _fold(index, definition, masks, numbers, periods, until)
-        left_out = LeftOut(
-            without_person=nobodys(
-                index.segments, [one.event for one in index.segments], masks != 0, since=LONG_AGO, until=until
-            )
-        )
+    of_name = definition.cohort == "first_ever" and any(one.where for one in definition.start.matches)
+    if definition.clock == "calendar" and definition.minimum == 1 and in_order and not of_name:
+        days = [_Day(*one) for one in zip(segments, codes, periods, strict=True)]
+        folded = _fold(index.person_count, definition, coding.masks, numbers, days, until)
+        without = nobodys(segments, codes, coding.masks != 0, since=LONG_AGO, until=until)
+        left_out = LeftOut(without_person=without)
     else:
-        rows = index.person_rows(masks, masks != 0, since=LONG_AGO, until=until)
+        rows = index.person_rows(
+            segments, codes, coding.masks, coding.masks != 0, since=LONG_AGO, until=until
+        )
         folded, left_out = fold_rows(rows, definition, calendar), rows.left_out
-    return result_of(folded, definition, calendar, as_of=as_of, max_cohorts=max_cohorts, left_out=left_out)
+    return result_of(
+        folded, definition, calendar, as_of=as_of, max_cohorts=max_cohorts, left_out=left_out
+    )
 
 
-def _masks(index: BehaviorIndex, definition: Retention) -> Int32:
-    """Bits of `retention.groups_of` by code."""
-    groups = [
-        {name for one in group for name in (one.events if isinstance(one, Step) else (one.event,))}
+@dataclass(frozen=True, eq=False)
+class _Day:
+    segment: Segment
+    codes: npt.NDArray[np.uint16]
+    """Class of every row; see `index_coding`."""
+    periods: DayPeriods
+
+
+def _as_funnel(definition: Retention) -> Funnel:
+    """A funnel whose steps are the groups of `retention.groups_of`."""
+    matches = [
+        tuple(match for one in group for match in (one.matches if isinstance(one, Step) else (one,)))
         for group in groups_of(definition)
     ]
-    masks = [
-        sum(1 << bit for bit, names in enumerate(groups) if name in names or ANY_EVENT in names)
-        if definition.sources is None or source in definition.sources
-        else 0
-        for source, name in index.codes
-    ]
-    return np.array(masks, np.int32)
+    steps = [Step(event=first.event, where=first.where, also=also) for first, *also in matches]
+    return Funnel(steps=steps, window=timedelta(days=1), sources=definition.sources)
 
 
 def _fold(
-    index: BehaviorIndex,
+    person_count: int,
     definition: Retention,
     masks: Int32,
     numbers: Int32,
-    periods: list[DayPeriods],
+    days: list[_Day],
     until: int,
 ) -> Folded:
     """`retention.fold_rows`, for calendar periods and single returns."""
-    kind_of = np.zeros(MOST_CODES, np.uint8)
-    kind_of[: len(masks)] = masks & 3
-    days = [
-        (segment, day)
-        for segment, day in zip(index.segments, periods, strict=True)
-        if segment.known and day.edges[0] <= until
-    ]
-    words = -(-index.person_count // WORD)
+    kind_of = (masks & 3).astype(np.uint8)
+    words = -(-person_count // WORD)
     threads = pl.thread_pool_size()
     most = max(BUDGET // (TABLES * 8 * max(len(numbers), 1)), 1)
     parts = max(-(-words // most), min(threads, words))
@@ -157,7 +150,7 @@ def _fold(
 
 
 def _counted(
-    days: list[tuple[Segment, DayPeriods]],
+    days: list[_Day],
     definition: Retention,
     kind_of: npt.NDArray[np.uint8],
     numbers: Int32,
@@ -170,26 +163,13 @@ def _counted(
 
     started, returned, after = (np.zeros((len(numbers), high - low), np.uint64) for _ in range(TABLES))
     first, last = low * WORD, high * WORD
-    for segment, day in days:
-        begin = int(np.searchsorted(segment.person[: segment.known], np.uint32(first)))
-        end = int(np.searchsorted(segment.person[: segment.known], np.uint32(last)))
-        timed = len(day.edges) > 1 or until < day.edges[0] + DAY
-        mark_rows(
-            segment.person,
-            segment.ts,
-            segment.event,
-            begin,
-            end,
-            first,
-            kind_of,
-            day.edges,
-            day.slots,
-            until,
-            timed,
-            started,
-            returned,
-            after,
-        )
+    for day in days:
+        segment, edges = day.segment, day.periods.edges
+        persons = segment.person[: segment.known]
+        begin, end = np.searchsorted(persons, np.array([first, last], np.uint32)).tolist()
+        timed = len(edges) > 1 or until < segment.last
+        columns_of = (segment.person, segment.ts, day.codes, begin, end, first, kind_of)
+        mark_rows(*columns_of, edges, day.periods.slots, until, timed, started, returned, after)
     columns = np.array(definition.columns, np.int64)
     size = np.zeros(len(numbers), np.int64)
     came = np.zeros((len(numbers), len(columns)), np.int64)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import numpy.typing as npt
 import polars as pl
 
 from opsanalytics.behavior.index_build import MOST_CODES, NOBODY, DayRows, IndexFullError, Reader
@@ -110,14 +111,12 @@ def refresh_index(home: Home) -> Refreshed:
         remove_leftovers(home.index)
         remove_stale_columns(home, {date.fromisoformat(day): entry["files"] for day, entry in days.items()})
         total = sum(entry["rows"] for entry in built.values())
-        return Refreshed(
-            tuple(map(date.fromisoformat, ordered)), tuple(map(date.fromisoformat, gone)), total
-        )
+        return Refreshed(tuple(map(date.fromisoformat, ordered)), tuple(map(date.fromisoformat, gone)), total)
 
 
 def read_index(home: Home) -> dict[str, Any]:
-    """`index.json`: `codes`, `persons` (a file), and by day `segment` (a file), `files`, `rows`, `known` (rows
-    that are not nobody's), `first` and `last` (time stamps; 0 and -1 of a day without events)."""
+    """`index.json`: `codes`, `persons` (a file), and by day `segment` (a file), `files`, `rows`, `known`
+    (rows that are not nobody's), `first` and `last` (time stamps; 0 and -1 of a day without events)."""
     return _read_manifest(home)
 
 
@@ -201,7 +200,12 @@ def _batches(home: Home, stale: Sequence[str], days: Sequence[str]) -> Iterator[
 
 def _entry(writer: Writer, rows: DayRows) -> dict[str, Any]:
     """Write a segment; what the manifest says of it, apart from its files."""
-    columns = {"person": rows.person, "ts": rows.ts, "event": rows.event, "row": rows.row}
+    columns: dict[str, npt.NDArray[Any]] = {
+        "person": rows.person,
+        "ts": rows.ts,
+        "event": rows.event,
+        "row": rows.row,
+    }
     return {
         "segment": writer.arrays(f"day={rows.day.isoformat()}", columns),
         "rows": len(rows.ts),

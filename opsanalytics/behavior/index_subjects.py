@@ -10,9 +10,7 @@ from opsanalytics.behavior.index import BehaviorIndex
 from opsanalytics.behavior.index_columns import VALUE
 
 
-def latest_property(
-    index: BehaviorIndex, name: str, until: int
-) -> tuple[pl.Series, npt.NDArray[np.uint32]]:
+def latest_property(index: BehaviorIndex, name: str, until: int) -> tuple[pl.Series, npt.NDArray[np.uint32]]:
     """Values of an event property, null first, and by number of a person the place of its latest value up to
     `until`; see `subjects`.
 

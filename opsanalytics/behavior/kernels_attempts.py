@@ -585,6 +585,11 @@ def fold_attempts(
                 repeated = repeated and (j + 2 == end or ts[j + 2] > ts[j + 1]) and ts[j + 1] <= last
                 if repeated and best > 0:
                     continue
+            # The next event is no step 2, and neither shares its time with others: nothing to follow.
+            lone = j == group and (
+                j + 1 == end
+                or (ts[j + 1] > t and mask[j + 1] & 2 == 0 and (j + 2 == end or ts[j + 2] > ts[j + 1]))
+            )
             if order == ANY:
                 for e in range(len(spans)):
                     p = _at_or_after(ts, flat, start[steps + e], start[steps + e + 1], t + 1)
@@ -596,7 +601,7 @@ def fold_attempts(
                     depth = _follow_any(ts, mask, flat, start, group, last, steps, times, scratch)
                 else:
                     depth = _first_of_each(ts, flat, start, cursor, t, last, steps, times)
-            elif repeated and len(spans) == 0:
+            elif len(spans) == 0 and (repeated or (order == STRICT and not repeats and lone)):
                 depth = 1
                 times[1] = t
             elif order == STRICT:

@@ -51,7 +51,7 @@ def begin_classes(event: Any, first_class: Any, out: Any) -> None:
 
 @compiled
 def add_filter(code: Any, row: Any, passes: Any, event: Any, weight: Any, out: Any) -> None:
-    """Add a filter to the classes of one segment: `code[row[i]]` is the value of row i, as `passes` knows it."""
+    """Add a filter to the classes of one segment: `passes[code[row[i]]]` says whether row i passes."""
     for i in range(len(event)):
         added = weight[event[i]]
         if added and passes[code[row[i]]]:
@@ -113,7 +113,7 @@ def values_at(
                 low = middle + 1
             else:
                 high = middle
-        best = 0
+        best = np.int64(0)
         while low < known and person[low] == who[k] and ts[low] == when[k]:
             if wanted[classes[low]]:
                 found = np.int64(place[code[row[low]]])
@@ -146,12 +146,19 @@ def choose_steps(
     n = at
     for i in range(begin, end):
         k = step_of[event[i]]
-        t = ts[i]
-        who[n] = person[i] - low
-        when[n] = t
+        who[n] = i
         step[n] = k
-        n += (k != 0) & (t <= until)
-    return n
+        n += k != 0
+    to = at
+    for x in range(at, n):
+        i = who[x]
+        t = ts[i]
+        if t <= until:
+            who[to] = person[i] - low
+            when[to] = t
+            step[to] = step[x]
+            to += 1
+    return to
 
 
 @compiled
@@ -223,7 +230,7 @@ def fold_steps(
 def follow_steps(
     who: Any, when: Any, step: Any, size: int, best: Any, entry: Any, depth: Any, made: Any
 ) -> None:
-    """The times of the attempts that `fold_steps` chose: `made[u, k - 1]` becomes that of step k, from step 1
+    """The times of the attempts that `fold_steps` chose: `made[k - 1, u]` becomes that of step k, from step 1
     at `entry[u]` on the earliest event of each next step. `depth`, by person, starts from 0."""
     x = 0
     while x < size:
@@ -232,7 +239,7 @@ def follow_steps(
         y = x + 1
         while y < size and when[y] == t and who[y] == u:
             y += 1
-        d = np.int64(depth[u])
+        d = int(depth[u])
         if d < best[u] and t >= entry[u]:
             # Of equal times any order is allowed, so that as many steps are made as there are.
             going = True
@@ -242,7 +249,7 @@ def follow_steps(
                     if step[z] == d + 1:
                         going = True
                 if going:
-                    made[u, d] = t
+                    made[d, u] = t
                     d += 1
             depth[u] = d
         x = y

@@ -1,6 +1,5 @@
 """The questions: `opsanalytics.funnel`, `funnel_trend`, `retention` and `reconcile`."""
 
-import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -14,9 +13,6 @@ from opsanalytics.behavior import reconcile as reconciling
 from opsanalytics.behavior import retention as retentions
 from opsanalytics.behavior.folding import check_preset
 from opsanalytics.behavior.funnel_breakdown import broken_down
-from opsanalytics.behavior.index import open_index
-from opsanalytics.behavior.index_funnel import indexed_funnel
-from opsanalytics.behavior.index_retention import indexed_retention, retention_indexable
 from opsanalytics.behavior.periods import Weekday, zone
 from opsanalytics.behavior.reconcile import Reconciliation
 from opsanalytics.behavior.retention_breakdown import retention_by_value
@@ -24,7 +20,9 @@ from opsanalytics.behavior.rows import Events
 from opsanalytics.behavior.segments import Segment
 from opsanalytics.behavior.semantics import PRESETS, Semantics, preset_named
 from opsanalytics.behavior.spec import Funnel, Retention, RetentionPeriod
+from opsanalytics.behavior.subjects import person_properties
 from opsanalytics.queries.answers import FunnelResult, RetentionResult
+from opsanalytics.queries.indexed import funnel_of_lake, retention_of_lake
 from opsanalytics.queries.inputs import EventsOrLake, as_definition, end_of, lake_of, table_of
 
 Breakdown: TypeAlias = str | Segment | Sequence[str | Segment] | None
@@ -72,20 +70,16 @@ def funnel(
     check_preset(asked, semantics)
     segments = _segments(breakdown)
     zone(timezone)
+    limits: dict[str, Any] = {"first": first, "last": last, "timezone": timezone, "preset": semantics}
     home = lake_of(events)
+    if home is not None and (persons is None or not _about_persons(asked, segments)):
+        check_as_of(as_of)
+        found = funnel_of_lake(home, asked, segments, as_of=as_of, **limits)
+        if found is not None:
+            return FunnelResult(found[0], tuple(found[1]))
     table, end = asked_of(events, persons, as_of)
-    limits: dict[str, Any] = {
-        "as_of": end,
-        "first": first,
-        "last": last,
-        "timezone": timezone,
-        "preset": semantics,
-    }
-    # A lake that is read-only cannot keep an index; its events are scanned.
-    if home is not None and not segments and persons is None and os.access(home.root, os.W_OK):
-        return FunnelResult(indexed_funnel(open_index(home), asked, **limits))
-    counted = funnels.funnel(table, asked, **limits)
-    parts = broken_down(table, asked, segments, **limits) if segments else []
+    counted = funnels.funnel(table, asked, as_of=end, **limits)
+    parts = broken_down(table, asked, segments, as_of=end, **limits) if segments else []
     return FunnelResult(counted, tuple(parts))
 
 
@@ -149,22 +143,20 @@ def retention(
         as `funnel`.
     """
     asked = as_definition(definition, Retention)
-    table, end = asked_of(events, persons, as_of)
     limits: dict[str, Any] = {
-        "as_of": end,
         "timezone": timezone,
         "week_start": week_start,
         "max_cohorts": max_cohorts,
         "preset": preset,
     }
     home = lake_of(events)
-    if (
-        home is not None
-        and breakdown is None
-        and retention_indexable(asked)
-        and os.access(home.root, os.W_OK)
-    ):
-        return RetentionResult(indexed_retention(open_index(home), asked, **limits), {})
+    if home is not None and breakdown is None and (persons is None or not person_properties(asked)):
+        check_as_of(as_of)
+        found = retention_of_lake(home, asked, as_of=as_of, **limits)
+        if found is not None:
+            return RetentionResult(found, {})
+    table, end = asked_of(events, persons, as_of)
+    limits["as_of"] = end
     counted = retentions.retention(table, asked, **limits)
     by_value = {}
     if breakdown is not None:
@@ -204,6 +196,16 @@ def asked_of(
 ) -> tuple[Events, datetime]:
     """The events as a table, and the moment up to which they are complete; see `funnel`."""
     table = table_of(events, persons)
+    check_as_of(as_of)
+    return table, end_of(table) if as_of is None else as_of.astimezone(UTC)
+
+
+def check_as_of(as_of: datetime | None) -> None:
+    """Raise ValueError if `as_of` has no time zone."""
     if as_of is not None and as_of.tzinfo is None:
         raise ValueError(f"as_of: {as_of.isoformat()} has no time zone; write datetime(..., tzinfo=UTC)")
-    return table, end_of(table) if as_of is None else as_of.astimezone(UTC)
+
+
+def _about_persons(definition: Funnel, segments: Sequence[Segment]) -> bool:
+    """Whether person properties decide, which may be given apart from the events."""
+    return bool(person_properties(definition)) or any(one.person_properties() for one in segments)

@@ -10,13 +10,18 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from opsanalytics.behavior import index_build
+from opsanalytics.behavior.folding import PresetError, check_preset
 from opsanalytics.behavior.funnel import funnel
+from opsanalytics.behavior.funnel_breakdown import breakdown_table, broken_down
 from opsanalytics.behavior.index import BehaviorIndex, open_index
+from opsanalytics.behavior.index_breakdown import indexed_breakdown
 from opsanalytics.behavior.index_funnel import indexed_counts, indexed_funnel
 from opsanalytics.behavior.index_store import IndexFullError, refresh_index
-from opsanalytics.behavior.semantics import PRESETS
+from opsanalytics.behavior.segments import Segment
+from opsanalytics.behavior.semantics import PRESETS, preset_named
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.lake.events import scan_events
 from opsanalytics.lake.files import write_parquet
@@ -264,30 +269,90 @@ EVENT = st.tuples(
     st.sampled_from(["u1", "u2", "u3", "u4", ""]),
     st.sampled_from(["A", "B", "C", "X", "other"]),
     st.integers(0, 40).map(lambda n: START + n * 3 * HOUR),
-)
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    rows=st.lists(EVENT, max_size=25),
-    steps=st.sampled_from([["A", "B", "C"], ["A", "B"], ["A", "A"], ["A", ["B", "C"]]]),
-    change=st.sampled_from(
-        [
-            {},
-            {"order": "any"},
-            {"order": "strict"},
-            {"exclusions": [{"event": "X"}]},
-            {"counting": "attempts"},
-            {"date_range": "all_steps"},
-        ]
+    st.sampled_from(
+        ["{}", '{"plan": "pro"}', '{"plan": "free"}', '{"plan": "(none)", "n": 2}', '{"n": 1.5}']
     ),
-    as_of=st.integers(0, 50).map(lambda n: START + n * 3 * HOUR),
-    first=st.none() | st.just(date(2024, 1, 2)),
-    last=st.none() | st.just(date(2024, 1, 4)),
+    st.sampled_from([None, "DE", "FR", ""]),
+    st.sampled_from(["web", "app"]),
 )
+PRO = {"property": "plan", "value": "pro"}
+CHANGES: list[dict[str, Any]] = [
+    {},
+    {"order": "any"},
+    {"order": "strict"},
+    {"exclusions": [{"event": "X"}]},
+    {"counting": "attempts"},
+    {"date_range": "all_steps"},
+    {"reentry": False},
+    {"sources": ["app"]},
+    {"sources": ["app"], "order": "strict"},
+    {"steps": ["A", {"event": "B", "where": PRO}]},
+    {"steps": [{"event": "*", "where": {"property": "country", "op": "set"}}, "B"]},
+    {"steps": ["A", {"event": "B", "where": [PRO, {"property": "n", "op": "not_set"}], "also": ["C"]}]},
+    {"steps": [{"event": "A", "where": {"n": 1.5}}, {"event": "A", "where": {"n": [1, 2]}}, "C"]},
+    {
+        "steps": ["A", "B"],
+        "exclusions": [{"event": "X", "where": {"property": "plan", "op": "ne", "value": "x"}}],
+    },
+    {"steps": ["A", {"event": "B", "where": PRO | {"of": "person"}}]},
+    {"steps": [{"event": "A", "where": {"property": "country", "op": "not_set", "of": "person"}}, "B"]},
+    {"steps": ["A", {"event": "B", "occurrence": "first"}]},
+    {"steps": ["A", {"event": "B", "where": PRO, "occurrence": "first_ever"}]},
+    {"steps": ["A", {"event": "B", "optional": True}, "C"]},
+    {"steps": ["A", {"event": "B", "within": "20h"}, "C"]},
+    {"hold": "country"},
+    {"hold": ["plan", "country"], "order": "any"},
+    {"counting": "sessions", "session_gap": "4h"},
+    {"counting": "sessions", "session_property": "country"},
+    {"entity": "country"},
+    {"entity": "plan", "steps": ["A", {"event": "B", "where": {"n": 2}}]},
+    {"value": "n"},
+    {"among": {"name": "few", "where": [{"did": "X"}]}},
+    {"among": {"name": "few", "where": [{"did": "X"}]}, "hold": "plan"},
+]
+"""Everything that a definition can ask for."""
+SEGMENTS = [
+    [Segment("country")],
+    [Segment("plan", limit=1), Segment("country", limit=1)],
+    [Segment("plan", attribution="last")],
+    [Segment("country", attribution="all", limit=1)],
+    [Segment("plan", attribution="step", step=2)],
+    [Segment(("plan", "country"))],
+    [Segment("plan", of="person")],
+]
+
+
+def everything(home: Home, rows: list[tuple[str, str, datetime, str, str | None, str]]) -> None:
+    identify_both(home, PEOPLE)
+    days: dict[tuple[date, str], list[dict[str, Any]]] = {}
+    for number, (who, name, ts, properties, country, source) in enumerate(rows):
+        more = {"properties": properties, "country": country, "source": source}
+        one = event(str(number), event=name, ts=ts, user_id=who or None, distinct_id=None, **more)
+        days.setdefault((ts.date(), source), []).append(one)
+    for (day, source), found in days.items():
+        write_events(home, found, day, source)
+
+
+def identify_both(home: Home, mapping: dict[str, str]) -> None:
+    rows = [person("user", one, name, source) for one, name in mapping.items() for source in ("web", "app")]
+    write_parquet(home.identity / "persons.parquet", frame(PERSONS, rows))
+
+
+ASKED: dict[str, Any] = {
+    "rows": st.lists(EVENT, max_size=25),
+    "steps": st.sampled_from([["A", "B", "C"], ["A", "B"], ["A", "A"], ["A", ["B", "C"]]]),
+    "change": st.sampled_from(CHANGES),
+    "as_of": st.integers(0, 50).map(lambda n: START + n * 3 * HOUR),
+    "first": st.none() | st.just(date(2024, 1, 2)),
+    "last": st.none() | st.just(date(2024, 1, 4)),
+}
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(**ASKED)
 def test_index_and_events_give_the_same(
     tmp_path_factory: pytest.TempPathFactory,
-    rows: list[Row],
+    rows: list[Any],
     steps: list[Any],
     change: dict[str, Any],
     as_of: datetime,
@@ -295,19 +360,51 @@ def test_index_and_events_give_the_same(
     last: date | None,
 ) -> None:
     home = Home(tmp_path_factory.mktemp("lake"))
-    identify(home, PEOPLE)
-    write(home, rows)
+    everything(home, rows)
     index = open_index(home)
     definition = Funnel(**({"name": "f", "steps": steps, "window": "36h"} | change))
     asked: dict[str, Any] = {"as_of": as_of, "first": first, "last": last, "timezone": "Europe/Berlin"}
-    presets = [name for name in PRESETS if name != "clickhouse" or not change]
-    for preset in presets:
+    for preset in PRESETS:
+        try:
+            check_preset(definition, preset_named(preset))
+        except PresetError:
+            continue
         theirs = funnel(scan_events(home), definition, preset=preset, **asked)
         ours = indexed_funnel(index, definition, preset=preset, **asked)
-        assert ours.persons.equals(theirs.persons)
+        assert_frame_equal(ours.persons, theirs.persons)
         assert ours.left_out == theirs.left_out
+        assert ours.to_polars().equals(theirs.to_polars())
         expected = theirs.to_polars().select("step", "persons", "immature_persons")
         assert indexed_counts(index, definition, preset=preset, **asked).equals(expected)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(segments=st.sampled_from(SEGMENTS), preset=st.sampled_from(["opsanalytics", "posthog"]), **ASKED)
+def test_breakdowns_of_index_and_events_are_the_same(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[Any],
+    steps: list[Any],
+    change: dict[str, Any],
+    as_of: datetime,
+    first: date | None,
+    last: date | None,
+    segments: list[Segment],
+    preset: str,
+) -> None:
+    home = Home(tmp_path_factory.mktemp("lake"))
+    everything(home, rows)
+    definition = Funnel(**({"name": "f", "steps": steps, "window": "36h"} | change))
+    asked: dict[str, Any] = {"as_of": as_of, "first": first, "last": last, "preset": preset}
+    theirs = broken_down(scan_events(home), definition, segments, **asked)
+    ours = indexed_breakdown(open_index(home), definition, segments, **asked)
+    semantics = preset_named(preset)
+    for found, expected in zip(ours, theirs, strict=True):
+        assert found.values() == expected.values()
+        for value in expected.values():
+            own, other = found.of(value), expected.of(value)
+            assert_frame_equal(own.persons, other.persons)
+    table = breakdown_table(ours, definition, as_of=as_of, semantics=semantics)
+    assert table.equals(breakdown_table(theirs, definition, as_of=as_of, semantics=semantics))
 
 
 def test_columns_that_the_index_needs_are_in_the_lake() -> None:

@@ -49,14 +49,27 @@ EVENT = st.tuples(
     # Over the change of clocks in Berlin, with instants shared by many.
     st.integers(0, 60).map(lambda n: START + n * 4 * HOUR),
 )
+EVEN = {"property": "event_id", "op": "regex", "value": "[02468]$"}
+"""Half of the events pass."""
 DEFINITIONS = st.builds(
     lambda rolling, **fields: Retention(
         **fields, clock="rolling" if rolling and fields["cohort"] != "recurring" else "calendar"
     ),
     rolling=st.booleans(),
     name=st.just("r"),
-    start=st.sampled_from(["S", {"event": "S", "also": [{"event": "Q"}]}]),
-    returning=st.sampled_from([["R"], ["S"], ["R", "S"], ["*"]]),
+    start=st.sampled_from(
+        ["S", {"event": "S", "also": [{"event": "Q"}]}, {"event": "S", "where": [EVEN]}],
+    ),
+    returning=st.sampled_from(
+        [
+            ["R"],
+            ["S"],
+            ["R", "S"],
+            ["*"],
+            [{"event": "R", "where": [EVEN]}, "Q"],
+            [{"event": "R", "where": [EVEN | {"of": "person"}]}],
+        ]
+    ),
     period=st.sampled_from(["hour", "day", "week", "month"]),
     periods=st.integers(1, 5),
     cohort=st.sampled_from(["first", "first_ever", "recurring"]),
@@ -172,10 +185,9 @@ def test_a_day_that_goes_on_after_the_next_has_begun(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"start": {"event": "S", "where": {"plan": "pro"}}},
-        {"returning": [{"event": "R", "where": {"plan": "pro"}}]},
         {"entity": "account"},
         {"value": "revenue"},
+        {"among": {"name": "c", "where": {"event": "S"}}},
     ],
 )
 def test_what_the_index_does_not_hold_is_refused(lake: Home, change: dict[str, Any]) -> None:
