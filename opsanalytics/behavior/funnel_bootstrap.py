@@ -53,7 +53,8 @@ def bootstrap(result: FunnelResult, *, replicates: int = RESAMPLES, seed: int = 
     before = {k: _before(result, k) for k in steps}
     entered = np.full(replicates, mature.height)
     rates = [_interval(_shares(persons[k], entered)) for k in steps]
-    step_rates = [_interval(_shares(persons[k], persons[before[k]] if before[k] else entered)) for k in steps]
+    persons[0] = entered
+    step_rates = [_interval(_shares(persons[k], persons[before[k]])) for k in steps]
     medians = [
         _interval(_medians(np.sort(times[k].drop_nulls().to_numpy()) / 1e6, known[k], random)) for k in steps
     ]
