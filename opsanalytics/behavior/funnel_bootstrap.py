@@ -16,8 +16,8 @@ def bootstrap(result: FunnelResult, *, replicates: int = RESAMPLES, seed: int = 
     """95 % percentile intervals from resampling the mature entrants with replacement.
 
     Out: `step`, `step_name`, `persons`, `rate`, `rate_low`, `rate_high`, `step_rate` (of those who made the
-    step before), `step_rate_low`, `step_rate_high`, `median_seconds`, `median_low`, `median_high` (from the step
-    before); null where nobody was observed. The same result and seed give the same table.
+    step before), `step_rate_low`, `step_rate_high`, `median_seconds` (from the step before), `median_low`,
+    `median_high`; null where nobody was observed. The same result and seed give the same table.
 
     Persons are not drawn one by one. How many of a resample made which steps is multinomial; the times of
     those who made a step are then a sample from all such times, whose middle order statistics are those of
@@ -53,7 +53,8 @@ def bootstrap(result: FunnelResult, *, replicates: int = RESAMPLES, seed: int = 
     before = {k: _before(result, k) for k in steps}
     entered = np.full(replicates, mature.height)
     rates = [_interval(_shares(persons[k], entered)) for k in steps]
-    step_rates = [_interval(_shares(persons[k], persons[before[k]] if before[k] else entered)) for k in steps]
+    persons[0] = entered
+    step_rates = [_interval(_shares(persons[k], persons[before[k]])) for k in steps]
     medians = [
         _interval(_medians(np.sort(times[k].drop_nulls().to_numpy()) / 1e6, known[k], random)) for k in steps
     ]

@@ -20,15 +20,24 @@ Fingerprint = list[list[Any]]
 SYNCS = 16
 
 
+def fingerprint_of(file: Path | os.DirEntry[str]) -> list[Any]:
+    """What tells a file from another one under its name without reading it.
+
+    Raises:
+        FileNotFoundError: it is gone.
+    """
+    stat = file.stat()
+    return [file.name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+
+
 def fingerprint(paths: Sequence[Path]) -> Fingerprint:
-    """What tells files from others under their names without reading them; those that exist."""
+    """Of those of the files that exist."""
     found = []
     for path in paths:
         try:
-            stat = path.stat()
+            found.append(fingerprint_of(path))
         except FileNotFoundError:
             continue
-        found.append([path.name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino])
     return found
 
 

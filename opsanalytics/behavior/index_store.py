@@ -8,10 +8,12 @@ built again from the lake.
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -19,9 +21,9 @@ import polars as pl
 
 from opsanalytics.behavior.index_build import MOST_CODES, NOBODY, DayRows, IndexFullError, Reader
 from opsanalytics.behavior.index_columns import remove_stale_columns
-from opsanalytics.behavior.index_files import Fingerprint, Writer, column, fingerprint, mapped
+from opsanalytics.behavior.index_files import Fingerprint, Writer, column, fingerprint, fingerprint_of, mapped
 from opsanalytics.behavior.index_persons import Changes, Numbering, numbered
-from opsanalytics.lake.events import IDENTITY_RULES, event_days
+from opsanalytics.lake.events import IDENTITY_RULES
 from opsanalytics.lake.files import remove_leftovers, write_json
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.paths import Home
@@ -59,7 +61,7 @@ def refresh_index(home: Home) -> Refreshed:
     with exclusive(home, "index"):
         manifest = _read_manifest(home)
         identity = _identity(home)
-        now = {day.isoformat(): _sources(home, day) for day in event_days(home)}
+        now = _days(home)
         known = manifest["days"]
         gone = [day for day in known if day not in now]
         stale = {day for day, files in now.items() if not _current(home, known.get(day), files)}
@@ -81,7 +83,7 @@ def refresh_index(home: Home) -> Refreshed:
             built[rows.day.isoformat()] = _entry(writer, rows)
         # Files that changed while they were read are not what was fingerprinted.
         for day, entry in built.items():
-            if _sources(home, date.fromisoformat(day)) == now[day]:
+            if _sources(home.events / f"day={day}") == now[day]:
                 days[day] = entry | {"files": now[day]}
         tables = {name: manifest[name] for name in ("persons", "ids")}
         if not same or before is None:
@@ -153,8 +155,20 @@ def _identity(home: Home) -> Fingerprint:
     return fingerprint([*sorted(home.identity.glob("*.parquet")), home.identity / IDENTITY_RULES])
 
 
-def _sources(home: Home, day: date) -> Fingerprint:
-    return fingerprint(sorted((home.events / f"day={day.isoformat()}").glob("*.parquet")))
+def _sources(folder: Path) -> Fingerprint:
+    # `os.scandir`: with years of days, `Path.glob` would cost more than the funnel.
+    with os.scandir(folder) as entries:
+        return sorted(fingerprint_of(entry) for entry in entries if entry.name.endswith(".parquet"))
+
+
+def _days(home: Home) -> dict[str, Fingerprint]:
+    """Files of every day that has any, by day in order."""
+    if not home.events.is_dir():
+        return {}
+    with os.scandir(home.events) as entries:
+        folders = {entry.name[4:]: Path(entry) for entry in entries if entry.name.startswith("day=")}
+    found = {day: _sources(folders[day]) for day in sorted(folders)}
+    return {day: files for day, files in found.items() if files}
 
 
 def _current(home: Home, entry: Mapping[str, Any] | None, files: Fingerprint) -> bool:
