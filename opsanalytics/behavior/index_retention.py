@@ -85,9 +85,7 @@ def indexed_retention(
             segments, codes, coding.masks, coding.masks != 0, since=LONG_AGO, until=until
         )
         folded, left_out = fold_rows(rows, definition, calendar), rows.left_out
-    return result_of(
-        folded, definition, calendar, as_of=as_of, max_cohorts=max_cohorts, left_out=left_out
-    )
+    return result_of(folded, definition, calendar, as_of=as_of, max_cohorts=max_cohorts, left_out=left_out)
 
 
 @dataclass(frozen=True, eq=False)

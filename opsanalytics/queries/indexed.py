@@ -67,9 +67,7 @@ def retention_of_lake(
 
     Raises: as `index_retention.indexed_retention`, except for NotIndexedError and EventsChangedError.
     """
-    return _of_lake(
-        home, as_of, lambda index, end: indexed_retention(index, definition, as_of=end, **limits)
-    )
+    return _of_lake(home, as_of, lambda index, end: indexed_retention(index, definition, as_of=end, **limits))
 
 
 def _of_lake(

@@ -45,7 +45,11 @@ OVERLAP = st.builds(
 FUNNELS = [
     Funnel(name="f", steps=["S", "R"], window="36h"),
     Funnel(name="f", steps=["S", "R", "T"], window="36h", order="strict"),
-    Funnel(name="f", steps=["S", {"event": "R", "where": [{"property": "event_id", "op": "regex", "value": "[02468]$"}]}], window="3d"),
+    Funnel(
+        name="f",
+        steps=["S", {"event": "R", "where": [{"property": "event_id", "op": "regex", "value": "[02468]$"}]}],
+        window="3d",
+    ),
     Funnel(name="f", steps=["S", "R"], window="3d", counting="sessions", session_gap="1d"),
 ]
 RETENTION = Retention(start="S", returning=["R", "T"], period="day", periods=3)
