@@ -1,4 +1,4 @@
-"""Day after day, whatever arrives: the marts of funnels and retention are those of a computation from nothing."""
+"""Day after day, whatever arrives: marts of funnels and retention are those of a computation from nothing."""
 
 import tempfile
 from collections.abc import Mapping
