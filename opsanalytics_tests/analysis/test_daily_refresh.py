@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from opsanalytics.analysis.marts import funnel_marts, retention_marts
 from opsanalytics.behavior import index_build, index_columns, index_store
 from opsanalytics.behavior.index_build import IndexFullError
+from opsanalytics.identity.persons import rebuild
 from opsanalytics.lake import events, id_changes
 from opsanalytics.lake.paths import Home
 from opsanalytics_tests.analysis.world import FIRST, World
+from opsanalytics_tests.samples import write_events
 
 NAMES = ["sign_up", "purchase", "other"]
 OVERLAPS = [
@@ -130,7 +132,8 @@ def test_a_new_day_reads_no_event_of_the_days_before(tmp_path: Path, monkeypatch
     refresh(world)
     world.happens("new", 4, user_id="u9", distinct_id="u9", platform="p")
     world.as_of = datetime(2026, 9, 12, tzinfo=UTC)
-    world.land()
+    write_events(world.home, [world.events["new"]], date(2026, 9, 11))
+    rebuild(world.home, ["web", "app"])
     days: set[date] = set()
 
     def noted(home: Home, *, first: date | None = None, last: date | None = None) -> pl.LazyFrame:

@@ -187,7 +187,7 @@ def test_a_day_that_goes_on_after_the_next_has_begun(tmp_path: Any) -> None:
     [
         {"entity": "account"},
         {"value": "revenue"},
-        {"among": {"name": "c", "where": {"event": "S"}}},
+        {"among": {"name": "c", "where": {"did": "S"}}},
     ],
 )
 def test_what_the_index_does_not_hold_is_refused(lake: Home, change: dict[str, Any]) -> None:
