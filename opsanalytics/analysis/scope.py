@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -11,6 +12,7 @@ import polars as pl
 
 from opsanalytics.analysis.monitoring import DESCRIPTIONS as MONITORED
 from opsanalytics.analysis.program import program_version
+from opsanalytics.behavior.index import BehaviorIndex, open_index
 from opsanalytics.behavior.overlaps import counted_once
 from opsanalytics.behavior.spec import Definition
 from opsanalytics.cleaning.coverage import windows_of_undated
@@ -157,6 +159,19 @@ class Scope:
             counted = counted_once(self.recorded_events, overlaps, sources=sources)
             self._counted[between] = counted.collect().lazy() if self._few else counted
         return self._counted[between]
+
+    def index_for(self, sources: Sequence[str] | None) -> BehaviorIndex | None:
+        """The index of what `events_for` has. None where overlaps are settled, which it does not know, and
+        where the lake is read-only."""
+        if any(len(each.among(sources)) > 1 for each in self.settings.overlaps):
+            return None
+        return None if self._index is None else self._index.before(self.as_of)
+
+    @cached_property
+    def _index(self) -> BehaviorIndex | None:
+        if self.wider is not None:
+            return self.wider._index
+        return open_index(self.home) if os.access(self.home.root, os.W_OK) else None
 
     @cached_property
     def _counted(self) -> dict[tuple[str, ...], pl.LazyFrame]:

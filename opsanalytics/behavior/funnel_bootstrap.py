@@ -33,8 +33,8 @@ def bootstrap(result: FunnelResult, *, replicates: int = RESAMPLES, seed: int = 
     mature = result.attempts.filter("mature")
     if mature["person"].is_duplicated().any():
         raise ValueError(
-            f"funnel {result.definition.name!r} counts {result.definition.counting}: several rows of a person "
-            "are not independent, and only persons are resampled"
+            f"funnel {result.definition.name!r} counts {result.definition.counting}: several rows of a "
+            "person are not independent, and only persons are resampled"
         )
     steps = range(1, len(result.definition.steps) + 1)
     table = result.to_polars().select("step", "step_name", "persons", "rate", "step_rate", "median_seconds")

@@ -41,6 +41,8 @@ class Asked:
     first: date | None
     last: date | None
     timezone: str
+    until: int
+    """Last time of an event that counts: `as_of`, or where the index ends before."""
 
     @property
     def now(self) -> int:
@@ -54,14 +56,14 @@ class Asked:
     def entries(self) -> tuple[int, int]:
         """First and last time of an entry."""
         since, to = time_range(self.first, self.last, self.timezone)
-        return since, min(to, self.now)
+        return since, min(to, self.until)
 
     @property
     def events(self) -> tuple[int, int]:
         """First and last time of an event that is looked at."""
         if (self.semantics.date_range or self.definition.date_range) == "all_steps":
             return self.entries
-        return LONG_AGO, self.now
+        return LONG_AGO, self.until
 
     @property
     def keeps_all(self) -> bool:
@@ -94,7 +96,7 @@ def indexed_funnel(
         EventsChangedError: the lake changed while it was read; open the index again.
         ValueError, PropertyError, PresetError: as `funnel`.
     """
-    asked = _asked(definition, as_of, first, last, timezone, preset)
+    asked = _asked(index, definition, as_of, first, last, timezone, preset)
     if not foldable(definition):
         return projected_funnel(
             index, definition, as_of=as_of, first=first, last=last, timezone=timezone, preset=preset
@@ -102,7 +104,7 @@ def indexed_funnel(
     coding = coding_of(definition, index.codes)
     since, until = asked.events
     segments = index.between(since, until)
-    codes = class_codes(index, coding, segments, until=asked.now)
+    codes = class_codes(index, coding, segments, until=asked.until)
     step_of = coding.step_of()
     if step_of is not None and is_plain(definition, asked.semantics) and definition.reentry:
         frames = _streamed(index, asked, step_of, segments, codes)
@@ -136,7 +138,7 @@ def indexed_counts(
 
     Raises: as `indexed_funnel`.
     """
-    asked = _asked(definition, as_of, first, last, timezone, preset)
+    asked = _asked(index, definition, as_of, first, last, timezone, preset)
     coding = coding_of(definition, index.codes) if foldable(definition) else None
     step_of = None if coding is None else coding.step_of()
     if coding is None or step_of is None or not definition.reentry or not _one_state_a_step(asked):
@@ -145,7 +147,7 @@ def indexed_counts(
         ).to_polars()
         return steps.select("step", "persons", "immature_persons")
     segments = index.between(*asked.events)
-    codes = class_codes(index, coding, segments, until=asked.now)
+    codes = class_codes(index, coding, segments, until=asked.until)
     counts = _counted(index, asked, step_of, segments, codes)
     return pl.DataFrame(
         {
@@ -214,6 +216,7 @@ def no_attempts(definition: Funnel) -> pl.DataFrame:
 
 
 def _asked(
+    index: BehaviorIndex,
     definition: Funnel,
     as_of: datetime,
     first: date | None,
@@ -226,7 +229,8 @@ def _asked(
     zone(timezone)
     semantics = preset_named(preset)
     check_preset(definition, semantics)
-    return Asked(definition, semantics, as_of, first, last, timezone)
+    until = min(microseconds(as_of), index.until)
+    return Asked(definition, semantics, as_of, first, last, timezone, until)
 
 
 def _streamed(
