@@ -48,6 +48,7 @@ NO_MATTER = frozenset(
         "sessions",
         "paths",
         "cohorts",
+        "diagnoses",
         "reports",
         "notify",
     }
