@@ -3,8 +3,9 @@
     python benchmarks/funnel_scale.py [--events 1000000 10000000] [--runs 3] [--folder FOLDER]
 
 For each size a lake with a person to 40 events is generated (100 M events need about 1 GB of disk for the
-lake and 2 GB for the index), indexed and asked in a process of its own. Memory is the highest anonymous memory of
-that process above that after the imports: pages of mapped files can be given up at any time and do not count.
+lake and 2 GB for the index), indexed and asked in a process of its own. Memory is the highest anonymous
+memory of that process above that after the imports: pages of mapped files can be given up at any time and do
+not count.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """Marts of behaviour."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -15,10 +15,10 @@ from opsanalytics.behavior.describe_journeys import journey_definitions
 from opsanalytics.behavior.funnel import FunnelResult, funnel
 from opsanalytics.behavior.funnel_breakdown import Broken, breakdown_table, broken_down
 from opsanalytics.behavior.funnel_trend import funnel_trend
-from opsanalytics.behavior.index import NotIndexedError
+from opsanalytics.behavior.index import BehaviorIndex, NotIndexedError
 from opsanalytics.behavior.index_breakdown import indexed_breakdown
 from opsanalytics.behavior.index_columns import EventsChangedError
-from opsanalytics.behavior.index_funnel import indexed_funnel
+from opsanalytics.behavior.index_funnel import indexed_funnel, indexed_trend
 from opsanalytics.behavior.marts import mart_rows, with_provenance
 from opsanalytics.behavior.retention import retention
 from opsanalytics.behavior.segments import Segment
@@ -37,6 +37,7 @@ from opsanalytics.config import Settings
 from opsanalytics.config.settings import Segment as SegmentSettings
 
 logger = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
 
 COMPARED = timedelta(weeks=4)
 """Length of the periods that are set against each other."""
@@ -55,13 +56,17 @@ def funnel_steps(scope: Scope, results: list[FunnelResult]) -> pl.DataFrame:
 def funnel_trends(scope: Scope) -> pl.DataFrame:
     """FUNNEL_TREND: all weeks."""
     project = scope.settings.project
+    limits: dict[str, Any] = {
+        "as_of": scope.as_of,
+        "timezone": project.timezone,
+        "week_start": project.week_start,
+    }
     frames = [
-        funnel_trend(
-            scope.events_for(definition.sources),
+        _from_index(
+            scope,
             definition,
-            as_of=scope.as_of,
-            timezone=project.timezone,
-            week_start=project.week_start,
+            lambda index, one: indexed_trend(index, one, **limits),
+            lambda events, one: funnel_trend(events, one, **limits),
         )
         for definition in scope.settings.funnels
     ]
@@ -115,36 +120,48 @@ def funnel_comparisons(scope: Scope) -> pl.DataFrame:
 def _funnel(
     scope: Scope, definition: Funnel, *, first: date | None, last: date | None = None
 ) -> FunnelResult:
-    """A funnel from the index, or from the events where that cannot answer."""
     limits: dict[str, Any] = {
         "as_of": scope.as_of,
         "first": first,
         "last": last,
         "timezone": scope.settings.project.timezone,
     }
-    index = scope.index_for(definition.sources)
-    if index is not None:
-        try:
-            return indexed_funnel(index, definition, **limits)
-        except (NotIndexedError, EventsChangedError) as error:
-            logger.info("%s; reading the events", error)
-    return funnel(scope.events_for(definition.sources), definition, **limits)
+    return _from_index(
+        scope,
+        definition,
+        lambda index, one: indexed_funnel(index, one, **limits),
+        lambda events, one: funnel(events, one, **limits),
+    )
 
 
 def _broken_down(scope: Scope, definition: Funnel, segments: Sequence[Segment]) -> list[Broken]:
-    """As `_funnel`, by segment."""
     limits: dict[str, Any] = {
         "as_of": scope.as_of,
         "first": scope.first_entry,
         "timezone": scope.settings.project.timezone,
     }
+    return _from_index(
+        scope,
+        definition,
+        lambda index, one: indexed_breakdown(index, one, segments, **limits),
+        lambda events, one: broken_down(events, one, segments, **limits),
+    )
+
+
+def _from_index(
+    scope: Scope,
+    definition: Funnel,
+    of_index: Callable[[BehaviorIndex, Funnel], Answer],
+    of_events: Callable[[pl.LazyFrame, Funnel], Answer],
+) -> Answer:
+    """An answer from the index, or from the events where that cannot give it."""
     index = scope.index_for(definition.sources)
     if index is not None:
         try:
-            return indexed_breakdown(index, definition, segments, **limits)
+            return of_index(index, definition)
         except (NotIndexedError, EventsChangedError) as error:
             logger.info("%s; reading the events", error)
-    return broken_down(scope.events_for(definition.sources), definition, segments, **limits)
+    return of_events(scope.events_for(definition.sources), definition)
 
 
 def segment_of(segment: SegmentSettings) -> Segment:

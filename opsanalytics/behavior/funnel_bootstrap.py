@@ -77,7 +77,8 @@ def _before(result: FunnelResult, step: int) -> int:
 
 
 def _shares(part: Int64, whole: Int64) -> Floats:
-    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    found: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    return found
 
 
 def _medians(ordered: Floats, sizes: Int64, random: np.random.Generator) -> Floats:

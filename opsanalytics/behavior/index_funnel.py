@@ -9,18 +9,26 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from opsanalytics.behavior.attempts import best_attempts, made_at
+from opsanalytics.behavior.attempts import Bucket, best_attempts, made_at
 from opsanalytics.behavior.folding import check_preset, is_plain
 from opsanalytics.behavior.funnel import FunnelResult
 from opsanalytics.behavior.funnel_rows import check_range, entry_rows
-from opsanalytics.behavior.index import BehaviorIndex, Segment, Slice, chosen_rows, nobodys
+from opsanalytics.behavior.funnel_trend import period_bucket, trend_table
+from opsanalytics.behavior.index import (
+    BehaviorIndex,
+    NotIndexedError,
+    Segment,
+    Slice,
+    chosen_rows,
+    nobodys,
+)
 from opsanalytics.behavior.index_coding import Coding, coding_of
 from opsanalytics.behavior.index_projection import projected_funnel
 from opsanalytics.behavior.index_subjects import passing_persons
-from opsanalytics.behavior.periods import LONG_AGO, microseconds, time_range, zone
+from opsanalytics.behavior.periods import LONG_AGO, Weekday, microseconds, time_range, zone
 from opsanalytics.behavior.rows import Int32, Int64, LeftOut, check_as_of, window_microseconds
 from opsanalytics.behavior.semantics import OPSANALYTICS, Semantics, preset_named
-from opsanalytics.behavior.spec import Funnel
+from opsanalytics.behavior.spec import Funnel, RetentionPeriod
 from opsanalytics.lake.tables import UTC_TIME
 
 Int8 = npt.NDArray[np.int8]
@@ -158,6 +166,46 @@ def indexed_counts(
     )
 
 
+def indexed_trend(
+    index: BehaviorIndex,
+    definition: Funnel,
+    *,
+    as_of: datetime,
+    first: date | None = None,
+    last: date | None = None,
+    timezone: str = "UTC",
+    week_start: Weekday = "monday",
+    period: RetentionPeriod = "week",
+    preset: str | Semantics = OPSANALYTICS,
+) -> pl.DataFrame:
+    """As `funnel_trend.funnel_trend` on the lake's events, by all the same rules.
+
+    Raises:
+        NotIndexedError: the definition is not `foldable`, or as `indexed_funnel`.
+        EventsChangedError, ValueError, PropertyError, PresetError: as `indexed_funnel`.
+    """
+    asked = _asked(index, definition, as_of, first, last, timezone, preset)
+    if not foldable(definition):
+        raise NotIndexedError(f"funnel {definition.name!r}: its trend needs the events of the lake")
+    coding = coding_of(definition, index.codes)
+    segments = index.between(*asked.events)
+    codes = class_codes(index, coding, segments, until=asked.until)
+    bucket = period_bucket(period, timezone=timezone, week_start=week_start)
+    units = [
+        no_attempts(definition).with_columns(pl.lit(None, pl.Int32).alias("bucket")),
+        *_followed(index, asked, coding, segments, codes, bucket),
+    ]
+    return trend_table(
+        pl.concat(units, how="diagonal"),
+        definition,
+        as_of=asked.as_of,
+        timezone=timezone,
+        week_start=week_start,
+        period=period,
+        semantics=asked.semantics,
+    )
+
+
 def foldable(definition: Funnel) -> bool:
     """Whether the folds work on the index as it lies; if not, they work on events that are made of it."""
     return (
@@ -252,9 +300,14 @@ def _streamed(
 
 
 def _followed(
-    index: BehaviorIndex, asked: Asked, coding: Coding, segments: Sequence[Segment], codes: Codes
+    index: BehaviorIndex,
+    asked: Asked,
+    coding: Coding,
+    segments: Sequence[Segment],
+    codes: Codes,
+    bucket: Bucket | None = None,
 ) -> list[pl.DataFrame]:
-    """Best attempts of the folds that need all rows of a person at once."""
+    """Best attempts of the folds that need all rows of a person at once, also of each bucket."""
     since, until = asked.events
     wanted = coding.of_sources if asked.keeps_all else coding.masks != 0
 
@@ -263,7 +316,9 @@ def _followed(
         entries = entry_rows(
             rows, asked.definition, first=asked.first, last=asked.last, timezone=asked.timezone
         )
-        return best_attempts(rows, asked.definition, entries, as_of=asked.as_of, semantics=asked.semantics)
+        return best_attempts(
+            rows, asked.definition, entries, as_of=asked.as_of, bucket=bucket, semantics=asked.semantics
+        )
 
     return index.by_range(segments, part, most=AT_ONCE)
 

@@ -207,21 +207,21 @@ def fold_steps(
             begun = first[u]
             first[u] = t if (k == 1) & may_enter & (begun == NEVER) else begun
         else:
-            for k in range(1, steps + 1):
+            for s in range(1, steps + 1):
                 present = False
                 for z in range(x, y):
-                    present = present or step[z] == k
+                    present = present or step[z] == s
                 if not present:
                     continue
-                before = state[u, k - 1]
-                if k == 1:
+                before = state[u, s - 1]
+                if s == 1:
                     before = t if may_enter else NEVER
                     if may_enter and first[u] == NEVER:
                         first[u] = t
                 if t - before <= window:
-                    state[u, k] = before
-                    if k > best[u]:
-                        best[u] = k
+                    state[u, s] = before
+                    if s > best[u]:
+                        best[u] = s
                         entry[u] = before
         x = y
 

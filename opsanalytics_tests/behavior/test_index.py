@@ -16,11 +16,12 @@ from opsanalytics.behavior import index_build
 from opsanalytics.behavior.folding import PresetError, check_preset
 from opsanalytics.behavior.funnel import funnel
 from opsanalytics.behavior.funnel_breakdown import breakdown_table, broken_down
+from opsanalytics.behavior.funnel_trend import funnel_trend
 from opsanalytics.behavior.index import BehaviorIndex, open_index
 from opsanalytics.behavior.index_breakdown import indexed_breakdown
 from opsanalytics.behavior.index_build import MisplacedEventsError
 from opsanalytics.behavior.index_columns import EventsChangedError
-from opsanalytics.behavior.index_funnel import indexed_counts, indexed_funnel
+from opsanalytics.behavior.index_funnel import foldable, indexed_counts, indexed_funnel, indexed_trend
 from opsanalytics.behavior.index_store import IndexFullError, refresh_index
 from opsanalytics.behavior.segments import Segment
 from opsanalytics.behavior.semantics import PRESETS, preset_named
@@ -478,6 +479,9 @@ def test_breakdowns_of_index_and_events_are_the_same(
         for value in expected.values():
             own, other = found.of(value), expected.of(value)
             assert_frame_equal(own.persons, other.persons)
+    if foldable(definition):
+        trend = funnel_trend(scan_events(home), definition, period="day", **asked)
+        assert indexed_trend(open_index(home), definition, period="day", **asked).equals(trend)
     table = breakdown_table(ours, definition, as_of=as_of, semantics=semantics)
     assert table.equals(breakdown_table(theirs, definition, as_of=as_of, semantics=semantics))
 
