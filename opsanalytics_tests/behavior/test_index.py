@@ -419,7 +419,7 @@ ASKED: dict[str, Any] = {
 }
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(**ASKED)
 def test_index_and_events_give_the_same(
     tmp_path_factory: pytest.TempPathFactory,
@@ -454,7 +454,7 @@ def test_index_and_events_give_the_same(
     )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(segments=st.sampled_from(SEGMENTS), preset=st.sampled_from(["opsanalytics", "posthog"]), **ASKED)
 def test_breakdowns_of_index_and_events_are_the_same(
     tmp_path_factory: pytest.TempPathFactory,
