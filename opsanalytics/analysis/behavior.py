@@ -1,5 +1,6 @@
 """Marts of behaviour."""
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from typing import Any, TypeVar
@@ -12,15 +13,13 @@ from opsanalytics.behavior.describe import definitions_frame
 from opsanalytics.behavior.describe_activity import Described, described
 from opsanalytics.behavior.describe_journeys import journey_definitions
 from opsanalytics.behavior.funnel import FunnelResult, funnel
-from opsanalytics.behavior.funnel_breakdown import breakdown_table, broken_down
+from opsanalytics.behavior.funnel_breakdown import Broken, breakdown_table, broken_down
 from opsanalytics.behavior.funnel_trend import funnel_trend
 from opsanalytics.behavior.index import BehaviorIndex, NotIndexedError
 from opsanalytics.behavior.index_breakdown import indexed_breakdown
-from opsanalytics.behavior.index_build import IndexFullError, MisplacedEventsError
 from opsanalytics.behavior.index_columns import EventsChangedError
-from opsanalytics.behavior.index_funnel import indexed_funnel
+from opsanalytics.behavior.index_funnel import indexed_funnel, indexed_trend
 from opsanalytics.behavior.index_retention import indexed_retention
-from opsanalytics.behavior.index_trend import indexed_trend
 from opsanalytics.behavior.marts import mart_rows, with_provenance
 from opsanalytics.behavior.retention import retention
 from opsanalytics.behavior.segments import Segment
@@ -38,42 +37,17 @@ from opsanalytics.behavior.times import conversion_times
 from opsanalytics.config import Settings
 from opsanalytics.config.settings import Segment as SegmentSettings
 
+logger = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
+Asked = TypeVar("Asked", Funnel, Retention)
+
 COMPARED = timedelta(weeks=4)
 """Length of the periods that are set against each other."""
-NOT_FROM_INDEX = (NotIndexedError, IndexFullError, MisplacedEventsError, EventsChangedError)
-"""Why an answer has to come from the events."""
-Answer = TypeVar("Answer")
-
-
-def from_index(
-    scope: Scope,
-    sources: Sequence[str] | None,
-    by_index: Callable[[BehaviorIndex], Answer],
-    by_events: Callable[[pl.LazyFrame], Answer],
-) -> Answer:
-    """The answer of the index, or of the events where the index does not hold what is asked."""
-    try:
-        return by_index(scope.index_for(sources))
-    except NOT_FROM_INDEX:
-        return by_events(scope.events_for(sources))
 
 
 def funnel_results(scope: Scope) -> list[FunnelResult]:
     """Every configured funnel, as configured."""
-    return [_funnel(scope, each, first=scope.first_entry) for each in scope.settings.funnels]
-
-
-def _funnel(
-    scope: Scope, definition: Funnel, *, first: date | None, last: date | None = None
-) -> FunnelResult:
-    zone = scope.settings.project.timezone
-    limits: dict[str, Any] = {"as_of": scope.as_of, "first": first, "last": last, "timezone": zone}
-    return from_index(
-        scope,
-        definition.sources,
-        lambda index: indexed_funnel(index, definition, **limits),
-        lambda events: funnel(events, definition, **limits),
-    )
+    return [_funnel(scope, definition, first=scope.first_entry) for definition in scope.settings.funnels]
 
 
 def funnel_steps(scope: Scope, results: list[FunnelResult]) -> pl.DataFrame:
@@ -83,18 +57,17 @@ def funnel_steps(scope: Scope, results: list[FunnelResult]) -> pl.DataFrame:
 
 def funnel_trends(scope: Scope) -> pl.DataFrame:
     """FUNNEL_TREND: all weeks."""
-    frames = [_trend(scope, each) for each in scope.settings.funnels]
-    return mart_rows(FUNNEL_TREND, frames, quality=scope.event_quality)
-
-
-def _trend(scope: Scope, definition: Funnel) -> pl.DataFrame:
     limits = calendar_limits(scope)
-    return from_index(
-        scope,
-        definition.sources,
-        lambda index: indexed_trend(index, definition, **limits),
-        lambda events: funnel_trend(events, definition, **limits),
-    )
+    frames = [
+        _from_index(
+            scope,
+            definition,
+            lambda index, one: indexed_trend(index, one, **limits),
+            lambda events, one: funnel_trend(events, one, **limits),
+        )
+        for definition in scope.settings.funnels
+    ]
+    return mart_rows(FUNNEL_TREND, frames, quality=scope.event_quality)
 
 
 def funnel_breakdowns(scope: Scope) -> pl.DataFrame:
@@ -102,23 +75,11 @@ def funnel_breakdowns(scope: Scope) -> pl.DataFrame:
     segments = [segment_of(segment) for segment in scope.settings.segments]
     if not segments:
         return FUNNEL_BREAKDOWN.empty()
-    frames = [_breakdown(scope, each, segments) for each in scope.settings.funnels]
+    frames = [
+        breakdown_table(_broken_down(scope, definition, segments), definition, as_of=scope.as_of)
+        for definition in scope.settings.funnels
+    ]
     return mart_rows(FUNNEL_BREAKDOWN, frames, quality=scope.event_quality)
-
-
-def _breakdown(scope: Scope, definition: Funnel, segments: Sequence[Segment]) -> pl.DataFrame:
-    limits: dict[str, Any] = {
-        "as_of": scope.as_of,
-        "first": scope.first_entry,
-        "timezone": scope.settings.project.timezone,
-    }
-    parts = from_index(
-        scope,
-        definition.sources,
-        lambda index: indexed_breakdown(index, definition, segments, **limits),
-        lambda events: broken_down(events, definition, segments, **limits),
-    )
-    return breakdown_table(parts, definition, as_of=scope.as_of)
 
 
 def funnel_times(scope: Scope, results: list[FunnelResult]) -> pl.DataFrame:
@@ -153,6 +114,53 @@ def funnel_comparisons(scope: Scope) -> pl.DataFrame:
     return mart_rows(FUNNEL_COMPARISON, frames, quality=scope.event_quality)
 
 
+def _funnel(
+    scope: Scope, definition: Funnel, *, first: date | None, last: date | None = None
+) -> FunnelResult:
+    limits: dict[str, Any] = {
+        "as_of": scope.as_of,
+        "first": first,
+        "last": last,
+        "timezone": scope.settings.project.timezone,
+    }
+    return _from_index(
+        scope,
+        definition,
+        lambda index, one: indexed_funnel(index, one, **limits),
+        lambda events, one: funnel(events, one, **limits),
+    )
+
+
+def _broken_down(scope: Scope, definition: Funnel, segments: Sequence[Segment]) -> list[Broken]:
+    limits: dict[str, Any] = {
+        "as_of": scope.as_of,
+        "first": scope.first_entry,
+        "timezone": scope.settings.project.timezone,
+    }
+    return _from_index(
+        scope,
+        definition,
+        lambda index, one: indexed_breakdown(index, one, segments, **limits),
+        lambda events, one: broken_down(events, one, segments, **limits),
+    )
+
+
+def _from_index(
+    scope: Scope,
+    definition: Asked,
+    of_index: Callable[[BehaviorIndex, Asked], Answer],
+    of_events: Callable[[pl.LazyFrame, Asked], Answer],
+) -> Answer:
+    """An answer from the index, or from the events where that cannot give it."""
+    index = scope.index_for(definition.sources)
+    if index is not None:
+        try:
+            return of_index(index, definition)
+        except (NotIndexedError, EventsChangedError) as error:
+            logger.info("%s; reading the events", error)
+    return of_events(scope.events_for(definition.sources), definition)
+
+
 def calendar_limits(scope: Scope) -> dict[str, Any]:
     """What the reports by local period are told."""
     project = scope.settings.project
@@ -174,18 +182,17 @@ def segment_of(segment: SegmentSettings) -> Segment:
 
 def retention_cells(scope: Scope) -> pl.DataFrame:
     """RETENTION_CELLS."""
-    frames = [_retention(scope, each) for each in scope.settings.retentions]
-    return mart_rows(RETENTION_CELLS, frames, quality=scope.event_quality)
-
-
-def _retention(scope: Scope, definition: Retention) -> pl.DataFrame:
     limits = calendar_limits(scope)
-    return from_index(
-        scope,
-        definition.sources,
-        lambda index: indexed_retention(index, definition, **limits),
-        lambda events: retention(events, definition, **limits),
-    ).to_polars()
+    frames = [
+        _from_index(
+            scope,
+            definition,
+            lambda index, one: indexed_retention(index, one, **limits),
+            lambda events, one: retention(events, one, **limits),
+        ).to_polars()
+        for definition in scope.settings.retentions
+    ]
+    return mart_rows(RETENTION_CELLS, frames, quality=scope.event_quality)
 
 
 def metric_definitions(settings: Settings) -> pl.DataFrame:
@@ -200,7 +207,7 @@ def metric_definitions(settings: Settings) -> pl.DataFrame:
         pl.concat(
             [
                 definitions_frame(settings.funnels, settings.retentions, described(activity)),
-                journey_definitions(settings.sessions, settings.paths, settings.cohorts),
+                journey_definitions(settings.sessions, settings.paths, settings.cohorts, settings.diagnosed),
             ]
         )
     )

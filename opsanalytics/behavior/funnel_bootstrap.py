@@ -33,8 +33,8 @@ def bootstrap(result: FunnelResult, *, replicates: int = RESAMPLES, seed: int = 
     mature = result.attempts.filter("mature")
     if mature["person"].is_duplicated().any():
         raise ValueError(
-            f"funnel {result.definition.name!r} counts {result.definition.counting}: several rows of a person "
-            "are not independent, and only persons are resampled"
+            f"funnel {result.definition.name!r} counts {result.definition.counting}: several rows of a "
+            "person are not independent, and only persons are resampled"
         )
     steps = range(1, len(result.definition.steps) + 1)
     table = result.to_polars().select("step", "step_name", "persons", "rate", "step_rate", "median_seconds")
@@ -77,7 +77,8 @@ def _before(result: FunnelResult, step: int) -> int:
 
 
 def _shares(part: Int64, whole: Int64) -> Floats:
-    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    found: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    return found
 
 
 def _medians(ordered: Floats, sizes: Int64, random: np.random.Generator) -> Floats:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from opsanalytics.behavior.index_coding import NotIndexedError
 from opsanalytics.behavior.index_columns import PropertyColumn, property_column
 from opsanalytics.behavior.index_files import Fingerprint, column, mapped
 from opsanalytics.behavior.index_store import read_index, refresh_index
+from opsanalytics.behavior.periods import FAR_OFF, microseconds
 from opsanalytics.behavior.rows import LeftOut, PersonRows
 from opsanalytics.lake.paths import Home
 
@@ -67,6 +68,12 @@ class BehaviorIndex:
     """(source, event name) of every code."""
     segments: tuple[Segment, ...]
     person_file: pa.RecordBatch | None
+    until: int = FAR_OFF
+    """Events after this time, microseconds, do not count."""
+
+    def before(self, moment: datetime) -> "BehaviorIndex":
+        """The index without the events at `moment` and later."""
+        return replace(self, until=min(self.until, microseconds(moment) - 1))
 
     @property
     def days(self) -> tuple[date, ...]:

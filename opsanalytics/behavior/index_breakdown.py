@@ -69,7 +69,7 @@ def _of_entries(index: BehaviorIndex, whole: FunnelResult, name: str) -> pl.Data
     # The days of the entries, each looked up by itself.
     number = when // DAY
     days = [one for one in index.segments if (one.day - EPOCH).days in set(np.unique(number).tolist())]
-    codes = class_codes(index, coding, days, until=microseconds(whole.as_of))
+    codes = class_codes(index, coding, days, until=min(microseconds(whole.as_of), index.until))
     column = index.property_of(name, days)
     labels = column.values.to_frame("value").select(labelled(pl.col("value"))).to_series()
     # Null is first and stays so; the labels of reserved words sort elsewhere than their values.

@@ -97,15 +97,12 @@ class Reader:
 
     def sorted(self, day: date, read: _Read) -> DayRows:
         """The rows of one day in the order of a segment."""
-        from opsanalytics.behavior.kernels_index import order_ties
-
         count = self._persons
         if (count + 1).bit_length() + TIME_BITS <= 64:
             start = (day - EPOCH).days * DAY
             place = np.minimum(read.person, np.uint32(count)).astype(np.uint64)
             key = (place << np.uint64(TIME_BITS)) | (read.ts - start).astype(np.uint64)
-            order = np.argsort(key)
-            order_ties(key, order, read.event)
+            order = _with_ties(key, np.argsort(key), read.event)
         else:
             order = np.lexsort((read.event, read.ts, read.person))
         return DayRows(day, read.person[order], read.ts[order], read.event[order], order.astype(np.uint32))
@@ -160,6 +157,19 @@ class Reader:
             f"{self._home.events}: a folder from day={days[0]} to day={days[-1]} holds events of another UTC "
             "day. Clean the source again (`opsanalytics run`), which writes each event under its own day"
         )
+
+
+def _with_ties(
+    key: npt.NDArray[np.uint64], order: npt.NDArray[np.intp], event: npt.NDArray[np.uint16]
+) -> npt.NDArray[np.intp]:
+    """`order` sorts by key; those of equal keys by event, then by place."""
+    ordered = key[order]
+    same = ordered[1:] == ordered[:-1]
+    if same.any():
+        tied = np.append(same, False) | np.append(False, same)
+        among = order[tied]
+        order[tied] = among[np.lexsort((among, event[among], key[among]))]
+    return order
 
 
 class _Sources:

@@ -22,9 +22,10 @@ import polars as pl
 import pyarrow as pa
 
 from opsanalytics.behavior.filters import filter_passes, property_text
-from opsanalytics.behavior.index_files import Fingerprint, Writer, dictionary, fingerprint, mapped
+from opsanalytics.behavior.index_files import Fingerprint, dictionary, fingerprint, mapped, write_batch
 from opsanalytics.behavior.spec import Filter
 from opsanalytics.lake.events import scan_raw_events
+from opsanalytics.lake.files import replacing
 from opsanalytics.lake.paths import Home
 from opsanalytics.lake.schemas import EVENTS
 
@@ -144,8 +145,7 @@ def _made(home: Home, text: pl.Expr, day: date, files: Fingerprint, path: Path) 
     values, codes = dictionary(found)
     column = pa.DictionaryArray.from_arrays(pa.array(codes), pa.array([None, *values], pa.large_string()))
     batch = pa.record_batch({VALUE: column})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = Writer(path.parent)
-    writer.batch_as(path, batch)
-    writer.publish()
+    # Not under the lock of the index: whoever else makes it makes the same.
+    with replacing(path) as temporary:
+        write_batch(temporary, batch)
     return batch

@@ -62,15 +62,10 @@ class Writer:
     def batch(self, stem: str, batch: pa.RecordBatch) -> str:
         """Write a batch. Returns the name that the file will have."""
         path = self._folder / f"{stem}.{secrets.token_hex(8)}.arrow"
-        self.batch_as(path, batch)
-        return path.name
-
-    def batch_as(self, path: Path, batch: pa.RecordBatch) -> None:
-        """Write a batch to a file whose name says all of its content."""
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-        with temporary.open("wb") as opened, pa.ipc.new_file(opened, batch.schema) as written:
-            written.write_batch(batch)
+        temporary = path.with_name(f".{path.name}.tmp")
+        write_batch(temporary, batch)
         self._written.append((temporary, path))
+        return path.name
 
     def publish(self) -> None:
         """Bring everything to the disk, then to its name."""
@@ -87,6 +82,12 @@ def dictionary(texts: pl.Series) -> tuple[list[str], npt.NDArray[np.uint32]]:
         coded = coded.combine_chunks()
     places = pl.Series(coded.indices).cast(pl.UInt32) + 1
     return coded.dictionary.to_pylist(), places.fill_null(0).to_numpy()
+
+
+def write_batch(path: Path, batch: pa.RecordBatch) -> None:
+    """Write a file of one batch, where nobody reads it yet."""
+    with path.open("wb") as opened, pa.ipc.new_file(opened, batch.schema) as written:
+        written.write_batch(batch)
 
 
 def mapped(path: Path) -> pa.RecordBatch:

@@ -9,18 +9,26 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from opsanalytics.behavior.attempts import best_attempts, made_at
+from opsanalytics.behavior.attempts import Bucket, best_attempts, made_at
 from opsanalytics.behavior.folding import check_preset, is_plain
 from opsanalytics.behavior.funnel import FunnelResult
 from opsanalytics.behavior.funnel_rows import check_range, entry_rows
-from opsanalytics.behavior.index import BehaviorIndex, Segment, Slice, chosen_rows, nobodys
+from opsanalytics.behavior.funnel_trend import period_bucket, trend_table
+from opsanalytics.behavior.index import (
+    BehaviorIndex,
+    NotIndexedError,
+    Segment,
+    Slice,
+    chosen_rows,
+    nobodys,
+)
 from opsanalytics.behavior.index_coding import Coding, coding_of
 from opsanalytics.behavior.index_projection import projected_funnel
 from opsanalytics.behavior.index_subjects import passing_persons
-from opsanalytics.behavior.periods import LONG_AGO, microseconds, time_range, zone
+from opsanalytics.behavior.periods import LONG_AGO, Weekday, microseconds, time_range, zone
 from opsanalytics.behavior.rows import Int32, Int64, LeftOut, check_as_of, window_microseconds
 from opsanalytics.behavior.semantics import OPSANALYTICS, Semantics, preset_named
-from opsanalytics.behavior.spec import Funnel
+from opsanalytics.behavior.spec import Funnel, RetentionPeriod
 from opsanalytics.lake.tables import UTC_TIME
 
 Int8 = npt.NDArray[np.int8]
@@ -41,6 +49,8 @@ class Asked:
     first: date | None
     last: date | None
     timezone: str
+    until: int
+    """Last time of an event that counts: `as_of`, or where the index ends before."""
 
     @property
     def now(self) -> int:
@@ -54,14 +64,14 @@ class Asked:
     def entries(self) -> tuple[int, int]:
         """First and last time of an entry."""
         since, to = time_range(self.first, self.last, self.timezone)
-        return since, min(to, self.now)
+        return since, min(to, self.until)
 
     @property
     def events(self) -> tuple[int, int]:
         """First and last time of an event that is looked at."""
         if (self.semantics.date_range or self.definition.date_range) == "all_steps":
             return self.entries
-        return LONG_AGO, self.now
+        return LONG_AGO, self.until
 
     @property
     def keeps_all(self) -> bool:
@@ -94,7 +104,7 @@ def indexed_funnel(
         EventsChangedError: the lake changed while it was read; open the index again.
         ValueError, PropertyError, PresetError: as `funnel`.
     """
-    asked = _asked(definition, as_of, first, last, timezone, preset)
+    asked = _asked(index, definition, as_of, first, last, timezone, preset)
     if not foldable(definition):
         return projected_funnel(
             index, definition, as_of=as_of, first=first, last=last, timezone=timezone, preset=preset
@@ -102,7 +112,7 @@ def indexed_funnel(
     coding = coding_of(definition, index.codes)
     since, until = asked.events
     segments = index.between(since, until)
-    codes = class_codes(index, coding, segments, until=asked.now)
+    codes = class_codes(index, coding, segments, until=asked.until)
     step_of = coding.step_of()
     if step_of is not None and is_plain(definition, asked.semantics) and definition.reentry:
         frames = _streamed(index, asked, step_of, segments, codes)
@@ -136,7 +146,7 @@ def indexed_counts(
 
     Raises: as `indexed_funnel`.
     """
-    asked = _asked(definition, as_of, first, last, timezone, preset)
+    asked = _asked(index, definition, as_of, first, last, timezone, preset)
     coding = coding_of(definition, index.codes) if foldable(definition) else None
     step_of = None if coding is None else coding.step_of()
     if coding is None or step_of is None or not definition.reentry or not _one_state_a_step(asked):
@@ -145,7 +155,7 @@ def indexed_counts(
         ).to_polars()
         return steps.select("step", "persons", "immature_persons")
     segments = index.between(*asked.events)
-    codes = class_codes(index, coding, segments, until=asked.now)
+    codes = class_codes(index, coding, segments, until=asked.until)
     counts = _counted(index, asked, step_of, segments, codes)
     return pl.DataFrame(
         {
@@ -153,6 +163,46 @@ def indexed_counts(
             "persons": counts[0],
             "immature_persons": counts[1] if len(counts) > 1 else np.zeros_like(counts[0]),
         }
+    )
+
+
+def indexed_trend(
+    index: BehaviorIndex,
+    definition: Funnel,
+    *,
+    as_of: datetime,
+    first: date | None = None,
+    last: date | None = None,
+    timezone: str = "UTC",
+    week_start: Weekday = "monday",
+    period: RetentionPeriod = "week",
+    preset: str | Semantics = OPSANALYTICS,
+) -> pl.DataFrame:
+    """As `funnel_trend.funnel_trend` on the lake's events, by all the same rules.
+
+    Raises:
+        NotIndexedError: the definition is not `foldable`, or as `indexed_funnel`.
+        EventsChangedError, ValueError, PropertyError, PresetError: as `indexed_funnel`.
+    """
+    asked = _asked(index, definition, as_of, first, last, timezone, preset)
+    if not foldable(definition):
+        raise NotIndexedError(f"funnel {definition.name!r}: its trend needs the events of the lake")
+    coding = coding_of(definition, index.codes)
+    segments = index.between(*asked.events)
+    codes = class_codes(index, coding, segments, until=asked.until)
+    bucket = period_bucket(period, timezone=timezone, week_start=week_start)
+    units = [
+        no_attempts(definition).with_columns(pl.lit(None, pl.Int32).alias("bucket")),
+        *_followed(index, asked, coding, segments, codes, bucket),
+    ]
+    return trend_table(
+        pl.concat(units, how="diagonal"),
+        definition,
+        as_of=asked.as_of,
+        timezone=timezone,
+        week_start=week_start,
+        period=period,
+        semantics=asked.semantics,
     )
 
 
@@ -214,6 +264,7 @@ def no_attempts(definition: Funnel) -> pl.DataFrame:
 
 
 def _asked(
+    index: BehaviorIndex,
     definition: Funnel,
     as_of: datetime,
     first: date | None,
@@ -226,7 +277,8 @@ def _asked(
     zone(timezone)
     semantics = preset_named(preset)
     check_preset(definition, semantics)
-    return Asked(definition, semantics, as_of, first, last, timezone)
+    until = min(microseconds(as_of), index.until)
+    return Asked(definition, semantics, as_of, first, last, timezone, until)
 
 
 def _streamed(
@@ -248,9 +300,14 @@ def _streamed(
 
 
 def _followed(
-    index: BehaviorIndex, asked: Asked, coding: Coding, segments: Sequence[Segment], codes: Codes
+    index: BehaviorIndex,
+    asked: Asked,
+    coding: Coding,
+    segments: Sequence[Segment],
+    codes: Codes,
+    bucket: Bucket | None = None,
 ) -> list[pl.DataFrame]:
-    """Best attempts of the folds that need all rows of a person at once."""
+    """Best attempts of the folds that need all rows of a person at once, also of each bucket."""
     since, until = asked.events
     wanted = coding.of_sources if asked.keeps_all else coding.masks != 0
 
@@ -259,7 +316,9 @@ def _followed(
         entries = entry_rows(
             rows, asked.definition, first=asked.first, last=asked.last, timezone=asked.timezone
         )
-        return best_attempts(rows, asked.definition, entries, as_of=asked.as_of, semantics=asked.semantics)
+        return best_attempts(
+            rows, asked.definition, entries, as_of=asked.as_of, bucket=bucket, semantics=asked.semantics
+        )
 
     return index.by_range(segments, part, most=AT_ONCE)
 

@@ -120,7 +120,8 @@ def members_of(index: BehaviorIndex, cohort: Cohort | str, *, as_of: datetime, t
 
     Raises: as `cohorts.membership`.
     """
-    asked = membership(scan_events(index.home), cohort, as_of=as_of, timezone=timezone)
+    events = scan_events(index.home).filter(pl.col("ts").to_physical() <= index.until)
+    asked = membership(events, cohort, as_of=as_of, timezone=timezone)
     names = asked.filter(MEMBER).select("person").collect()["person"]
     return index.persons.is_in(names.implode()).to_numpy()
 
@@ -140,7 +141,7 @@ class Projection:
     ) -> None:
         """`properties` are wanted besides those of the definition; `whole`: all events are."""
         self._index = index
-        self._until = microseconds(as_of)
+        self._until = min(microseconds(as_of), index.until)
         self.segments: list[Segment] = [one for one in index.segments if one.first <= self._until]
         wanted = [*_properties(definition), *properties]
         self._columns: dict[str, PropertyColumn] = {

@@ -66,7 +66,7 @@ def indexed_retention(
             f"retention {definition.name!r} has an entity, a value or a cohort of persons, which the index "
             "does not hold; evaluate it on the events of the lake"
         )
-    until = microseconds(as_of)
+    until = min(microseconds(as_of), index.until)
     segments = index.between(LONG_AGO, until)
     coding = coding_of(_as_funnel(definition), index.codes)
     codes = class_codes(index, coding, segments, until=until)

@@ -1,11 +1,10 @@
-"""A part of the behavior index as an index: what happened before a moment, what counts once.
+"""The behavior index without what counts twice, where sources overlap.
 
 Days that lose no row stay mapped as they are; of the others the rows that stay are copied.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -13,20 +12,9 @@ import polars as pl
 
 from opsanalytics.behavior.index import BehaviorIndex, Segment
 from opsanalytics.behavior.overlaps import Overlap
-from opsanalytics.behavior.periods import microseconds
 
 Rows = npt.NDArray[np.bool_]
 NO_RANK = np.uint8(255)
-
-
-def before(index: BehaviorIndex, moment: datetime) -> BehaviorIndex:
-    """The index of the events before a moment (which knows its zone)."""
-    end = microseconds(moment)
-
-    def earlier(segment: Segment) -> Rows | None:
-        return None if segment.last < end else segment.ts < end
-
-    return _restricted(index, earlier)
 
 
 def index_counted_once(
@@ -80,8 +68,12 @@ def _keeping(
 
 
 def _restricted(index: BehaviorIndex, keeping: Callable[[Segment], Rows | None]) -> BehaviorIndex:
-    """Only rows that are kept; None stands for all."""
-    return replace(index, segments=tuple(_chosen(one, keeping(one)) for one in index.segments))
+    """Only rows that are kept; None stands for all. What the index leaves out decides nothing."""
+    segments = []
+    for segment in index.segments:
+        known = _chosen(segment, None if segment.last <= index.until else segment.ts <= index.until)
+        segments.append(_chosen(known, keeping(known)))
+    return replace(index, segments=tuple(segments))
 
 
 def _chosen(segment: Segment, kept: Rows | None) -> Segment:

@@ -25,18 +25,26 @@ def _list_rows(mask: Any, begin: int, end: int, bits: int, flat: Any, start: Any
     for s in range(bits + 1):
         start[s] = 0
     for i in range(begin, end):
-        for s in range(bits):
-            start[s + 1] += (mask[i] >> s) & 1
+        left = mask[i]
+        s = 0
+        while left and s < bits:
+            start[s + 1] += left & 1
+            left >>= 1
+            s += 1
     for s in range(bits):
         start[s + 1] += start[s]
     if start[bits] > len(flat):
         flat = np.empty(2 * start[bits], np.int64)
     fill = start.copy()
     for i in range(begin, end):
-        for s in range(bits):
-            if (mask[i] >> s) & 1:
+        left = mask[i]
+        s = 0
+        while left and s < bits:
+            if left & 1:
                 flat[fill[s]] = i
                 fill[s] += 1
+            left >>= 1
+            s += 1
     return flat
 
 
@@ -531,7 +539,9 @@ def fold_attempts(
     overlap = False
     for u in range(len(entries)):
         if u == 0 or floors[u] != floors[u - 1] or ends[u] != ends[u - 1]:
-            flat = _list_rows(mask, floors[u], ends[u], bits, flat, start)
+            # Strict attempts look at neighbours alone.
+            if order != STRICT or len(spans):
+                flat = _list_rows(mask, floors[u], ends[u], bits, flat, start)
             for s in range(steps):
                 cursor[s] = start[s]
             overlap = False

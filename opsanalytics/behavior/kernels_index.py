@@ -17,32 +17,6 @@ FEW = 32
 
 
 @compiled
-def order_ties(key: Any, order: Any, event: Any) -> None:
-    """Of rows in `order` of `key`, put those with equal keys in order of event, then of place."""
-    i = 0
-    n = len(order)
-    while i < n:
-        j = i + 1
-        while j < n and key[order[j]] == key[order[i]]:
-            j += 1
-        if j - i > FEW:
-            part = np.sort(order[i:j])
-            order[i:j] = part[np.argsort(event[part], kind="mergesort")]
-        else:
-            for k in range(i + 1, j):
-                moved = order[k]
-                place = k
-                while place > i and (
-                    event[order[place - 1]] > event[moved]
-                    or (event[order[place - 1]] == event[moved] and order[place - 1] > moved)
-                ):
-                    order[place] = order[place - 1]
-                    place -= 1
-                order[place] = moved
-        i = j
-
-
-@compiled
 def begin_classes(event: Any, first_class: Any, out: Any) -> None:
     """The class of each event before its filters are looked at."""
     for i in range(len(event)):
@@ -207,21 +181,21 @@ def fold_steps(
             begun = first[u]
             first[u] = t if (k == 1) & may_enter & (begun == NEVER) else begun
         else:
-            for k in range(1, steps + 1):
+            for s in range(1, steps + 1):
                 present = False
                 for z in range(x, y):
-                    present = present or step[z] == k
+                    present = present or step[z] == s
                 if not present:
                     continue
-                before = state[u, k - 1]
-                if k == 1:
+                before = state[u, s - 1]
+                if s == 1:
                     before = t if may_enter else NEVER
                     if may_enter and first[u] == NEVER:
                         first[u] = t
                 if t - before <= window:
-                    state[u, k] = before
-                    if k > best[u]:
-                        best[u] = k
+                    state[u, s] = before
+                    if s > best[u]:
+                        best[u] = s
                         entry[u] = before
         x = y
 

@@ -12,7 +12,12 @@ from opsanalytics.behavior import funnel_trend as trends
 from opsanalytics.behavior import reconcile as reconciling
 from opsanalytics.behavior import retention as retentions
 from opsanalytics.behavior.folding import check_preset
+from opsanalytics.behavior.funnel import FunnelResult as FunnelCounts
 from opsanalytics.behavior.funnel_breakdown import broken_down
+from opsanalytics.behavior.index import BehaviorIndex
+from opsanalytics.behavior.index_breakdown import indexed_breakdown
+from opsanalytics.behavior.index_funnel import indexed_funnel, indexed_trend
+from opsanalytics.behavior.index_retention import indexed_retention
 from opsanalytics.behavior.periods import Weekday, zone
 from opsanalytics.behavior.reconcile import Reconciliation
 from opsanalytics.behavior.retention_breakdown import retention_by_value
@@ -21,8 +26,9 @@ from opsanalytics.behavior.segments import Segment
 from opsanalytics.behavior.semantics import PRESETS, Semantics, preset_named
 from opsanalytics.behavior.spec import Funnel, Retention, RetentionPeriod
 from opsanalytics.behavior.subjects import person_properties
+from opsanalytics.lake.paths import Home
 from opsanalytics.queries.answers import FunnelResult, RetentionResult
-from opsanalytics.queries.indexed import funnel_of_lake, retention_of_lake
+from opsanalytics.queries.indexed import from_index
 from opsanalytics.queries.inputs import EventsOrLake, as_definition, end_of, lake_of, table_of
 
 Breakdown: TypeAlias = str | Segment | Sequence[str | Segment] | None
@@ -71,12 +77,13 @@ def funnel(
     segments = _segments(breakdown)
     zone(timezone)
     limits: dict[str, Any] = {"first": first, "last": last, "timezone": timezone, "preset": semantics}
-    home = lake_of(events)
-    if home is not None and (persons is None or not _about_persons(asked, segments)):
-        check_as_of(as_of)
-        found = funnel_of_lake(home, asked, segments, as_of=as_of, **limits)
+    home = _indexed_home(events, asked, persons, as_of, segments)
+    if home is not None:
+        found = from_index(
+            home, as_of, lambda index, end: _counted(index, asked, segments, as_of=end, **limits)
+        )
         if found is not None:
-            return FunnelResult(found[0], tuple(found[1]))
+            return found
     table, end = asked_of(events, persons, as_of)
     counted = funnels.funnel(table, asked, as_of=end, **limits)
     parts = broken_down(table, asked, segments, as_of=end, **limits) if segments else []
@@ -102,18 +109,21 @@ def funnel_trend(
     """
     asked = as_definition(definition, Funnel)
     check_preset(asked, preset_named(preset))
+    limits: dict[str, Any] = {
+        "first": first,
+        "last": last,
+        "timezone": timezone,
+        "week_start": week_start,
+        "period": period,
+        "preset": preset,
+    }
+    home = _indexed_home(events, asked, persons, as_of)
+    if home is not None:
+        found = from_index(home, as_of, lambda index, end: indexed_trend(index, asked, as_of=end, **limits))
+        if found is not None:
+            return found
     table, end = asked_of(events, persons, as_of)
-    return trends.funnel_trend(
-        table,
-        asked,
-        as_of=end,
-        first=first,
-        last=last,
-        timezone=timezone,
-        week_start=week_start,
-        period=period,
-        preset=preset,
-    )
+    return trends.funnel_trend(table, asked, as_of=end, **limits)
 
 
 def retention(
@@ -149,10 +159,11 @@ def retention(
         "max_cohorts": max_cohorts,
         "preset": preset,
     }
-    home = lake_of(events)
-    if home is not None and breakdown is None and (persons is None or not person_properties(asked)):
-        check_as_of(as_of)
-        found = retention_of_lake(home, asked, as_of=as_of, **limits)
+    home = None if breakdown is not None else _indexed_home(events, asked, persons, as_of)
+    if home is not None:
+        found = from_index(
+            home, as_of, lambda index, end: indexed_retention(index, asked, as_of=end, **limits)
+        )
         if found is not None:
             return RetentionResult(found, {})
     table, end = asked_of(events, persons, as_of)
@@ -178,10 +189,21 @@ def reconcile(
 ) -> Reconciliation:
     """The presets side by side, and which rule makes each difference. In and raises: as `funnel`."""
     asked = as_definition(definition, Funnel)
+    limits: dict[str, Any] = {"first": first, "last": last, "timezone": timezone}
+
+    def of_index(index: BehaviorIndex, end: datetime) -> Reconciliation:
+        def ask(semantics: Semantics) -> FunnelCounts:
+            return indexed_funnel(index, asked, as_of=end, preset=semantics, **limits)
+
+        return reconciling.reconcile(pl.DataFrame(), asked, as_of=end, presets=presets, ask=ask, **limits)
+
+    home = _indexed_home(events, asked, persons, as_of)
+    if home is not None:
+        found = from_index(home, as_of, of_index)
+        if found is not None:
+            return found
     table, end = asked_of(events, persons, as_of)
-    return reconciling.reconcile(
-        table, asked, as_of=end, first=first, last=last, timezone=timezone, presets=presets
-    )
+    return reconciling.reconcile(table, asked, as_of=end, presets=presets, **limits)
 
 
 def _segments(breakdown: Breakdown) -> list[Segment]:
@@ -206,6 +228,25 @@ def check_as_of(as_of: datetime | None) -> None:
         raise ValueError(f"as_of: {as_of.isoformat()} has no time zone; write datetime(..., tzinfo=UTC)")
 
 
-def _about_persons(definition: Funnel, segments: Sequence[Segment]) -> bool:
-    """Whether person properties decide, which may be given apart from the events."""
-    return bool(person_properties(definition)) or any(one.person_properties() for one in segments)
+def _indexed_home(
+    events: EventsOrLake,
+    definition: Funnel | Retention,
+    persons: pl.DataFrame | None,
+    as_of: datetime | None,
+    segments: Sequence[Segment] = (),
+) -> Home | None:
+    """The lake to ask the index of; None for a table, and where person properties decide that are given apart
+    from the events."""
+    home = lake_of(events)
+    check_as_of(as_of)
+    about_persons = bool(person_properties(definition)) or any(one.person_properties() for one in segments)
+    return None if persons is not None and about_persons else home
+
+
+def _counted(
+    index: BehaviorIndex, definition: Funnel, segments: Sequence[Segment], **limits: Any
+) -> FunnelResult:
+    if not segments:
+        return FunnelResult(indexed_funnel(index, definition, **limits))
+    parts = indexed_breakdown(index, definition, segments, **limits)
+    return FunnelResult(parts[0].whole, tuple(parts))

@@ -16,14 +16,17 @@ from opsanalytics.behavior import index_build
 from opsanalytics.behavior.folding import PresetError, check_preset
 from opsanalytics.behavior.funnel import funnel
 from opsanalytics.behavior.funnel_breakdown import breakdown_table, broken_down
+from opsanalytics.behavior.funnel_trend import funnel_trend
 from opsanalytics.behavior.index import BehaviorIndex, open_index
 from opsanalytics.behavior.index_breakdown import indexed_breakdown
-from opsanalytics.behavior.index_funnel import indexed_counts, indexed_funnel
+from opsanalytics.behavior.index_build import MisplacedEventsError
+from opsanalytics.behavior.index_columns import EventsChangedError
+from opsanalytics.behavior.index_funnel import foldable, indexed_counts, indexed_funnel, indexed_trend
 from opsanalytics.behavior.index_store import IndexFullError, refresh_index
 from opsanalytics.behavior.segments import Segment
 from opsanalytics.behavior.semantics import PRESETS, preset_named
 from opsanalytics.behavior.spec import Funnel
-from opsanalytics.lake.events import scan_events
+from opsanalytics.lake.events import IDENTITY_RULES, scan_events
 from opsanalytics.lake.files import write_parquet
 from opsanalytics.lake.paths import Home
 from opsanalytics.lake.schemas import EVENTS, PERSONS
@@ -154,6 +157,11 @@ def _split(home: Home) -> None:
     identify(home, {"u1": "p", "u2": "q"})
 
 
+def _other_rule(home: Home) -> None:
+    """The distinct id decides, and nobody has one."""
+    (home.identity / IDENTITY_RULES).write_text('{"web": "verbs"}')
+
+
 def _segment_gone(home: Home) -> None:
     for path in home.index.glob("day=2024-01-02*"):
         path.unlink()
@@ -189,6 +197,7 @@ def _all_gone(home: Home) -> None:
         _source_gone,
         _merge,
         _split,
+        _other_rule,
         _segment_gone,
         _segment_damaged,
         _persons_gone,
@@ -203,6 +212,68 @@ def test_the_index_is_never_stale(lake: Home, change: Callable[[Home], None]) ->
     assert counts(index) == from_events(lake)
     theirs = funnel(scan_events(lake), ABC, as_of=LATER)
     assert indexed_funnel(index, ABC, as_of=LATER).persons.equals(theirs.persons)
+
+
+def test_identities_build_the_days_that_they_concern_alone(lake: Home) -> None:
+    refresh_index(lake)
+    identify(lake, PEOPLE | {"u3": "q"})
+    assert refresh_index(lake).built == (date(2024, 1, 2),)
+    identify(lake, PEOPLE | {"u3": "q"})
+    assert refresh_index(lake).built == ()
+    identify(lake, PEOPLE | {"u3": "q", "new": "s"})
+    assert refresh_index(lake).built == (date(2024, 1, 1),)  # which has an event of nobody
+    assert counts(open_index(lake)) == from_events(lake)
+
+
+def test_properties_are_never_stale(lake: Home) -> None:
+    definition = Funnel(name="f", steps=["A", {"event": "B", "where": {"plan": "pro"}}], window="2d")
+
+    def paid(plan: str, who: str = "u1") -> None:
+        fields = {
+            "event": "B",
+            "ts": START + 30 * HOUR,
+            "user_id": who,
+            "properties": f'{{"plan": "{plan}"}}',
+        }
+        write_events(lake, [event("b", **fields)], date(2024, 1, 2))
+
+    for change in (
+        lambda: paid("pro"),
+        lambda: paid("free"),
+        lambda: paid("pro", "u2"),
+        lambda: identify(lake, PEOPLE | {"u1": "other"}),
+        lambda: _source_gone(lake),
+    ):
+        change()
+        asked = {"definition": definition, "as_of": LATER}
+        assert counts(open_index(lake), **asked) == from_events(lake, **asked)
+    assert not list(lake.index.glob("columns/*/day=2024-01-02.*"))
+
+
+def test_events_that_change_after_the_index_was_opened_are_not_mixed_with_it(lake: Home) -> None:
+    index = open_index(lake)
+    _replace_day(lake)
+    definition = Funnel(name="f", steps=["A", {"event": "B", "where": {"plan": "pro"}}], window="2d")
+    with pytest.raises(EventsChangedError, match="2024-01-02 changed"):
+        indexed_funnel(index, definition, as_of=LATER)
+
+
+def test_an_event_in_the_folder_of_another_day_is_an_error(lake: Home) -> None:
+    write_events(lake, [event("x", ts=START)], date(2024, 1, 9))
+    with pytest.raises(MisplacedEventsError, match="another UTC day"):
+        refresh_index(lake)
+
+
+def test_filters_that_python_holds_for_equal_are_told_apart(lake: Home) -> None:
+    rows = [event(str(n), event="A", ts=START, user_id="u1", properties=text) for n, text in enumerate(FLAGS)]
+    write_events(lake, rows, START.date())
+    for value in (1, True, 1.0, "1"):
+        both = [{"event": "A", "where": {"flag": value}}, {"event": "A", "where": {"flag": True}}]
+        definition = Funnel(name="f", steps=both, window="2d")
+        assert counts(open_index(lake), definition) == from_events(lake, definition)
+
+
+FLAGS = ('{"flag": 1}', '{"flag": true}')
 
 
 def test_a_day_that_changes_while_it_is_read_is_built_again(
@@ -348,7 +419,7 @@ ASKED: dict[str, Any] = {
 }
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(**ASKED)
 def test_index_and_events_give_the_same(
     tmp_path_factory: pytest.TempPathFactory,
@@ -376,9 +447,14 @@ def test_index_and_events_give_the_same(
         assert ours.to_polars().equals(theirs.to_polars())
         expected = theirs.to_polars().select("step", "persons", "immature_persons")
         assert indexed_counts(index, definition, preset=preset, **asked).equals(expected)
+    before = scan_events(home).filter(pl.col("ts") < as_of)
+    assert_frame_equal(
+        indexed_funnel(index.before(as_of), definition, **asked).persons,
+        funnel(before, definition, **asked).persons,
+    )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(segments=st.sampled_from(SEGMENTS), preset=st.sampled_from(["opsanalytics", "posthog"]), **ASKED)
 def test_breakdowns_of_index_and_events_are_the_same(
     tmp_path_factory: pytest.TempPathFactory,
@@ -403,6 +479,9 @@ def test_breakdowns_of_index_and_events_are_the_same(
         for value in expected.values():
             own, other = found.of(value), expected.of(value)
             assert_frame_equal(own.persons, other.persons)
+    if foldable(definition):
+        trend = funnel_trend(scan_events(home), definition, period="day", **asked)
+        assert indexed_trend(open_index(home), definition, period="day", **asked).equals(trend)
     table = breakdown_table(ours, definition, as_of=as_of, semantics=semantics)
     assert table.equals(breakdown_table(theirs, definition, as_of=as_of, semantics=semantics))
 

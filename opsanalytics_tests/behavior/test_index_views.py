@@ -1,6 +1,6 @@
 """A part of the index is the index of a part of the events."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from opsanalytics.behavior.funnel import funnel
 from opsanalytics.behavior.funnel_trend import funnel_trend
 from opsanalytics.behavior.index import BehaviorIndex, open_index
-from opsanalytics.behavior.index_funnel import indexed_funnel
+from opsanalytics.behavior.index_funnel import indexed_funnel, indexed_trend
 from opsanalytics.behavior.index_retention import indexed_retention
-from opsanalytics.behavior.index_trend import indexed_trend
-from opsanalytics.behavior.index_views import before, index_counted_once
+from opsanalytics.behavior.index_views import index_counted_once
 from opsanalytics.behavior.overlaps import Overlap, counted_once
 from opsanalytics.behavior.retention import retention
 from opsanalytics.behavior.spec import Funnel, Retention
@@ -95,7 +94,7 @@ def test_what_counts_once_before_a_moment(
     earlier: timedelta,
 ) -> None:
     home = lake(tmp_path_factory.mktemp("lake"), events)
-    index = before(open_index(home), moment)
+    index = open_index(home).before(moment)
     index = index_counted_once(index, overlaps, sources=sources)
     table = scan_events(home).filter(pl.col("ts") < moment).collect().lazy()
     same(index, counted_once(table, overlaps, sources=sources), moment - earlier)
@@ -106,17 +105,7 @@ def test_days_that_lose_nothing_stay_mapped(tmp_path: Any) -> None:
     write(home, [("u2", "S", START + 25 * HOUR)], "app")
     whole = open_index(home)
     overlap = Overlap(prefer=("web", "app"))
-    part = index_counted_once(before(whole, LATER), [overlap])
+    part = index_counted_once(whole.before(LATER), [overlap])
     assert part.segments[0] is whole.segments[0]
     assert [len(one.ts) for one in part.segments] == [1, 1]
     assert index_counted_once(whole, [overlap], sources=["app"]).segments == whole.segments
-
-
-def test_the_bounds_of_a_day_that_loses_rows(tmp_path: Any) -> None:
-    rows: list[Row] = [("u1", "S", START), ("u1", "R", START + 10 * HOUR), ("", "S", START)]
-    index = before(open_index(lake(tmp_path, {"web": rows})), START + HOUR)
-    (day,) = index.segments
-    assert (day.day, len(day.ts), day.known) == (date(2026, 3, 26), 2, 1)
-    assert day.first == day.last == int(START.timestamp()) * 1_000_000
-    (none,) = before(index, START).segments
-    assert (len(none.ts), none.first, none.last) == (0, 0, -1)
