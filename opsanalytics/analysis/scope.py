@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import logging
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -11,6 +13,9 @@ import polars as pl
 
 from opsanalytics.analysis.monitoring import DESCRIPTIONS as MONITORED
 from opsanalytics.analysis.program import program_version
+from opsanalytics.behavior.index import BehaviorIndex, open_index
+from opsanalytics.behavior.index_build import IndexFullError, MisplacedEventsError
+from opsanalytics.behavior.index_views import index_counted_once
 from opsanalytics.behavior.overlaps import counted_once
 from opsanalytics.behavior.spec import Definition
 from opsanalytics.cleaning.coverage import windows_of_undated
@@ -27,6 +32,8 @@ from opsanalytics.reports.states import begun
 from opsanalytics.sources.base import EventSourceSettings
 from opsanalytics.sources.fetching import landed_windows
 from opsanalytics.sources.windows import merged
+
+logger = logging.getLogger(__name__)
 
 HELD_BYTES = 64 * 1024 * 1024
 """Compressed size of events up to which they are held in memory (some ten times as large there): a
@@ -158,6 +165,34 @@ class Scope:
             counted = counted_once(self.recorded_events, overlaps, sources=sources)
             self._counted[between] = counted.collect().lazy() if self._few else counted
         return self._counted[between]
+
+    def index_for(self, sources: Sequence[str] | None) -> BehaviorIndex | None:
+        """The index of what `events_for` has. None where the lake is read-only or cannot be indexed."""
+        overlaps = self.settings.overlaps
+        between = tuple(sorted({name for each in overlaps for name in each.among(sources)}))
+        if between not in self._indexes:
+            index = None if self._index is None else self._index.before(self.as_of)
+            counted = None if index is None else index_counted_once(index, overlaps, sources=sources)
+            self._indexes[between] = counted
+        return self._indexes[between]
+
+    @cached_property
+    def _index(self) -> BehaviorIndex | None:
+        if self.wider is not None:
+            return self.wider._index
+        if not os.access(self.home.root, os.W_OK):
+            return None
+        try:
+            return open_index(self.home)
+        except (IndexFullError, MisplacedEventsError) as error:
+            logger.warning("%s; reading the events", error)
+            return None
+
+    @cached_property
+    def _indexes(self) -> dict[tuple[str, ...], BehaviorIndex | None]:
+        """By the sources between which overlaps were settled."""
+        same = self.wider is not None and self.wider.as_of == self.as_of
+        return self.wider._indexes if same and self.wider is not None else {}
 
     @cached_property
     def _counted(self) -> dict[tuple[str, ...], pl.LazyFrame]:

@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from opsanalytics.behavior.attempts import best_attempts
+from opsanalytics.behavior.attempts import Bucket, best_attempts
 from opsanalytics.behavior.folding import check_preset
 from opsanalytics.behavior.funnel_rows import check_range, entry_rows, funnel_rows
 from opsanalytics.behavior.marts import nullable, with_provenance
@@ -52,9 +52,6 @@ def funnel_trend(
     semantics = preset_named(preset)
     check_preset(definition, semantics)
 
-    def number(ts: pl.Expr) -> pl.Expr:
-        return period_number(ts, period, timezone=timezone, week_start=week_start)
-
     rows = funnel_rows(
         events, definition, semantics, as_of=as_of, first=first, last=last, timezone=timezone
     ).rows
@@ -64,9 +61,37 @@ def funnel_trend(
         definition,
         entries,
         as_of=as_of,
-        bucket=lambda ts: ts.to_frame().select(number(pl.col("ts"))).to_series(),
+        bucket=period_bucket(period, timezone=timezone, week_start=week_start),
         semantics=semantics,
     )
+    return trend_table(
+        units,
+        definition,
+        as_of=as_of,
+        timezone=timezone,
+        week_start=week_start,
+        period=period,
+        semantics=semantics,
+    )
+
+
+def period_bucket(period: RetentionPeriod, *, timezone: str, week_start: Weekday) -> Bucket:
+    """From times of entry to the numbers of their periods."""
+    number = period_number(pl.col("ts"), period, timezone=timezone, week_start=week_start)
+    return lambda ts: ts.to_frame("ts").select(number).to_series()
+
+
+def trend_table(
+    units: pl.DataFrame,
+    definition: Funnel,
+    *,
+    as_of: datetime,
+    timezone: str,
+    week_start: Weekday,
+    period: RetentionPeriod,
+    semantics: Semantics,
+) -> pl.DataFrame:
+    """`funnel_trend` of the attempts that `best_attempts` gives with `period_bucket`."""
     mature = pl.col("mature")
     done = pl.col("step_reached") == len(definition.steps)
     counts = units.group_by("bucket").agg(

@@ -25,18 +25,26 @@ def _list_rows(mask: Any, begin: int, end: int, bits: int, flat: Any, start: Any
     for s in range(bits + 1):
         start[s] = 0
     for i in range(begin, end):
-        for s in range(bits):
-            start[s + 1] += (mask[i] >> s) & 1
+        left = mask[i]
+        s = 0
+        while left and s < bits:
+            start[s + 1] += left & 1
+            left >>= 1
+            s += 1
     for s in range(bits):
         start[s + 1] += start[s]
     if start[bits] > len(flat):
         flat = np.empty(2 * start[bits], np.int64)
     fill = start.copy()
     for i in range(begin, end):
-        for s in range(bits):
-            if (mask[i] >> s) & 1:
+        left = mask[i]
+        s = 0
+        while left and s < bits:
+            if left & 1:
                 flat[fill[s]] = i
                 fill[s] += 1
+            left >>= 1
+            s += 1
     return flat
 
 
@@ -531,7 +539,9 @@ def fold_attempts(
     overlap = False
     for u in range(len(entries)):
         if u == 0 or floors[u] != floors[u - 1] or ends[u] != ends[u - 1]:
-            flat = _list_rows(mask, floors[u], ends[u], bits, flat, start)
+            # Strict attempts look at neighbours alone.
+            if order != STRICT or len(spans):
+                flat = _list_rows(mask, floors[u], ends[u], bits, flat, start)
             for s in range(steps):
                 cursor[s] = start[s]
             overlap = False
@@ -585,6 +595,11 @@ def fold_attempts(
                 repeated = repeated and (j + 2 == end or ts[j + 2] > ts[j + 1]) and ts[j + 1] <= last
                 if repeated and best > 0:
                     continue
+            # The next event is no step 2, and neither shares its time with others: nothing to follow.
+            lone = j == group and (
+                j + 1 == end
+                or (ts[j + 1] > t and mask[j + 1] & 2 == 0 and (j + 2 == end or ts[j + 2] > ts[j + 1]))
+            )
             if order == ANY:
                 for e in range(len(spans)):
                     p = _at_or_after(ts, flat, start[steps + e], start[steps + e + 1], t + 1)
@@ -596,7 +611,7 @@ def fold_attempts(
                     depth = _follow_any(ts, mask, flat, start, group, last, steps, times, scratch)
                 else:
                     depth = _first_of_each(ts, flat, start, cursor, t, last, steps, times)
-            elif repeated and len(spans) == 0:
+            elif len(spans) == 0 and (repeated or (order == STRICT and not repeats and lone)):
                 depth = 1
                 times[1] = t
             elif order == STRICT:

@@ -10,10 +10,12 @@ import polars as pl
 from opsanalytics.behavior.comparison import compared
 from opsanalytics.behavior.funnel import FunnelResult as FunnelCounts
 from opsanalytics.behavior.funnel import step_labels
+from opsanalytics.behavior.funnel_bootstrap import bootstrap
 from opsanalytics.behavior.funnel_breakdown import Broken, breakdown_table
 from opsanalytics.behavior.retention import RetentionResult as RetentionCells
 from opsanalytics.behavior.rows import LeftOut
 from opsanalytics.behavior.spec import Funnel, Retention
+from opsanalytics.behavior.statistics import RESAMPLES
 from opsanalytics.behavior.times import ConversionTimes, conversion_times
 from opsanalytics.behavior.values import value_table
 from opsanalytics.queries import html
@@ -93,6 +95,15 @@ class FunnelResult:
             ValueError: these are not two steps, in this order.
         """
         return conversion_times(self.counts, from_step, to_step)
+
+    def bootstrap(self, replicates: int = RESAMPLES, *, seed: int = 0) -> pl.DataFrame:
+        """Rates and medians by step with 95 % intervals from resampling the entrants; see
+        `behavior.funnel_bootstrap`.
+
+        Raises:
+            ValueError: fewer than 100 replicates, or the funnel counts several rows a person.
+        """
+        return bootstrap(self.counts, replicates=replicates, seed=seed)
 
     def values(self) -> pl.DataFrame:
         """The definition's `value` added up by step, with bootstrap intervals; see `behavior.values`.

@@ -73,6 +73,11 @@ def end_of(events: Events) -> datetime:
     """
     frame, _ = checked(events)
     last = frame.select(pl.col("ts").max().dt.epoch("us")).collect().item()
+    return moment(last)
+
+
+def moment(last: int | None) -> datetime:
+    """Microseconds since 1970 as a time, within what a datetime can hold; 1970 for None."""
     if last is None:
         return EPOCH
     span = [(edge - EPOCH) // timedelta(microseconds=1) for edge in (EARLIEST, LATEST)]
