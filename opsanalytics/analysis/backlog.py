@@ -2,19 +2,23 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
 
 from opsanalytics.analysis.scope import Scope
+from opsanalytics.analysis.verification import TAKEN_ON, freeze_missing, scope_of_marts
 from opsanalytics.config import Settings
 from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS
 from opsanalytics.improvement.backlog import OCCURRENCES, Backlog, make_backlog
 from opsanalytics.improvement.decision_log import Log, decide, read_log
-from opsanalytics.improvement.decisions import MOVES, Decision, DecisionError, Life, stage_of
+from opsanalytics.improvement.decisions import MOVES, SHIPPED, Decision, DecisionError, Life, stage_of
 from opsanalytics.improvement.standing import recorded
 from opsanalytics.improvement.tables import BACKLOG, PAIN_POINT_PERSONS, PAIN_POINTS
+from opsanalytics.improvement.verification.ledger import calibration_of
+from opsanalytics.improvement.verification.plan_log import PlanLog, read_plans
+from opsanalytics.improvement.verification.tables import CALIBRATION, VERIFICATIONS
 from opsanalytics.lake.marts import read_mart
 from opsanalytics.lake.publish import read_feedback
 
@@ -66,6 +70,8 @@ def current_backlog(settings: Settings, log: Log | None = None) -> Backlog:
         occurrences=occurrences(
             pain_points, read_mart(home, PAIN_POINT_PERSONS), read_mart(home, FEEDBACK_ASSIGNMENTS), said
         ),
+        verdicts=read_mart(home, VERIFICATIONS),
+        calibration=calibration_of(read_mart(home, CALIBRATION)),
     )
 
 
@@ -115,7 +121,46 @@ def decide_about(
                 result.append((item, action, told))
         return result
 
-    return decide(settings.home, at, by, wanted)
+    made = decide(settings.home, at, by, wanted)
+    if action in MOVES and MOVES[action][0] in (*TAKEN_ON, *SHIPPED):
+        _freeze_plans(settings, [decision.item_id for decision in made], at=at, by=by)
+    return made
+
+
+def record_shipped(
+    settings: Settings, item: str, day: date, *, at: datetime, by: str, reason: str
+) -> list[Decision]:
+    """Ship an item because something else says that its fix is out: a release, or a tracker's close date.
+
+    `by` ships an item once; whatever people decide afterwards stays. An item that is shipped or set aside
+    already, merged, split or not there is left alone.
+
+    Args:
+        day: on which the fix went out.
+        at: now, UTC.
+        by: what says so, such as "release 3.3.1" or "github".
+        reason: what it said.
+
+    Returns what was added to the log.
+
+    Raises:
+        LockHeldError: another process has been deciding for ten minutes.
+    """
+    log = read_log(settings.home)
+    if any(each.item_id == item and each.by == by and each.action == "ship" for each in log.decisions):
+        return []
+    try:
+        return decide_about(settings, [item], "ship", {"on": day.isoformat(), "reason": reason}, at=at, by=by)
+    except DecisionError:
+        return []
+
+
+def _freeze_plans(settings: Settings, items: Sequence[str], *, at: datetime, by: str) -> None:
+    """Freeze what is promised of items that were just taken on. Without data the next run does."""
+    scope = scope_of_marts(settings)
+    if scope is None or not items:
+        return
+    freeze_missing(scope, read_log(settings.home), at=at, by=by, only=items)
 
 
 def _decided_already(
@@ -151,9 +196,18 @@ def log_for(scope: Scope) -> Log:
     return Log.of([each for each in log.decisions if each.at < due], log.sightings)
 
 
-def log_fact(log: Log) -> dict[str, str]:
-    """What a result depends on besides data, if it shows the backlog."""
-    return {"decisions": hashlib.sha256(log.told().encode()).hexdigest()[:16]}
+def plans_for(scope: Scope) -> PlanLog:
+    """Verification plans that count for a scope, as `log_for` has it."""
+    plans, due = read_plans(scope.home), scope.as_of + PAGE
+    return plans if _complete(scope) < due else plans.made_before(due)
+
+
+def log_fact(log: Log, plans: PlanLog | None = None) -> dict[str, str]:
+    """What a result depends on besides data, if it shows the backlog, and the plans of verification."""
+    facts = {"decisions": hashlib.sha256(log.told().encode()).hexdigest()[:16]}
+    if plans is not None:
+        facts["verification plans"] = hashlib.sha256(plans.told().encode()).hexdigest()[:16]
+    return facts
 
 
 def _complete(scope: Scope) -> datetime:

@@ -29,6 +29,12 @@ from opsanalytics.improvement.tables import (
     PAIN_POINT_PERSONS,
     PAIN_POINTS,
 )
+from opsanalytics.improvement.verification.tables import (
+    CALIBRATION,
+    PREDICTION_LEDGER,
+    VERIFICATION_DAYS,
+    VERIFICATIONS,
+)
 from opsanalytics.lake.day_changes import DAY_CHANGES, read_day_changes
 from opsanalytics.lake.marts import read_mart
 from opsanalytics.lake.paths import Home
@@ -66,6 +72,10 @@ MARTS: tuple[Table, ...] = (
     PAIN_POINT_PERSONS,
     BACKLOG,
     BACKLOG_HISTORY,
+    VERIFICATIONS,
+    VERIFICATION_DAYS,
+    PREDICTION_LEDGER,
+    CALIBRATION,
     INGESTION_LEDGER,
     EVENT_DRIFT,
     VOLUME_ANOMALIES,
