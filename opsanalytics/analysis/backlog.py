@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
 
+from opsanalytics.analysis.improvement import feedback_themes, improvement
 from opsanalytics.analysis.scope import Scope
 from opsanalytics.analysis.verification import TAKEN_ON, freeze_missing, scope_of_marts
 from opsanalytics.config import Settings
@@ -16,7 +18,7 @@ from opsanalytics.improvement.decision_log import Log, decide, read_log
 from opsanalytics.improvement.decisions import MOVES, SHIPPED, Decision, DecisionError, Life, stage_of
 from opsanalytics.improvement.standing import recorded
 from opsanalytics.improvement.tables import BACKLOG, PAIN_POINT_PERSONS, PAIN_POINTS
-from opsanalytics.improvement.verification.ledger import calibration_of
+from opsanalytics.improvement.verification.ledger import NONE, Calibration, calibration_of
 from opsanalytics.improvement.verification.plan_log import PlanLog, read_plans
 from opsanalytics.improvement.verification.tables import CALIBRATION, VERIFICATIONS
 from opsanalytics.lake.marts import read_mart
@@ -48,30 +50,72 @@ def occurrences(
     return pl.concat([met.cast(OCCURRENCES), written.cast(OCCURRENCES)])
 
 
-def current_backlog(settings: Settings, log: Log | None = None) -> Backlog:
+@dataclass(frozen=True)
+class Known:
+    """What is known when somebody looks or decides: by the last run, or as of an earlier moment."""
+
+    pain_points: pl.DataFrame
+    persons: pl.DataFrame
+    assignments: pl.DataFrame
+    feedback: pl.DataFrame
+    verdicts: pl.DataFrame
+    calibration: Calibration
+    scope: Scope | None
+    """Its events; None: they are not here."""
+
+    @classmethod
+    def by_last_run(cls, settings: Settings) -> "Known":
+        """The marts of a home."""
+        home = settings.home
+        return cls(
+            read_mart(home, PAIN_POINTS),
+            read_mart(home, PAIN_POINT_PERSONS),
+            read_mart(home, FEEDBACK_ASSIGNMENTS),
+            read_feedback(home),
+            read_mart(home, VERIFICATIONS),
+            calibration_of(read_mart(home, CALIBRATION)),
+            scope_of_marts(settings),
+        )
+
+    @classmethod
+    def as_of(cls, scope: Scope) -> "Known":
+        """Computed from the data of a scope, where nothing has shipped yet."""
+        themes = feedback_themes(scope)
+        found = improvement(scope, themes)
+        return cls(
+            found.pain_points,
+            found.pain_point_persons,
+            themes.assignments,
+            scope.feedback,
+            VERIFICATIONS.empty(),
+            NONE,
+            scope,
+        )
+
+
+def current_backlog(settings: Settings, log: Log | None = None, known: Known | None = None) -> Backlog:
     """The backlog from the marts of the last run, with decisions as they are now; writes nothing.
 
     Args:
         log: decisions, if they are at hand.
+        known: what is known, if not by the last run.
     """
     home = settings.home
-    known = read_log(home) if log is None else log
-    pain_points = read_mart(home, PAIN_POINTS)
-    as_of = _as_of(pain_points, read_mart(home, BACKLOG), known)
+    decided = read_log(home) if log is None else log
+    what = known or Known.by_last_run(settings)
+    as_of = _as_of(what.pain_points, read_mart(home, BACKLOG), decided)
     if as_of is None:
         return Backlog.empty()
-    said = read_feedback(home).filter(pl.col("ts") < as_of)
+    said = what.feedback.filter(pl.col("ts") < as_of)
     return make_backlog(
-        pain_points,
+        what.pain_points,
         settings.backlog,
         settings.pain_points,
         as_of=as_of,
-        log=known,
-        occurrences=occurrences(
-            pain_points, read_mart(home, PAIN_POINT_PERSONS), read_mart(home, FEEDBACK_ASSIGNMENTS), said
-        ),
-        verdicts=read_mart(home, VERIFICATIONS),
-        calibration=calibration_of(read_mart(home, CALIBRATION)),
+        log=decided,
+        occurrences=occurrences(what.pain_points, what.persons, what.assignments, said),
+        verdicts=what.verdicts,
+        calibration=what.calibration,
     )
 
 
@@ -83,6 +127,7 @@ def decide_about(
     *,
     at: datetime,
     by: str,
+    known: Known | None = None,
 ) -> list[Decision]:
     """Take one decision about each of some items: about all of them, or about none.
 
@@ -94,17 +139,21 @@ def decide_about(
         details: as `Decision.details`, without what is known of the item, which is added.
         at: now, UTC.
         by: who decides.
+        known: what they know, if not what the last run found.
 
-    Returns what was added to the log.
+    Returns what was added to the log. Items that are taken on or shipped have their verification plan frozen.
 
     Raises:
         DecisionError: an item is not known, or the decision does not follow from where it stands.
         LockHeldError: another process has been deciding for ten minutes.
     """
-    evidence = {row["item_id"]: row for row in read_mart(settings.home, PAIN_POINTS).iter_rows(named=True)}
+    what = known or Known.by_last_run(settings)
+    evidence = {row["item_id"]: row for row in what.pain_points.iter_rows(named=True)}
 
     def wanted(log: Log) -> list[tuple[str, str, dict[str, Any]]]:
-        standing = {row["item_id"]: row for row in current_backlog(settings, log).items.iter_rows(named=True)}
+        standing = {
+            row["item_id"]: row for row in current_backlog(settings, log, what).items.iter_rows(named=True)
+        }
         result = []
         for item in items:
             row, life = standing.get(item), log.lives.get(item)
@@ -123,7 +172,7 @@ def decide_about(
 
     made = decide(settings.home, at, by, wanted)
     if action in MOVES and MOVES[action][0] in (*TAKEN_ON, *SHIPPED):
-        _freeze_plans(settings, [decision.item_id for decision in made], at=at, by=by)
+        _freeze_plans(settings, what, [decision.item_id for decision in made], at=at, by=by)
     return made
 
 
@@ -155,12 +204,12 @@ def record_shipped(
         return []
 
 
-def _freeze_plans(settings: Settings, items: Sequence[str], *, at: datetime, by: str) -> None:
+def _freeze_plans(settings: Settings, known: Known, items: Sequence[str], *, at: datetime, by: str) -> None:
     """Freeze what is promised of items that were just taken on. Without data the next run does."""
-    scope = scope_of_marts(settings)
-    if scope is None or not items:
+    if known.scope is None or not items:
         return
-    freeze_missing(scope, read_log(settings.home), at=at, by=by, only=items)
+    log = read_log(settings.home)
+    freeze_missing(known.scope, log, known.pain_points, known.persons, at=at, by=by, only=items)
 
 
 def _decided_already(

@@ -272,9 +272,10 @@ def verification_marts(scope: Scope) -> Refreshed:
     home = scope.home
     apply_releases(scope)
     log = log_for(scope)
-    freeze_missing(scope, log, at=scope.as_of)
+    pain_points = read_mart(home, PAIN_POINTS)
+    freeze_missing(scope, log, pain_points, read_mart(home, PAIN_POINT_PERSONS), at=scope.as_of)
     plans = plans_for(scope)
-    titles = known_titles(log, read_mart(home, PAIN_POINTS))
+    titles = known_titles(log, pain_points)
 
     def compute(_: object) -> dict[str, pl.DataFrame]:
         found = verified(scope, log, plans, titles)

@@ -21,7 +21,6 @@ from opsanalytics.improvement.verification.verify import Verifications, verify
 from opsanalytics.lake.day_prints import day_prints
 from opsanalytics.lake.events import event_days
 from opsanalytics.lake.marts import read_mart
-from opsanalytics.lake.paths import Home
 
 TAKEN_ON = ("accepted", "planned", "in_progress")
 BY_RUN = "opsanalytics"
@@ -94,12 +93,21 @@ def plan_item(
 
 
 def freeze_missing(
-    scope: Scope, log: Log, *, at: datetime, by: str = BY_RUN, only: Sequence[str] = ()
+    scope: Scope,
+    log: Log,
+    pain_points: pl.DataFrame,
+    persons: pl.DataFrame,
+    *,
+    at: datetime,
+    by: str = BY_RUN,
+    only: Sequence[str] = (),
 ) -> list[Frozen]:
     """Freeze a plan for every item that was taken on or shipped and has none for that.
 
     Args:
         log: decisions.
+        pain_points: as PAIN_POINTS.
+        persons: as PAIN_POINT_PERSONS.
         at: when that is, UTC.
         by: who decided, if somebody just did.
         only: these items alone; all if none are given.
@@ -115,8 +123,7 @@ def freeze_missing(
     ]
     if not wanted:
         return []
-    evidence, shown = Evidence(scope), _shown(scope.home, log)
-    persons = read_mart(scope.home, PAIN_POINT_PERSONS)
+    evidence, shown = Evidence(scope), _shown(pain_points, log)
     frozen = []
     for life in wanted:
         plan = _plan_of(scope, life, log, shown.get(life.item_id), persons, evidence)
@@ -125,9 +132,9 @@ def freeze_missing(
     return frozen
 
 
-def _shown(home: Home, log: Log) -> dict[str, Mapping[str, Any]]:
+def _shown(pain_points: pl.DataFrame, log: Log) -> dict[str, Mapping[str, Any]]:
     """The row of PAIN_POINTS whose numbers each item has."""
-    found = read_mart(home, PAIN_POINTS).to_dicts()
+    found = pain_points.to_dicts()
     return {each.item_id: each.evidence for each in entries(found, log) if each.evidence is not None}
 
 
@@ -180,7 +187,7 @@ def change_plan(
         scope,
         log.lives.get(item_id, Life(item_id)),
         log,
-        _shown(settings.home, log).get(item_id),
+        _shown(read_mart(settings.home, PAIN_POINTS), log).get(item_id),
         read_mart(settings.home, PAIN_POINT_PERSONS),
         Evidence(scope),
         choices,

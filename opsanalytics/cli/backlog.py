@@ -12,6 +12,7 @@ from rich.text import Text
 
 from opsanalytics.analysis.backlog import current_backlog
 from opsanalytics.cli.backlog_decisions import DECISIONS, find_item
+from opsanalytics.cli.backlog_verification import COMMANDS as VERIFICATION
 from opsanalytics.cli.pipeline import config_option, read_config
 from opsanalytics.config import Settings
 from opsanalytics.improvement.decision_log import read_log
@@ -50,7 +51,7 @@ def backlog(ctx: click.Context, config: Path | None, everything: bool, as_json: 
         raise click.UsageError(f"put --config after {ctx.invoked_subcommand}")
 
 
-for _command in DECISIONS:
+for _command in (*DECISIONS, *VERIFICATION):
     backlog.add_command(_command)
 
 
@@ -189,6 +190,8 @@ def _facts(row: dict[str, Any], evidence: dict[str, Any] | None) -> list[tuple[s
     if row["state_by"]:
         facts.append(("by", row["state_by"]))
     facts.append(("owner", row["owner"] or "nobody"))
+    if row["verdict"]:
+        facts.append(("fix", row["verdict"]))
     if row["tied"] is not None:
         facts.append(
             (

@@ -16,8 +16,8 @@ SHIPPED = ("shipped", "verifying")
 APART = ("worked", "wont_fix", "snoozed")
 STAGES = ("open", "shipped", "apart")
 STATES = (*OPEN, *SHIPPED, *APART)
-"""`verifying`, `regressed` and `harmed` are found by data, `worked` and `did_not_work` by data or decided, all
-others decided."""
+"""`verifying`, `regressed` and `harmed` are found by data, `worked` and `did_not_work` by data or decided;
+all others are decided."""
 FAILED = ("regressed", "did_not_work", "harmed")
 """Open again after a fix."""
 

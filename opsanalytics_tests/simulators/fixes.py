@@ -13,7 +13,6 @@ unaffected one, or (`panel_of(structural=True)`) with the other steps of its fun
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -130,44 +129,58 @@ def plan_for(world: World, *, expected: float = 0.04, looks: tuple[int, ...] = (
     )
 
 
-def events_of(rng: np.random.Generator, world: World, *, exposed: float = 0.5) -> pl.DataFrame:
-    """Events of a world: `sign_up`, `error_shown` (of the affected, while it is not fixed), `connect`, `pay`.
+def events_of(
+    rng: np.random.Generator, world: World, *, exposed: float = 0.5, harm: float = 0.3, fixed: bool = True
+) -> pl.DataFrame:
+    """Events of a world: person, event (`sign_up`, `error_shown`, `connect`, `pay`), ts, platform; by time.
 
-    The affected arm is on android, the other on ios and web. The error costs those who meet it
-    `world.effect / exposed` points, and is gone after shipping if the effect is not nil.
+    The affected arm is on android, the other one on ios and web. `exposed` of the affected meet the error,
+    which costs them `harm`; if it is `fixed`, nobody does from the day of shipping on, and the affected arm
+    gains `exposed * harm`. The world's own effect is left out.
     """
-    told = rates(rng, world)
+    told = rates(rng, World(**vars(world) | {"effect": 0.0}))
+    days = np.arange(len(told.volume))
+    parts = []
+    for arm, chance, mean in ((1, told.affected, world.affected), (0, told.unaffected, world.unaffected)):
+        counts = rng.poisson(mean * told.volume)
+        day = np.repeat(days, counts)
+        there = np.full(len(day), arm == 1) & ~(fixed & (day >= world.before))
+        meets = there & (rng.random(len(day)) < exposed)
+        passed = rng.random(len(day)) < np.clip(chance[day] - harm * meets, 0.0, 1.0)
+        parts.append(
+            pl.DataFrame(
+                {
+                    "arm": np.full(len(day), arm),
+                    "second": day * 86_400 + rng.integers(0, 85_000, len(day)),
+                    "meets": meets,
+                    "passed": passed,
+                    "paid": passed & (rng.random(len(day)) < 0.4),
+                }
+            )
+        )
+    people = pl.concat(parts).with_row_index("number")
+    people = people.with_columns(
+        person=pl.format("p{}", "number"),
+        platform=pl.when(pl.col("arm") == 1)
+        .then(pl.lit("android"))
+        .otherwise(pl.when(pl.col("number") % 2 == 0).then(pl.lit("ios")).otherwise(pl.lit("web"))),
+    )
     start = datetime.combine(FIRST, datetime.min.time(), UTC)
-    rows: list[dict[str, Any]] = []
-    number = 0
-    for day, volume in enumerate(told.volume):
-        for platforms, chance, mean in (
-            (("android",), told.affected[day], world.affected),
-            (("ios", "web"), told.unaffected[day], world.unaffected),
-        ):
-            count = int(rng.poisson(mean * volume))
-            meets = (platforms == ("android",)) & (rng.random(count) < exposed)
-            if world.effect and day >= world.before:
-                meets[:] = False
-            base = chance - told.effect[day] + (world.effect if world.effect and day >= world.before else 0.0)
-            without = base + (0.0 if not world.effect or day >= world.before else world.effect)
-            harm = np.where(meets, world.effect / exposed if world.effect else 0.0, 0.0)
-            level = without if platforms == ("android",) else chance
-            passed = rng.random(count) < np.clip(level - harm, 0.0, 1.0)
-            paid = passed & (rng.random(count) < 0.4)
-            at = rng.uniform(0, 86_000, count)
-            for i in range(count):
-                number += 1
-                moment = start + timedelta(days=day, seconds=float(at[i]))
-                who = {"person": f"p{number:06}", "platform": platforms[number % len(platforms)]}
-                rows.append(who | {"event": "sign_up", "ts": moment})
-                if meets[i]:
-                    rows.append(who | {"event": "error_shown", "ts": moment + timedelta(seconds=60)})
-                if passed[i]:
-                    rows.append(who | {"event": "connect", "ts": moment + timedelta(seconds=200)})
-                if paid[i]:
-                    rows.append(who | {"event": "pay", "ts": moment + timedelta(seconds=300)})
-    return pl.DataFrame(rows, schema_overrides={"ts": pl.Datetime("us", "UTC")})
+    frames = [
+        people.filter(wanted).select(
+            "person",
+            "platform",
+            event=pl.lit(name),
+            ts=pl.lit(start).cast(pl.Datetime("us", "UTC")) + pl.duration(seconds=pl.col("second") + later),
+        )
+        for name, wanted, later in (
+            ("sign_up", pl.lit(value=True), 0),
+            ("error_shown", pl.col("meets"), 60),
+            ("connect", pl.col("passed"), 200),
+            ("pay", pl.col("paid"), 300),
+        )
+    ]
+    return pl.concat(frames).sort("ts", "person", "event")
 
 
 def _shocks(rng: np.random.Generator, days: int, size: float, rho: float) -> Floats:

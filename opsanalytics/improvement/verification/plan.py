@@ -121,9 +121,9 @@ class Plan(BaseModel):
         return (
             f"Looked at {days} days after shipping, each time with a {confidence:.1f} % interval, so that "
             f"all looks together give a false verdict at most {self.error_rate * 100:g} % of the time. "
-            "Worked: the interval lies above zero. Harmed: below zero. Did not work: it holds zero and, before "
-            "the last look, stays within half of the expected change in both directions, at the last look below "
-            "the expected change. Otherwise: not enough data."
+            "Worked: the interval lies above zero. Harmed: below zero. Did not work: it holds zero and, "
+            "before the last look, stays within half of the expected change in both directions, at the last "
+            "look below the expected change. Otherwise: not enough data."
         )
 
 
