@@ -11,10 +11,10 @@ days. Each drawn world is judged by everybody:
     before/after two-proportion z test of the affected arm alone, 95 %, at the last look
     weekly peeks difference in differences by counts, looked at every week
 
-A verdict where nothing was changed is false; of real changes the share called by their sign is shown. `covers`:
-how often the interval of the last look reached (98.3 %) holds the truth. `--events` runs so many products
-through events, funnel and plan as well (the whole path), half of them with a real fix. No new run starts after
-`--budget` seconds.
+A verdict where nothing was changed is false; of real changes the share called by their sign is shown.
+`covers`: how often the interval of the last look reached (98.3 %) holds the truth. `--events` runs so many
+products through events, funnel and plan as well (the whole path), half of them with a real fix. No new run
+starts after `--budget` seconds. `--worlds real` are those with a real change.
 """
 
 import argparse
@@ -168,16 +168,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--runs", type=int, default=200)
-    parser.add_argument(
-        "--worlds", help="null worlds, separated by commas; all, and those with effects, if not given"
-    )
+    parser.add_argument("--worlds", help="separated by commas; all if not given")
     parser.add_argument("--structural", action="store_true")
     parser.add_argument("--events", type=int, default=0)
     parser.add_argument("--budget", type=float, default=110.0, help="seconds after which no new run starts")
     chosen = parser.parse_args()
     deadline = time.monotonic() + chosen.budget
-    nulls = chosen.worlds.split(",") if chosen.worlds else NULLS
-    worlds = [World(kind) for kind in nulls] + ([] if chosen.worlds else list(REAL))
+    wanted = chosen.worlds.split(",") if chosen.worlds else [*NULLS, "real"]
+    worlds = [World(kind) for kind in wanted if kind != "real"] + (list(REAL) if "real" in wanted else [])
     if chosen.structural:
         worlds = [
             World(each.kind, each.effect, before=84, after=each.after, affected=600)

@@ -39,6 +39,7 @@ SPOKEN: Mapping[str, str] = {
     "withheld": "withheld",
     "not_measured": "not measured",
 }
+YEAR = 365
 LEAST_KEPT = 0.5
 """A fix has fallen back if less than this share of its change is left."""
 
@@ -123,6 +124,8 @@ def judge(plan: Plan, panel: Panel, shipped: date, last_day: date) -> Verdict:
         reason = f"after all {len(plan.looks)} looks the interval holds both zero and what was expected"
     since = complete_on(shipped + timedelta(days=days), plan.horizon_days)
     more = _more_days(plan, seen, start, days)
+    if more is None and not known.drifting:
+        reason += "; with so few people it would take more than another year"
     return Verdict("inconclusive", reason, number, days, days_after, found, known, since, more_days=more)
 
 
@@ -151,11 +154,11 @@ def _against_expected(plan: Plan, found: Change) -> str:
 
 
 def _more_days(plan: Plan, panel: Panel, start: int, days: int) -> int | None:
-    """Days beyond the last look until the expected change would be seen; None: more than as many again."""
+    """Days beyond the last look until the expected change would be seen; None: more than a year."""
     if not plan.target:
         return None
     ahead = outlook(panel.before(start), level=plan.level)
-    needed = ahead.days_for(plan.target, plan.power, 4 * days)
+    needed = ahead.days_for(plan.target, plan.power, days + YEAR)
     return None if needed is None else max(1, needed - days)
 
 
