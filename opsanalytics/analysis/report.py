@@ -173,8 +173,11 @@ def report_data(scope: Scope, report: Report, week: date) -> ReportData:
     first_trend = week - timedelta(weeks=settings.thresholds.trend_weeks - 1)
     trend = behavior.funnel_trends(scope)
     arrived = monitoring(settings, scope.as_of)
-    log = log_for(scope)
-    fixes = verified(scope, log, plans_for(scope), known_titles(log, found.pain_points))
+    log, whole = log_for(scope), scope.wider if scope.wider is not None else scope
+    # The ledger is of all fixes, whatever funnels the page shows.
+    fixes = verified(whole.until(scope.as_of), log, plans_for(scope), known_titles(log, found.pain_points))
+    shown = pl.lit(report.funnels is None) | pl.col("funnel").is_in([each.name for each in settings.funnels])
+    items = fixes.items.filter(shown.fill_null(value=False))
     return ReportData(
         product=project.name,
         report=report.name,
@@ -196,8 +199,8 @@ def report_data(scope: Scope, report: Report, week: date) -> ReportData:
         friction=found.friction,
         pain_points=found.pain_points,
         backlog=_backlog(scope, found, themes, report, fixes),
-        verifications=fixes.items,
-        verification_days=fixes.days,
+        verifications=items,
+        verification_days=fixes.days.filter(pl.col("item_id").is_in(items["item_id"].implode())),
         prediction_ledger=fixes.ledger,
         prediction_calibration=calibration_row(fixes.ledger, scope.as_of),
         quality_results=pl.concat([_results(scope), _monitored(arrived)]),

@@ -216,3 +216,25 @@ def test_a_plan_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
     con.close()
     with pytest.raises(ValueError, match="does not have the hash it was frozen with"):
         read_plans(home)
+
+
+def test_revenue_is_measured_where_the_funnel_has_a_value() -> None:
+    funnel = FUNNEL.model_copy(update={"value": "amount"})
+    events = events_of(np.random.default_rng(10), WORLD)
+    paid = pl.when(pl.col("event") == "pay").then(pl.lit('{"amount": 20}')).otherwise(pl.lit("{}"))
+    events = events.with_columns(properties=paid)
+    known = events.filter(pl.col("ts") < SHIPPED)
+    met = known.filter(pl.col("event") == "error_shown").select("person", first_ts="ts")
+    tried = attempts(known.lazy(), funnel, as_of=SHIPPED)
+    settings, chosen = VerificationSettings(), Choices(metric="revenue")
+    plan = make_plan(item(), tried, known.lazy(), met, settings, as_of=SHIPPED, zone=UTC_ZONE, choices=chosen)
+    assert (plan.method, plan.metric, plan.horizon_days) == ("difference", "revenue", 3)
+    assert plan.rate == pytest.approx(20 * 0.4 * (0.55 - 0.15), rel=0.15)
+    assert plan.expected is None
+    as_of = SHIPPED + timedelta(days=32)
+    whole = attempts(events.lazy(), funnel, as_of=as_of)
+    panel = panel_for(plan, whole, events.lazy(), zone=UTC_ZONE, shipped=WORLD.shipped)
+    verdict = judge(plan, panel, WORLD.shipped, last_complete_day(as_of, 3, UTC_ZONE))
+    assert verdict.change is not None
+    # Twenty for two fifths of fifteen points more.
+    assert verdict.change.low < 20 * 0.4 * 0.15 < verdict.change.high
