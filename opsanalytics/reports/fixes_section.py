@@ -10,6 +10,7 @@ from opsanalytics.improvement.verification.words import interval, size, spoken_o
 from opsanalytics.reports import figures
 from opsanalytics.reports.charts import Chart
 from opsanalytics.reports.data import ReportData, Section
+from opsanalytics.reports.formats import MINUS
 from opsanalytics.reports.states import SectionState
 from opsanalytics.reports.text import anchor
 
@@ -75,13 +76,13 @@ def _told(row: dict[str, Any], data: ReportData) -> dict[str, Any]:
         "spoken": spoken_outcome(row),
         "tag": TAGS.get(row["outcome"], ""),
         "summary": summary(row),
-        "change_words": size(row, "change"),
-        "change_interval": interval(row, "change_low", "change_high"),
-        "expected_words": size(row, "expected"),
-        "expected_interval": interval(row, "expected_low", "expected_high"),
+        "change_words": size(row, "change").replace("-", MINUS),
+        "change_interval": interval(row, "change_low", "change_high").replace("-", MINUS),
+        "expected_words": size(row, "expected").replace("-", MINUS),
+        "expected_interval": interval(row, "expected_low", "expected_high").replace("-", MINUS),
         "least_words": size(row, "least_change", signed=False),
-        "drift_words": size(row, "drift_per_week"),
-        "drift_interval": interval(row, "drift_low", "drift_high"),
+        "drift_words": size(row, "drift_per_week").replace("-", MINUS),
+        "drift_interval": interval(row, "drift_low", "drift_high").replace("-", MINUS),
         "method_words": METHODS[row["method"]],
         "metric_words": METRICS[row["metric"]],
         "funnel_title": data.titles("funnel").get(row["funnel"] or "", row["funnel"]),

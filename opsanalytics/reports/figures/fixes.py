@@ -170,11 +170,13 @@ def calibration_figure(ledger: pl.DataFrame) -> go.Figure:
     room = (high - low) * 0.05
     line = {"x0": low, "y0": low, "x1": high, "y1": high, "type": "line", "layer": "below"}
     span = [low - room, high + room]
+    across = [row[f"predicted_change_{end}"] for row in rows for end in ("low", "high")]
+    width = [min([0.0, *across]) - room, max([0.01, *across]) + room]
     return figure(
         [dots],
         height=CALIBRATION_SIDE,
         xaxis=axis(
-            range=span, tickformat="+.0%", nticks=6, title={"text": "predicted", "font": {"size": 12}}
+            range=width, tickformat="+.0%", nticks=6, title={"text": "predicted", "font": {"size": 12}}
         ),
         yaxis=axis(range=span, tickformat="+.0%", nticks=6, title={"text": "measured", "font": {"size": 12}}),
         shapes=[line | {"line": {"color": GREY, "width": 1, "dash": "dot"}}],
