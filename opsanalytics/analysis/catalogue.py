@@ -20,6 +20,7 @@ from opsanalytics.behavior.tables import (
     METRIC_DEFINITIONS,
     RETENTION_CELLS,
 )
+from opsanalytics.behavior.tables_diagnosis import DROP_OFF_DIAGNOSIS, DROP_OFF_NEXT, DROP_OFF_STEPS
 from opsanalytics.behavior.tables_journeys import COHORT_PERSONS, COHORTS, PATHS, SESSIONS
 from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES, THEME_HISTORY
 from opsanalytics.improvement.tables import (
@@ -28,6 +29,7 @@ from opsanalytics.improvement.tables import (
     FRICTION,
     PAIN_POINT_PERSONS,
     PAIN_POINTS,
+    TRACKER_ISSUES,
 )
 from opsanalytics.improvement.verification.tables import (
     CALIBRATION,
@@ -51,6 +53,9 @@ MARTS: tuple[Table, ...] = (
     FUNNEL_TIMES,
     FUNNEL_COMPARISON,
     FUNNEL_BREAKDOWN,
+    DROP_OFF_STEPS,
+    DROP_OFF_DIAGNOSIS,
+    DROP_OFF_NEXT,
     RETENTION_CELLS,
     LIFECYCLE,
     STICKINESS,
@@ -76,6 +81,7 @@ MARTS: tuple[Table, ...] = (
     VERIFICATION_DAYS,
     PREDICTION_LEDGER,
     CALIBRATION,
+    TRACKER_ISSUES,
     INGESTION_LEDGER,
     EVENT_DRIFT,
     VOLUME_ANOMALIES,

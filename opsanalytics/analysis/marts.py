@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
-from opsanalytics.analysis import activity, behavior, journeys
+from opsanalytics.analysis import activity, behavior, diagnosis, journeys
 from opsanalytics.analysis.backlog import log_fact, log_for, occurrences, plans_for
 from opsanalytics.analysis.improvement import feedback_themes, improvement
 from opsanalytics.analysis.monitoring import monitoring
@@ -27,6 +27,7 @@ from opsanalytics.behavior.tables import (
     METRIC_DEFINITIONS,
     RETENTION_CELLS,
 )
+from opsanalytics.behavior.tables_diagnosis import DROP_OFF_DIAGNOSIS, DROP_OFF_NEXT, DROP_OFF_STEPS
 from opsanalytics.behavior.tables_journeys import COHORT_PERSONS, COHORTS, PATHS, SESSIONS
 from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES, THEME_HISTORY
 from opsanalytics.improvement.backlog import make_backlog
@@ -51,6 +52,7 @@ from opsanalytics.lake.tables import Table
 from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, VOLUME_ANOMALIES
 
 FUNNEL_TABLES = (FUNNEL_STEPS, FUNNEL_TREND, FUNNEL_TIMES, FUNNEL_COMPARISON, FUNNEL_BREAKDOWN)
+DIAGNOSIS_TABLES = (DROP_OFF_STEPS, DROP_OFF_DIAGNOSIS, DROP_OFF_NEXT)
 COHORT_TABLES = (COHORTS, COHORT_PERSONS)
 THEME_TABLES = (FEEDBACK_THEMES, FEEDBACK_ASSIGNMENTS, THEME_HISTORY)
 IMPROVEMENT_TABLES = (FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS)
@@ -59,7 +61,7 @@ BACKLOG_TABLES = (BACKLOG, BACKLOG_HISTORY)
 
 MONITORING_TABLES = (EVENT_DRIFT, VOLUME_ANOMALIES, EVENT_FRESHNESS)
 
-_NOT_BEHAVIOR = ("friction", "feedback", "pain_points", "backlog", "verification", "releases")
+_NOT_BEHAVIOR = ("friction", "feedback", "pain_points", "backlog")
 """Sections of the configuration that change no funnel and no retention."""
 
 
@@ -143,6 +145,20 @@ def cohort_marts(scope: Scope) -> Refreshed:
         for name, each in wanted.items()
     }
     return refresh(scope, "cohorts", COHORT_TABLES, parts, compute, by="cohort")
+
+
+def diagnosis_marts(scope: Scope) -> Refreshed:
+    """DIAGNOSIS_TABLES, diagnosis by diagnosis. Friction and cohorts may be those of any source."""
+    wanted = {each.name: each for each in scope.settings.diagnosed}
+
+    def compute(names: Sequence[str]) -> dict[str, pl.DataFrame]:
+        return diagnosis.diagnosis_rows(scope, [wanted[name] for name in names])
+
+    without = ("feedback", "pain_points", "backlog")
+    parts = {
+        name: scope.facts(DIAGNOSIS_TABLES, definition=each, without=without) for name, each in wanted.items()
+    }
+    return refresh(scope, "diagnoses", DIAGNOSIS_TABLES, parts, compute, by="diagnosis")
 
 
 def definition_mart(scope: Scope) -> Refreshed:
@@ -237,9 +253,7 @@ def theme_marts(scope: Scope) -> Refreshed:
         frames = (found.themes, found.assignments, found.history)
         return {table.name: frame for table, frame in zip(THEME_TABLES, frames, strict=True)}
 
-    facts = scope.facts(
-        THEME_TABLES, sources=(), without=tuple(each for each in _NOT_BEHAVIOR if each != "feedback")
-    )
+    facts = scope.facts(THEME_TABLES, sources=(), without=("friction", "pain_points", "backlog"))
     facts |= scope.feedback_facts()
     return refresh(scope, "themes", THEME_TABLES, {WHOLE: facts}, compute)
 
@@ -255,10 +269,7 @@ def improvement_marts(scope: Scope) -> Refreshed:
             PAIN_POINT_PERSONS.name: found.pain_point_persons,
         }
 
-    facts = (
-        scope.facts(IMPROVEMENT_TABLES, without=("backlog", "verification", "releases"))
-        | scope.feedback_facts()
-    )
+    facts = scope.facts(IMPROVEMENT_TABLES, without=("backlog",)) | scope.feedback_facts()
     facts |= {f"funnel {funnel.name}": funnel.model_dump_json() for funnel in scope.settings.funnels}
     return refresh(scope, "improvement", IMPROVEMENT_TABLES, {WHOLE: facts}, compute)
 

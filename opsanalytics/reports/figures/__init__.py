@@ -7,6 +7,7 @@ from opsanalytics.reports.figures.activity import (
     trends_figure,
     usage_interval_figure,
 )
+from opsanalytics.reports.figures.diagnosis import diagnosis_figure
 from opsanalytics.reports.figures.fixes import calibration_figure, change_figure, gap_figure
 from opsanalytics.reports.figures.funnels import (
     FINDING_Q,
@@ -26,6 +27,7 @@ __all__ = [
     "calibration_figure",
     "change_figure",
     "cohort_figure",
+    "diagnosis_figure",
     "funnel_figure",
     "funnel_trend_figure",
     "gap_figure",
