@@ -1,9 +1,10 @@
 """The backlog of a home: what was found, joined with what people decided."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -60,8 +61,8 @@ class Known:
     feedback: pl.DataFrame
     verdicts: pl.DataFrame
     calibration: Calibration
-    scope: Scope | None
-    """Its events; None: they are not here."""
+    scope: Callable[[], Scope | None]
+    """Its events, asked for only when a plan is made of them; None: they are not here."""
 
     @classmethod
     def by_last_run(cls, settings: Settings) -> "Known":
@@ -74,7 +75,7 @@ class Known:
             read_feedback(home),
             read_mart(home, VERIFICATIONS),
             calibration_of(read_mart(home, CALIBRATION)),
-            scope_of_marts(settings),
+            partial(scope_of_marts, settings),
         )
 
     @classmethod
@@ -89,7 +90,7 @@ class Known:
             scope.feedback,
             VERIFICATIONS.empty(),
             NONE,
-            scope,
+            lambda: scope,
         )
 
 
@@ -206,10 +207,11 @@ def record_shipped(
 
 def _freeze_plans(settings: Settings, known: Known, items: Sequence[str], *, at: datetime, by: str) -> None:
     """Freeze what is promised of items that were just taken on. Without data the next run does."""
-    if known.scope is None or not items:
+    scope = known.scope() if items else None
+    if scope is None:
         return
     log = read_log(settings.home)
-    freeze_missing(known.scope, log, known.pain_points, known.persons, at=at, by=by, only=items)
+    freeze_missing(scope, log, known.pain_points, known.persons, at=at, by=by, only=items)
 
 
 def _decided_already(
