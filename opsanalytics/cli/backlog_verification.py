@@ -51,16 +51,21 @@ def verifications(config: Path | None, as_json: bool) -> None:
         console.print(f"There is no fix to verify yet ({then}).")
         return
     table = RichTable(header_style="bold")
-    for column in ("item", "shipped", "verdict", "change", "predicted", "next"):
-        table.add_column(column, overflow="fold", no_wrap=column == "item")
+    table.add_column("fix", ratio=1, overflow="fold")
+    for column in ("change", "predicted"):
+        table.add_column(column, no_wrap=True)
     for row in rows.iter_rows(named=True):
         change = f"{size(row, 'change')}\n{interval(row, 'change_low', 'change_high')}".strip()
         predicted = f"{size(row, 'expected')}\n{interval(row, 'expected_low', 'expected_high')}".strip()
-        what = Text(spoken_outcome(row))
-        what.append(f"\n{row['title']}", style="dim")
-        table.add_row(
-            row["item_id"], str(row["shipped_on"] or ""), what, change, predicted, str(row["next_look"] or "")
-        )
+        what = Text(f"{row['title']}: ")
+        what.append(spoken_outcome(row), style="bold")
+        told = [row["item_id"]]
+        if row["shipped_on"]:
+            told.append(f"shipped on {row['shipped_on']}")
+        if row["next_look"]:
+            told.append(f"next look on {row['next_look']}")
+        what.append(f"\n{', '.join(told)}", style="dim")
+        table.add_row(what, change, predicted)
     console.print(table)
     console.print(
         f"As of {rows['as_of'][0]:%Y-%m-%d %H:%M} UTC. `opsanalytics backlog verification ITEM` has the rest."

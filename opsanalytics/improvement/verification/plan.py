@@ -63,7 +63,7 @@ class Plan(BaseModel):
     exposed_share: float | None = None
     """Of the affected arm's units since it began, how many met the problem."""
     expected: float | None = None
-    """exposed_share x the effect on those who met it; None: no effect could be stated."""
+    """exposed_share times the effect on those who met it; None: no effect could be stated."""
     expected_low: float | None = None
     expected_high: float | None = None
     lost_per_week: float | None = None
@@ -196,6 +196,9 @@ def make_plan(
     began = item["first_seen"]
     onset = None if began is None else began.astimezone(zone).date()
     lately = units if onset is None else units.filter(pl.col("day") >= onset)
+    # Who met the problem is known of those whose window in the funnel is over.
+    told = lately.filter(pl.col("reached") <= as_of - tried.definition.window)
+    lately = told if told.height else lately
     split = _split(lately, settings, chosen)
     if isinstance(split, str):
         return unplanned(name, split, as_of)
