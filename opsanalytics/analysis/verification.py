@@ -1,5 +1,7 @@
 """Plans and verdicts of a home: frozen when items are taken on, judged at every run."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from functools import cached_property
@@ -213,6 +215,16 @@ def verified(scope: Scope, log: Log, plans: PlanLog, titles: Mapping[str, str]) 
         zone=scope.settings.project.zone,
         quality=scope.event_quality,
     )
+
+
+def plan_facts(log: Log, plans: PlanLog, titles: Mapping[str, str]) -> dict[str, str]:
+    """What verdicts depend on besides data: the plans, and of their items what was decided and the title."""
+    lives = [log.lives[item] for item in sorted(plans.latest) if item in log.lives]
+    decided = [
+        (each.item_id, each.state, str(each.shipped_on), each.merged_into, each.parts) for each in lives
+    ]
+    told = json.dumps([plans.told(), decided, [titles.get(item) for item in sorted(plans.latest)]])
+    return {"plans and what shipped": hashlib.sha256(told.encode()).hexdigest()[:16]}
 
 
 def known_titles(log: Log, pain_points: pl.DataFrame) -> dict[str, str]:

@@ -163,6 +163,10 @@ def test_the_loop_closes(shop: Shop, fixed: bool) -> None:
     else:
         assert verdict["outcome"] == standing["state"] == "did_not_work"
         assert standing["stage"] == "open"
+        # Taken on again, it is promised anew: the first plan was used up.
+        shop.decide("accept", WORLD.shipped + timedelta(days=47))
+        again = read_plans(shop.settings.home).latest[frozen.item_id]
+        assert (again.version, again.because) == (2, "accepted")
     ledger = read_mart(shop.settings.home, PREDICTION_LEDGER)
     assert ledger.height == 1
     assert ledger["agrees"][0] == fixed

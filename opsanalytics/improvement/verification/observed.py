@@ -46,8 +46,9 @@ def attempts(events: pl.LazyFrame, definition: Funnel, *, as_of: datetime) -> At
     return Attempts(definition, rows.sort("ts_1", "person"), as_of)
 
 
-def usual_horizon(tried: Attempts, step: int, metric: Metric, *, until: datetime | None = None) -> int:
-    """Whole days within which 95 % of those pass who do; at most the funnel's window.
+def usual_horizon(tried: Attempts, step: int, metric: Metric, *, until: datetime) -> int:
+    """Whole days within which 95 % of those pass who do, of those who reach the step before `until`; at most
+    the funnel's window.
 
     A shorter horizon than the window gives a verdict sooner: of those who pass within minutes, nobody needs
     to be waited for for a fortnight.
@@ -55,9 +56,7 @@ def usual_horizon(tried: Attempts, step: int, metric: Metric, *, until: datetime
     window = max(1, -(-tried.definition.window // timedelta(days=1)))
     if metric != "pass":
         return window
-    taken = _outcome(tried, step, metric).filter(pl.col("at").is_not_null())
-    if until is not None:
-        taken = taken.filter(pl.col("reached") < until)
+    taken = _outcome(tried, step, metric).filter(pl.col("at").is_not_null() & (pl.col("reached") < until))
     if taken.height < 2:
         return window
     days = (taken["at"] - taken["reached"]).dt.total_seconds().to_numpy() / 86_400

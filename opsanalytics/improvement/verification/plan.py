@@ -5,7 +5,7 @@ again by a run. A person may change it, which adds a version.
 """
 
 import hashlib
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from opsanalytics.behavior.spec import Funnel
 from opsanalytics.improvement.verification.arms import Metric, Split, find_split
 from opsanalytics.improvement.verification.gap import Daily
 from opsanalytics.improvement.verification.measure import Baseline, Method, Panel, baseline
@@ -186,8 +187,9 @@ def make_plan(
         return unplanned(
             name, f"revenue needs a `value` in the funnel {item['funnel']}: the property that holds it", as_of
         )
-    horizon = chosen.horizon_days or usual_horizon(tried, step, metric)
     end = min(as_of.astimezone(zone).date(), shipped or date.max)
+    until = datetime.combine(end, time(), zone)
+    horizon = chosen.horizon_days or usual_horizon(tried, step, metric, until=until)
     first = end - timedelta(days=settings.longest_baseline_days)
     units = observe(tried, step, metric, horizon, zone=zone, first=first).filter(pl.col("day") < end)
     names = list(settings.compare_by) + ([chosen.by] if chosen.by else [])
@@ -245,7 +247,7 @@ def make_plan(
     return _powered(known, usable, settings, chosen)
 
 
-def _persons_definition(tried: Attempts) -> Any:
+def _persons_definition(tried: Attempts) -> Funnel:
     return tried.definition.model_copy(update={"counting": "persons"})
 
 
