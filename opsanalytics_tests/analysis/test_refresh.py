@@ -125,7 +125,7 @@ def test_a_decision_computes_the_backlog_alone(world: World) -> None:
     assert computed(world) == {}
     backlog, history = read_mart(world.home, BACKLOG), read_mart(world.home, BACKLOG_HISTORY)
     assert backlog.filter(pl.col("item_id") == "PP-12345678")["state"].to_list() == ["accepted"]
-    assert history["action"].to_list() == ["accept", "seen", "assign"]
+    assert history["action"].to_list() == ["accept", "assign", "seen"]
 
 
 def test_a_page_of_an_earlier_week_takes_in_decisions_of_its_time_alone(world: World) -> None:

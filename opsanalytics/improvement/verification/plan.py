@@ -197,11 +197,11 @@ def make_plan(
     units = _met(units, met, tried.definition.window)
     began = item["first_seen"]
     onset = None if began is None else began.astimezone(zone).date()
-    lately = units if onset is None else units.filter(pl.col("day") >= onset)
+    since = units if onset is None else units.filter(pl.col("day") >= onset)
     # Who met the problem is known of those whose window in the funnel is over.
-    told = lately.filter(pl.col("reached") <= as_of - tried.definition.window)
-    lately = told if told.height else lately
-    split = _split(lately, settings, chosen)
+    told = since.filter(pl.col("reached") <= as_of - tried.definition.window)
+    told = told if told.height else since
+    split = _split(told, settings, chosen)
     if isinstance(split, str):
         return unplanned(name, split, as_of)
     panel = make_panel(tried, units, step, metric, horizon, split, onset, zone=zone)
@@ -224,8 +224,10 @@ def make_plan(
         looks=chosen.looks or settings.looks,
         as_of=as_of,
     )
-    own = lately if split is None else with_arms(lately, split).filter(pl.col("arm") == AFFECTED)
-    known = known.model_copy(update=_expectation(item, own, metric, chosen))
+    known = known.model_copy(
+        update={"rate": _mean(_affected(since, split), "y")}
+        | _expectation(item, _mean(_affected(told, split), "met"), metric, chosen)
+    )
     if not len(panel.day):
         return known.model_copy(update={"method": "none", "reason": "nobody reached the step on a whole day"})
     span = max(1, int(panel.day[-1] - panel.day[0]) + 1)
@@ -331,15 +333,20 @@ def _usable(panel: Panel) -> Any:
     return both
 
 
+def _affected(units: pl.DataFrame, split: Split | None) -> pl.DataFrame:
+    return units if split is None else with_arms(units, split).filter(pl.col("arm") == AFFECTED)
+
+
+def _mean(units: pl.DataFrame, name: str) -> float | None:
+    return None if units.is_empty() else float(units[name].cast(pl.Float64).to_numpy().mean())
+
+
 def _expectation(
-    item: dict[str, Any], own: pl.DataFrame, metric: Metric, chosen: Choices
+    item: dict[str, Any], share: float | None, metric: Metric, chosen: Choices
 ) -> dict[str, float | None]:
-    """What the fix is thought to change in the affected arm, and to be worth."""
-    share = None if own.is_empty() else float(own["met"].mean())  # type: ignore[arg-type]
-    rate = None if own.is_empty() else float(own["y"].mean())  # type: ignore[arg-type]
+    """What the fix is thought to change in the affected arm, of whom `share` met the problem, and its worth."""
     told: dict[str, float | None] = {
         "exposed_share": share,
-        "rate": rate,
         "pass_value": item["pass_value"],
         **{name: item[name] for name in ("lost_per_week", "lost_low", "lost_high")},
     }
