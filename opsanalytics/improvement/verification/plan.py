@@ -344,7 +344,7 @@ def _mean(units: pl.DataFrame, name: str) -> float | None:
 def _expectation(
     item: dict[str, Any], share: float | None, metric: Metric, chosen: Choices
 ) -> dict[str, float | None]:
-    """What the fix is thought to change in the affected arm (`share` of it met the problem) and to be worth."""
+    """What the fix is thought to change in the affected arm, `share` of which met it, and to be worth."""
     told: dict[str, float | None] = {
         "exposed_share": share,
         "pass_value": item["pass_value"],
