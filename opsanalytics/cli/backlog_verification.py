@@ -22,8 +22,7 @@ from opsanalytics.improvement.verification.arms import METRICS, Metric
 from opsanalytics.improvement.verification.plan import Choices
 from opsanalytics.improvement.verification.plan_log import Frozen, read_plans
 from opsanalytics.improvement.verification.tables import CALIBRATION, PREDICTION_LEDGER, VERIFICATIONS
-from opsanalytics.improvement.verification.verify import compared
-from opsanalytics.improvement.verification.words import interval, size, spoken_outcome, summary
+from opsanalytics.improvement.verification.words import compared, interval, size, spoken_outcome, summary
 from opsanalytics.lake.locks import LockHeldError
 from opsanalytics.lake.marts import read_mart
 

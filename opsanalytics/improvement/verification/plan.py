@@ -5,7 +5,7 @@ again by a run. A person may change it, which adds a version.
 """
 
 import hashlib
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -188,7 +188,7 @@ def make_plan(
             name, f"revenue needs a `value` in the funnel {item['funnel']}: the property that holds it", as_of
         )
     end = min(as_of.astimezone(zone).date(), shipped or date.max)
-    until = datetime.combine(end, time(), zone)
+    until = datetime.combine(end, time(), zone).astimezone(UTC)
     horizon = chosen.horizon_days or usual_horizon(tried, step, metric, until=until)
     first = end - timedelta(days=settings.longest_baseline_days)
     units = observe(tried, step, metric, horizon, zone=zone, first=first).filter(pl.col("day") < end)

@@ -26,6 +26,7 @@ from opsanalytics.improvement.verification.tables import (
     VERIFICATIONS,
 )
 from opsanalytics.improvement.verification.verdict import Verdict, judge
+from opsanalytics.improvement.verification.words import compared
 
 BASELINE = timedelta(days=182)
 """Days before shipping that a verdict looks at, at most."""
@@ -200,15 +201,6 @@ def _row(
         "as_of": as_of,
         "quality": quality,
     }
-
-
-def compared(plan: Plan) -> str | None:
-    """Who is compared with whom, in words."""
-    if plan.method == "difference" and plan.split is not None:
-        return plan.split.told()
-    if plan.method == "structural":
-        return "everybody at this step, against the other steps of the funnel"
-    return None
 
 
 def _notes(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from opsanalytics.improvement.verification.plan import Plan
 from opsanalytics.improvement.verification.verdict import SPOKEN
 
 
@@ -28,6 +29,26 @@ def interval(row: Mapping[str, Any], low: str, high: str) -> str:
         return ""
     by, digits = (1, 2) if row["metric"] == "revenue" else (100, 1)
     return f"{row[low] * by:+.{digits}f} to {row[high] * by:+.{digits}f}"
+
+
+def promise(plan: Plan) -> str:
+    """One line about a plan, such as "platform android against ios, web; +4.0 points expected; looked at 14,
+    28, 56 days after shipping"."""
+    if plan.method == "none":
+        return f"not measured, as {plan.reason}"
+    told = {"metric": plan.metric, "expected": plan.expected, "least_change": plan.least_change}
+    size_told = f"{size(told, 'expected')} expected" if plan.expected is not None else "nothing predicted"
+    days = ", ".join(map(str, plan.looks))
+    return f"{compared(plan)}; {size_told}; looked at {days} days after shipping"
+
+
+def compared(plan: Plan) -> str | None:
+    """Who is compared with whom, in words."""
+    if plan.method == "difference" and plan.split is not None:
+        return plan.split.told()
+    if plan.method == "structural":
+        return "everybody at this step, against the other steps of the funnel"
+    return None
 
 
 def summary(row: Mapping[str, Any]) -> str:

@@ -52,10 +52,11 @@ def item(**known: Any) -> dict[str, Any]:
 def planned(events: pl.DataFrame, as_of: datetime = SHIPPED, **changes: Any) -> Plan:
     known = events.filter(pl.col("ts") < as_of)
     met = known.filter(pl.col("event") == "error_shown").select("person", first_ts="ts")
-    choices, row = changes.pop("choices", None), item(**changes)
+    choices, zone = changes.pop("choices", None), changes.pop("zone", UTC_ZONE)
+    row = item(**changes)
     tried = attempts(known.lazy(), FUNNEL, as_of=as_of)
     return make_plan(
-        row, tried, known.lazy(), met, VerificationSettings(), as_of=as_of, zone=UTC_ZONE, choices=choices
+        row, tried, known.lazy(), met, VerificationSettings(), as_of=as_of, zone=zone, choices=choices
     )
 
 
@@ -92,6 +93,14 @@ def test_a_plan_knows_nothing_of_later_days(product: tuple[bool, pl.DataFrame]) 
     assert late.baseline_last == early.baseline_last == WORLD.shipped - timedelta(days=1)
     assert late.expected == pytest.approx(early.expected, rel=0.02)  # a day more is known of whom it met
     assert late.rate == pytest.approx(early.rate)
+
+
+def test_days_are_those_of_the_reporting_zone() -> None:
+    events = events_of(np.random.default_rng(12), WORLD)
+    plan = planned(events, zone=BERLIN)
+    # An hour after its midnight the last whole day of Berlin is the same as that of UTC.
+    assert plan.baseline_last == WORLD.shipped - timedelta(days=2)
+    assert plan.method == "difference"
 
 
 def test_what_cannot_be_measured_says_why() -> None:
