@@ -6,7 +6,7 @@ funnels show, may still be a later one.) Maturity: a unit counts once `horizon` 
 the step, and a day counts once all its units do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -128,25 +128,37 @@ def with_traits(units: pl.DataFrame, events: pl.LazyFrame, names: Sequence[str])
     """
     columns = events.collect_schema().names()
     known = [name for name in names if name in columns or PROPERTIES in columns]
-    if not known or units.is_empty():
-        return units.with_columns(pl.lit(None, pl.String).alias(name) for name in known)
-    told = (
-        events.filter(pl.col("ts").is_not_null())
-        .join(units.lazy().select("person").unique(), on="person", how="semi")
-        .select("person", "ts", *(property_text(name, columns).alias(f"trait {name}") for name in known))
-        .sort("person", "ts", *(f"trait {name}" for name in known))  # ties have an order too
-        .with_columns(pl.col(f"trait {name}").forward_fill().over("person") for name in known)
-        .unique(["person", "ts"], keep="last", maintain_order=True)
-        .sort("ts")
-        .collect()
+    if not known:
+        return units
+    traits = {name: f"trait {name}" for name in known}
+    told = events.filter(pl.col("ts").is_not_null()).select(
+        "person", "ts", *(property_text(name, columns).alias(trait) for name, trait in traits.items())
     )
-    order = units.with_row_index("_unit").sort("reached")
-    joined = order.join_asof(
-        told, left_on="reached", right_on="ts", by="person", strategy="backward", check_sortedness=False
-    )
-    return joined.sort("_unit").select(
-        *units.columns, *(pl.col(f"trait {name}").alias(name) for name in known)
-    )
+    own = units.with_columns(units["reached"].alias("ts"))
+    # Nearly always the event that reached the step says it; only who is left is looked up before it.
+    at_once = _one_a_moment(told.join(own.lazy(), on=["person", "ts"], how="semi"), traits).collect()
+    found = own.join(at_once, on=["person", "ts"], how="left", maintain_order="left").drop("ts")
+    empty = pl.any_horizontal(pl.col(trait).is_null() for trait in traits.values())
+    left = found.filter(empty).select("person").unique()
+    if left.height:
+        before = (
+            _one_a_moment(told.join(left.lazy(), on="person", how="semi"), traits)
+            .sort("person", "ts")
+            .with_columns(pl.col(trait).forward_fill().over("person") for trait in traits.values())
+            .sort("ts")
+            .collect()
+        )
+        order = found.select("person", "reached").with_row_index("_unit").sort("reached")
+        looked = order.join_asof(
+            before, left_on="reached", right_on="ts", by="person", strategy="backward", check_sortedness=False
+        ).sort("_unit")
+        found = found.with_columns(pl.coalesce(trait, looked[trait]) for trait in traits.values())
+    return found.select(*units.columns, *(pl.col(trait).alias(name) for name, trait in traits.items()))
+
+
+def _one_a_moment(told: pl.LazyFrame, traits: Mapping[str, str]) -> pl.LazyFrame:
+    """One row a person and time; of several values at once the last in the alphabet counts."""
+    return told.group_by("person", "ts").agg(pl.col(trait).max() for trait in traits.values())
 
 
 def with_arms(units: pl.DataFrame, split: Split) -> pl.DataFrame:

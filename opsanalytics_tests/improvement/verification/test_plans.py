@@ -192,6 +192,12 @@ def test_traits_are_the_last_known_before(told: list[tuple[int, int]]) -> None:
     for person, value in found.select("person", "platform").iter_rows():
         before = [hour for who, hour in told if f"p{who}" == person and hour <= 25]
         assert value == (f"v{max(before) % 3}" if before else None)
+    assert with_traits(units, events.lazy(), ["plan"]).equals(units)
+    assert with_traits(units.clear(), events.lazy(), ["platform"]).columns == [
+        "person",
+        "reached",
+        "platform",
+    ]
 
 
 def test_the_horizon_is_what_most_need() -> None:
