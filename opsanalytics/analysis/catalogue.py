@@ -31,6 +31,12 @@ from opsanalytics.improvement.tables import (
     PAIN_POINTS,
     TRACKER_ISSUES,
 )
+from opsanalytics.improvement.verification.tables import (
+    CALIBRATION,
+    PREDICTION_LEDGER,
+    VERIFICATION_DAYS,
+    VERIFICATIONS,
+)
 from opsanalytics.lake.day_changes import DAY_CHANGES, read_day_changes
 from opsanalytics.lake.marts import read_mart
 from opsanalytics.lake.paths import Home
@@ -71,6 +77,10 @@ MARTS: tuple[Table, ...] = (
     PAIN_POINT_PERSONS,
     BACKLOG,
     BACKLOG_HISTORY,
+    VERIFICATIONS,
+    VERIFICATION_DAYS,
+    PREDICTION_LEDGER,
+    CALIBRATION,
     TRACKER_ISSUES,
     INGESTION_LEDGER,
     EVENT_DRIFT,

@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 import polars as pl
 
 from opsanalytics.analysis import activity, behavior, diagnosis, journeys
-from opsanalytics.analysis.backlog import log_fact, log_for, occurrences
+from opsanalytics.analysis.backlog import log_fact, log_for, occurrences, plans_for
 from opsanalytics.analysis.improvement import feedback_themes, improvement
 from opsanalytics.analysis.monitoring import monitoring
 from opsanalytics.analysis.refresh import WHOLE, Refreshed, refresh
+from opsanalytics.analysis.releases import apply_releases
 from opsanalytics.analysis.scope import Scope, frame_digest
+from opsanalytics.analysis.verification import freeze_missing, known_titles, plan_facts, verified
 from opsanalytics.behavior.journey_spec import Paths, Sessions
 from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.behavior.tables import (
@@ -37,6 +39,13 @@ from opsanalytics.improvement.tables import (
     PAIN_POINT_PERSONS,
     PAIN_POINTS,
 )
+from opsanalytics.improvement.verification.ledger import calibration_of, calibration_row
+from opsanalytics.improvement.verification.tables import (
+    CALIBRATION,
+    PREDICTION_LEDGER,
+    VERIFICATION_DAYS,
+    VERIFICATIONS,
+)
 from opsanalytics.lake.marts import mart_path, read_mart
 from opsanalytics.lake.records import hashes
 from opsanalytics.lake.tables import Table
@@ -47,6 +56,7 @@ DIAGNOSIS_TABLES = (DROP_OFF_STEPS, DROP_OFF_DIAGNOSIS, DROP_OFF_NEXT)
 COHORT_TABLES = (COHORTS, COHORT_PERSONS)
 THEME_TABLES = (FEEDBACK_THEMES, FEEDBACK_ASSIGNMENTS, THEME_HISTORY)
 IMPROVEMENT_TABLES = (FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS)
+VERIFICATION_TABLES = (VERIFICATIONS, VERIFICATION_DAYS, PREDICTION_LEDGER, CALIBRATION)
 BACKLOG_TABLES = (BACKLOG, BACKLOG_HISTORY)
 
 MONITORING_TABLES = (EVENT_DRIFT, VOLUME_ANOMALIES, EVENT_FRESHNESS)
@@ -264,8 +274,39 @@ def improvement_marts(scope: Scope) -> Refreshed:
     return refresh(scope, "improvement", IMPROVEMENT_TABLES, {WHOLE: facts}, compute)
 
 
+def verification_marts(scope: Scope) -> Refreshed:
+    """VERIFICATION_TABLES: depend on events, on what people decided and on what was promised of it.
+
+    Before, releases that the data now shows ship their items, and items that were taken on without a plan
+    get one; both are kept in the state of the home, so that a run that is repeated finds them.
+    """
+    home = scope.home
+    apply_releases(scope)
+    log = log_for(scope)
+    pain_points = read_mart(home, PAIN_POINTS)
+    freeze_missing(scope, log, pain_points, read_mart(home, PAIN_POINT_PERSONS), at=scope.as_of)
+    plans = plans_for(scope)
+    titles = known_titles(log, pain_points)
+
+    def compute(_: object) -> dict[str, pl.DataFrame]:
+        found = verified(scope, log, plans, titles)
+        return {
+            VERIFICATIONS.name: found.items,
+            VERIFICATION_DAYS.name: found.days,
+            PREDICTION_LEDGER.name: found.ledger,
+            CALIBRATION.name: calibration_row(found.ledger, scope.as_of),
+        }
+
+    told = scope.facts(VERIFICATION_TABLES)
+    facts = {name: told[name] for name in ("as of", "program", "tables")}
+    if plans.latest:  # without a plan nothing is read
+        facts |= told | {f"funnel {each.name}": each.model_dump_json() for each in scope.settings.funnels}
+    facts |= plan_facts(log, plans, titles)
+    return refresh(scope, "verification", VERIFICATION_TABLES, {WHOLE: facts}, compute)
+
+
 def backlog_marts(scope: Scope) -> Refreshed:
-    """BACKLOG and BACKLOG_HISTORY: depend on the marts of improvement and on what people decided.
+    """BACKLOG and BACKLOG_HISTORY: depend on the marts of improvement and verification, and on decisions.
 
     What the run saw of items that people decided about is kept in the log before the marts are written: a
     run that is killed between sees the same again.
@@ -288,12 +329,15 @@ def backlog_marts(scope: Scope) -> Refreshed:
             as_of=scope.as_of,
             log=log,
             occurrences=met,
+            verdicts=read_mart(home, VERIFICATIONS),
+            calibration=calibration_of(read_mart(home, CALIBRATION)),
         )
         remember(home, made.sightings)
         return {BACKLOG.name: made.items, BACKLOG_HISTORY.name: made.history}
 
     told = scope.facts(BACKLOG_TABLES)
-    inputs = [mart_path(home, table) for table in (PAIN_POINTS, PAIN_POINT_PERSONS, FEEDBACK_ASSIGNMENTS)]
+    read = (PAIN_POINTS, PAIN_POINT_PERSONS, FEEDBACK_ASSIGNMENTS, VERIFICATIONS, CALIBRATION)
+    inputs = [path for path in (mart_path(home, table) for table in read) if path.exists()]
     facts = {
         **{name: told[name] for name in ("as of", "program", "tables")},
         "configuration": settings.backlog.model_dump_json() + settings.pain_points.model_dump_json(),

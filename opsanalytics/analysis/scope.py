@@ -54,12 +54,15 @@ NO_MATTER = frozenset(
         "paths",
         "cohorts",
         "diagnoses",
+        "verification",
+        "releases",
+        "trackers",
         "reports",
         "notify",
     }
 )
-"""Sections that change no number except through the data (how they are landed and cleaned) or a definition,
-which is a fact of its own."""
+"""Sections that change no number except through the data (how they are landed and cleaned), a definition, a
+frozen plan or a decision, which are facts of their own."""
 
 
 class NothingLandedError(RuntimeError):

@@ -39,6 +39,9 @@ from opsanalytics.improvement.standing import (
     title_of,
 )
 from opsanalytics.improvement.tables import BACKLOG, BACKLOG_HISTORY
+from opsanalytics.improvement.verification.ledger import NONE, Calibration
+from opsanalytics.improvement.verification.tables import VERIFICATIONS
+from opsanalytics.improvement.verification.words import summary
 from opsanalytics.improvement.voice import SILENT
 
 OCCURRENCES = pl.Schema({"item_id": pl.String(), "ts": pl.Datetime("us", "UTC")})
@@ -91,6 +94,8 @@ def make_backlog(
     as_of: datetime,
     log: Log | None = None,
     occurrences: pl.DataFrame | None = None,
+    verdicts: pl.DataFrame | None = None,
+    calibration: Calibration = NONE,
 ) -> Backlog:
     """Rank pain points within their lane, and say where each stands.
 
@@ -112,7 +117,13 @@ def make_backlog(
         as_of: data up to here is complete, UTC.
         log: what people decided; what earlier runs saw is taken up to `as_of`, exclusively.
         occurrences: item_id, ts: when persons first met it, or messages of it were written.
+        verdicts: as VERIFICATIONS: what was measured of fixes.
+        calibration: how earlier predictions held; confidence in behavioural items is multiplied by it.
     """
+    judged = {
+        row["item_id"]: row
+        for row in (VERIFICATIONS.empty() if verdicts is None else verdicts).iter_rows(named=True)
+    }
     known = (log or Log()).before(as_of)
     met = occurrences if occurrences is not None else pl.DataFrame(schema=OCCURRENCES)
     times, urgency = occurrences_by_item(met), urgencies(met, as_of)
@@ -122,14 +133,20 @@ def make_backlog(
     for entry in entries(items, known):
         of = {entry.item_id, *entry.merged, *([entry.evidence["item_id"]] if entry.evidence else [])}
         when = sorted(ts for item in of for ts in times.get(item, ()))
-        standing = stand(entry, known, settings, when, themes, as_of=as_of)
+        verdict = judged.get(entry.item_id)
+        standing = stand(entry, known, settings, when, themes, as_of=as_of, verdict=verdict)
         found.append((entry, standing))
     talk = {
         entry.item_id
         for entry, _ in found
         if entry.evidence and entry.evidence["severity_from"] == "kinds" and entry.evidence["kind"] == "other"
     }
-    rows = [_row(entry, standing, known, settings, thresholds, as_of, urgency) for entry, standing in found]
+    rows = [
+        _row(entry, standing, known, settings, thresholds, as_of, urgency)
+        | {"verdict": summary(judged[entry.item_id]) if entry.item_id in judged else None}
+        for entry, standing in found
+    ]
+    _calibrate(rows, calibration)
     _score(rows, settings)
     rows.sort(key=lambda row: (*_tier(row, talk), -(row["score"] or 0.0), row["item_id"]))
     for lane in sorted({row["lane"] for row in rows}):
@@ -139,6 +156,16 @@ def make_backlog(
     return Backlog(
         BACKLOG.conform(pl.DataFrame(shown_rows, schema=BACKLOG.schema)), history(known, seen), seen
     )
+
+
+def _calibrate(rows: list[dict[str, Any]], calibration: Calibration) -> None:
+    """Take confidence in behavioural items as far as earlier predictions came true."""
+    if not calibration.entries:
+        return
+    for row in rows:
+        if row["lane"] == "behaviour" and row["seen"]:
+            row["confidence"] = round(min(1.0, row["confidence"] * calibration.factor), 4)
+            row["confidence_reason"] += f"; times {calibration.factor:.2f} by the ledger ({calibration.told})"
 
 
 def _tier(row: dict[str, Any], talk: set[str]) -> tuple[str, int, int, bool]:

@@ -219,8 +219,9 @@ BACKLOG = Table(
         Column(
             "state",
             pl.String,
-            "new, accepted, planned, in_progress, regressed, did_not_work, shipped, verifying, worked, "
-            "wont_fix or snoozed: decided by people; regressed and verifying found by data.",
+            "new, accepted, planned, in_progress, regressed, did_not_work, harmed, shipped, verifying, "
+            "worked, wont_fix or snoozed: decided by people; verifying, regressed, harmed, and where nobody "
+            "decided it worked and did_not_work, found by data.",
             True,
         ),
         Column("stage", pl.String, "open, shipped, or apart (worked, won't fix, snoozed).", True),
@@ -233,6 +234,7 @@ BACKLOG = Table(
         Column("last_seen", UTC_TIME, "Last seen, UTC."),
         Column("merged", pl.List(pl.String), "Items merged into it.", True),
         Column("note", pl.String, "What else there is to say of its state.", True),
+        Column("verdict", pl.String, "What is known of its fix, in one line; null: no plan was made."),
         Column("evidence", pl.String, "Link to the evidence in the report, relative.", True),
         Column(
             "evidence_id", pl.String, "Pain point whose numbers it has; null: the data no longer shows it."

@@ -21,6 +21,12 @@ from opsanalytics.behavior.tables import (
 from opsanalytics.behavior.tables_diagnosis import DROP_OFF_DIAGNOSIS, DROP_OFF_NEXT, DROP_OFF_STEPS
 from opsanalytics.feedback.tables import FEEDBACK_THEMES
 from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINTS
+from opsanalytics.improvement.verification.tables import (
+    CALIBRATION,
+    PREDICTION_LEDGER,
+    VERIFICATION_DAYS,
+    VERIFICATIONS,
+)
 from opsanalytics.lake.day_changes import DAY_CHANGES
 from opsanalytics.lake.schemas import INGESTION_LEDGER
 from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, QUALITY_RESULTS, VOLUME_ANOMALIES
@@ -48,6 +54,10 @@ FRAMES = {
     "friction": FRICTION,
     "pain_points": PAIN_POINTS,
     "backlog": BACKLOG,
+    "verifications": VERIFICATIONS,
+    "verification_days": VERIFICATION_DAYS,
+    "prediction_ledger": PREDICTION_LEDGER,
+    "prediction_calibration": CALIBRATION,
     "quality_results": QUALITY_RESULTS,
     "ingestion_ledger": INGESTION_LEDGER,
     "event_drift": EVENT_DRIFT,
@@ -103,6 +113,10 @@ class ReportData:
     friction: pl.DataFrame = field(default_factory=FRICTION.empty)
     pain_points: pl.DataFrame = field(default_factory=PAIN_POINTS.empty)
     backlog: pl.DataFrame = field(default_factory=BACKLOG.empty)
+    verifications: pl.DataFrame = field(default_factory=VERIFICATIONS.empty)
+    verification_days: pl.DataFrame = field(default_factory=VERIFICATION_DAYS.empty)
+    prediction_ledger: pl.DataFrame = field(default_factory=PREDICTION_LEDGER.empty)
+    prediction_calibration: pl.DataFrame = field(default_factory=CALIBRATION.empty)
     quality_results: pl.DataFrame = field(default_factory=QUALITY_RESULTS.empty)
     ingestion_ledger: pl.DataFrame = field(default_factory=INGESTION_LEDGER.empty)
     event_drift: pl.DataFrame = field(default_factory=EVENT_DRIFT.empty)
