@@ -68,7 +68,7 @@ def funnel(
     asked = as_definition(definition, Funnel)
     semantics = preset_named(preset)
     check_preset(asked, semantics)
-    segments = _segments(breakdown)
+    segments = as_segments(breakdown)
     zone(timezone)
     home = lake_of(events)
     table, end = asked_of(events, persons, as_of)
@@ -182,7 +182,8 @@ def reconcile(
     )
 
 
-def _segments(breakdown: Breakdown) -> list[Segment]:
+def as_segments(breakdown: Breakdown) -> list[Segment]:
+    """The segments of a breakdown, however it was written."""
     if breakdown is None:
         return []
     several = [breakdown] if isinstance(breakdown, (str, Segment)) else breakdown

@@ -72,11 +72,15 @@ def end_of(events: Events) -> datetime:
         EventsError: see `rows.checked`.
     """
     frame, _ = checked(events)
-    last = frame.select(pl.col("ts").max().dt.epoch("us")).collect().item()
-    if last is None:
+    return moment_of(frame.select(pl.col("ts").max().dt.epoch("us")).collect().item())
+
+
+def moment_of(micros: int | None) -> datetime:
+    """A time in microseconds since 1970, or what Python knows that is nearest to it; 1970 if there is none."""
+    if micros is None:
         return EPOCH
     span = [(edge - EPOCH) // timedelta(microseconds=1) for edge in (EARLIEST, LATEST)]
-    return EPOCH + timedelta(microseconds=min(max(last, span[0]), span[1]))
+    return EPOCH + timedelta(microseconds=min(max(micros, span[0]), span[1]))
 
 
 def as_definition(definition: Asked | Mapping[str, Any] | str | Path, kind: type[Asked]) -> Asked:
