@@ -1,6 +1,8 @@
 """Marts of behaviour."""
 
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -12,9 +14,16 @@ from opsanalytics.behavior.describe_journeys import journey_definitions
 from opsanalytics.behavior.funnel import FunnelResult, funnel
 from opsanalytics.behavior.funnel_breakdown import funnel_breakdown
 from opsanalytics.behavior.funnel_trend import funnel_trend
+from opsanalytics.behavior.index import BehaviorIndex, NotIndexedError
+from opsanalytics.behavior.index_build import IndexFullError, MisplacedEventsError
+from opsanalytics.behavior.index_columns import EventsChangedError
+from opsanalytics.behavior.index_funnel import indexed_funnel
+from opsanalytics.behavior.index_retention import indexed_retention
+from opsanalytics.behavior.index_trend import indexed_trend
 from opsanalytics.behavior.marts import mart_rows, with_provenance
 from opsanalytics.behavior.retention import retention
 from opsanalytics.behavior.segments import Segment
+from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.behavior.tables import (
     FUNNEL_BREAKDOWN,
     FUNNEL_COMPARISON,
@@ -30,20 +39,40 @@ from opsanalytics.config.settings import Segment as SegmentSettings
 
 COMPARED = timedelta(weeks=4)
 """Length of the periods that are set against each other."""
+NOT_FROM_INDEX = (NotIndexedError, IndexFullError, MisplacedEventsError, EventsChangedError)
+"""Why an answer has to come from the events."""
+Answer = TypeVar("Answer")
+
+
+def from_index(
+    scope: Scope,
+    sources: Sequence[str] | None,
+    by_index: Callable[[BehaviorIndex], Answer],
+    by_events: Callable[[pl.LazyFrame], Answer],
+) -> Answer:
+    """The answer of the index, or of the events where the index does not hold what is asked."""
+    try:
+        return by_index(scope.index_for(sources))
+    except NOT_FROM_INDEX:
+        return by_events(scope.events_for(sources))
 
 
 def funnel_results(scope: Scope) -> list[FunnelResult]:
     """Every configured funnel, as configured."""
-    return [
-        funnel(
-            scope.events_for(definition.sources),
-            definition,
-            as_of=scope.as_of,
-            first=scope.first_entry,
-            timezone=scope.settings.project.timezone,
-        )
-        for definition in scope.settings.funnels
-    ]
+    return [_funnel(scope, each, first=scope.first_entry) for each in scope.settings.funnels]
+
+
+def _funnel(
+    scope: Scope, definition: Funnel, *, first: date | None, last: date | None = None
+) -> FunnelResult:
+    zone = scope.settings.project.timezone
+    limits: dict[str, Any] = {"as_of": scope.as_of, "first": first, "last": last, "timezone": zone}
+    return from_index(
+        scope,
+        definition.sources,
+        lambda index: indexed_funnel(index, definition, **limits),
+        lambda events: funnel(events, definition, **limits),
+    )
 
 
 def funnel_steps(scope: Scope, results: list[FunnelResult]) -> pl.DataFrame:
@@ -53,18 +82,18 @@ def funnel_steps(scope: Scope, results: list[FunnelResult]) -> pl.DataFrame:
 
 def funnel_trends(scope: Scope) -> pl.DataFrame:
     """FUNNEL_TREND: all weeks."""
-    project = scope.settings.project
-    frames = [
-        funnel_trend(
-            scope.events_for(definition.sources),
-            definition,
-            as_of=scope.as_of,
-            timezone=project.timezone,
-            week_start=project.week_start,
-        )
-        for definition in scope.settings.funnels
-    ]
+    frames = [_trend(scope, each) for each in scope.settings.funnels]
     return mart_rows(FUNNEL_TREND, frames, quality=scope.event_quality)
+
+
+def _trend(scope: Scope, definition: Funnel) -> pl.DataFrame:
+    limits = calendar_limits(scope)
+    return from_index(
+        scope,
+        definition.sources,
+        lambda index: indexed_trend(index, definition, **limits),
+        lambda events: funnel_trend(events, definition, **limits),
+    )
 
 
 def funnel_breakdowns(scope: Scope) -> pl.DataFrame:
@@ -108,14 +137,7 @@ def funnel_comparisons(scope: Scope) -> pl.DataFrame:
         # The last local day whose entries are all mature.
         end = (scope.as_of - definition.window).astimezone(zone).date() - timedelta(days=1)
         later, before = (
-            funnel(
-                scope.events,
-                definition,
-                as_of=scope.as_of,
-                first=last - COMPARED + timedelta(days=1),
-                last=last,
-                timezone=scope.settings.project.timezone,
-            )
+            _funnel(scope, definition, first=last - COMPARED + timedelta(days=1), last=last)
             for last in (end, end - COMPARED)
         )
         rows = compared(later, before)
@@ -123,6 +145,12 @@ def funnel_comparisons(scope: Scope) -> pl.DataFrame:
         shaped = rows.select(pl.lit(definition.name).alias("funnel"), *days, *rows.columns)
         frames.append(with_provenance(shaped, definition, scope.as_of))
     return mart_rows(FUNNEL_COMPARISON, frames, quality=scope.event_quality)
+
+
+def calendar_limits(scope: Scope) -> dict[str, Any]:
+    """What the reports by local period are told."""
+    project = scope.settings.project
+    return {"as_of": scope.as_of, "timezone": project.timezone, "week_start": project.week_start}
 
 
 def segment_of(segment: SegmentSettings) -> Segment:
@@ -140,18 +168,18 @@ def segment_of(segment: SegmentSettings) -> Segment:
 
 def retention_cells(scope: Scope) -> pl.DataFrame:
     """RETENTION_CELLS."""
-    project = scope.settings.project
-    frames = [
-        retention(
-            scope.events_for(definition.sources),
-            definition,
-            as_of=scope.as_of,
-            timezone=project.timezone,
-            week_start=project.week_start,
-        ).to_polars()
-        for definition in scope.settings.retentions
-    ]
+    frames = [_retention(scope, each) for each in scope.settings.retentions]
     return mart_rows(RETENTION_CELLS, frames, quality=scope.event_quality)
+
+
+def _retention(scope: Scope, definition: Retention) -> pl.DataFrame:
+    limits = calendar_limits(scope)
+    return from_index(
+        scope,
+        definition.sources,
+        lambda index: indexed_retention(index, definition, **limits),
+        lambda events: retention(events, definition, **limits),
+    ).to_polars()
 
 
 def metric_definitions(settings: Settings) -> pl.DataFrame:

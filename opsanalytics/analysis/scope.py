@@ -11,6 +11,8 @@ import polars as pl
 
 from opsanalytics.analysis.monitoring import DESCRIPTIONS as MONITORED
 from opsanalytics.analysis.program import program_version
+from opsanalytics.behavior.index import BehaviorIndex, open_index
+from opsanalytics.behavior.index_views import before, index_counted_once
 from opsanalytics.behavior.overlaps import counted_once
 from opsanalytics.behavior.spec import Definition
 from opsanalytics.cleaning.coverage import windows_of_undated
@@ -163,6 +165,33 @@ class Scope:
         """Events by the sources between which overlaps were settled."""
         same = self.wider is not None and self.wider.as_of == self.as_of
         return self.wider._counted if same and self.wider is not None else {}
+
+    @cached_property
+    def recorded_index(self) -> BehaviorIndex:
+        """The index of every event before `as_of`, of overlapping sources too.
+
+        Raises:
+            IndexFullError, MisplacedEventsError: the index cannot hold the events.
+            LockHeldError: another process has been refreshing it for ten minutes.
+        """
+        if self.wider is None:
+            return before(open_index(self.home), self.as_of)
+        index = self.wider.recorded_index
+        return index if self.wider.as_of == self.as_of else before(index, self.as_of)
+
+    def index_for(self, sources: Sequence[str] | None) -> BehaviorIndex:
+        """The index of `events_for`, by the same rule. Raises: as `recorded_index`."""
+        overlaps = self.settings.overlaps
+        between = tuple(sorted({name for each in overlaps for name in each.among(sources)}))
+        if between not in self._indexes:
+            self._indexes[between] = index_counted_once(self.recorded_index, overlaps, sources=sources)
+        return self._indexes[between]
+
+    @cached_property
+    def _indexes(self) -> dict[tuple[str, ...], BehaviorIndex]:
+        """As `_counted`."""
+        same = self.wider is not None and self.wider.as_of == self.as_of
+        return self.wider._indexes if same and self.wider is not None else {}
 
     @cached_property
     def persons(self) -> pl.DataFrame:

@@ -52,7 +52,7 @@ class Broken:
     segment: Segment
     whole: FunnelResult
     attempts: pl.DataFrame
-    """`FunnelResult.persons` with the column `value`."""
+    """`FunnelResult.attempts` with the column `value`."""
     disjoint: bool
     """Whether every person is in one group."""
 
@@ -70,7 +70,7 @@ class Broken:
         chosen = self.attempts.filter(pl.col("value") == value)
         if chosen.is_empty():
             raise KeyError(f"{self.segment.label()}: {value!r} is not one of {self.values()}")
-        return replace(self.whole, persons=chosen.drop("value"))
+        return replace(self.whole, attempts=chosen.drop("value"))
 
 
 def funnel_breakdown(

@@ -1,25 +1,22 @@
 """Conversion over time: a funnel by calendar period of entry."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import polars as pl
 
 from opsanalytics.behavior.attempts import best_attempts
+from opsanalytics.behavior.calendars import Calendar
 from opsanalytics.behavior.folding import check_preset
 from opsanalytics.behavior.funnel_rows import check_range, entry_rows, funnel_rows
 from opsanalytics.behavior.marts import nullable, with_provenance
-from opsanalytics.behavior.periods import (
-    Weekday,
-    hour_start,
-    period_first_day,
-    period_number,
-    period_of,
-    zone,
-)
+from opsanalytics.behavior.periods import Weekday, hour_start, period_first_day
 from opsanalytics.behavior.rows import Events, check_as_of
 from opsanalytics.behavior.semantics import OPSANALYTICS, Semantics, preset_named
 from opsanalytics.behavior.spec import Funnel, RetentionPeriod
 from opsanalytics.behavior.statistics import wilson
+
+COUNTED = ["entered", "converted", "immature_entered"]
+COUNTS = pl.Schema({"bucket": pl.Int32(), **dict.fromkeys(COUNTED, pl.Int64())})
 
 
 def funnel_trend(
@@ -48,13 +45,10 @@ def funnel_trend(
     """
     as_of = check_as_of(as_of)
     check_range(first, last)
-    zone(timezone)
     semantics = preset_named(preset)
     check_preset(definition, semantics)
 
-    def number(ts: pl.Expr) -> pl.Expr:
-        return period_number(ts, period, timezone=timezone, week_start=week_start)
-
+    calendar = Calendar(period, timezone, week_start)
     rows = funnel_rows(
         events, definition, semantics, as_of=as_of, first=first, last=last, timezone=timezone
     ).rows
@@ -64,31 +58,43 @@ def funnel_trend(
         definition,
         entries,
         as_of=as_of,
-        bucket=lambda ts: ts.to_frame().select(number(pl.col("ts"))).to_series(),
+        bucket=lambda ts: ts.to_frame().select(calendar.number(pl.col("ts"))).to_series(),
         semantics=semantics,
     )
+    return trend_table(by_bucket(units, definition), definition, calendar, as_of=as_of, semantics=semantics)
+
+
+def by_bucket(units: pl.DataFrame, definition: Funnel) -> pl.DataFrame:
+    """How many of the attempts of `best_attempts` entered, converted and are open: the columns of COUNTS."""
     mature = pl.col("mature")
     done = pl.col("step_reached") == len(definition.steps)
-    counts = units.group_by("bucket").agg(
-        mature.sum().cast(pl.Int64).alias("entered"),
-        (mature & done).sum().cast(pl.Int64).alias("converted"),
-        (~mature).sum().cast(pl.Int64).alias("immature_entered"),
-    )
+    entered, converted, still_open = (one.sum().cast(pl.Int64) for one in (mature, mature & done, ~mature))
+    return units.group_by("bucket").agg(entered=entered, converted=converted, immature_entered=still_open)
+
+
+def trend_table(
+    counts: pl.DataFrame,
+    definition: Funnel,
+    calendar: Calendar,
+    *,
+    as_of: datetime,
+    semantics: Semantics,
+) -> pl.DataFrame:
+    """The counts of `by_bucket` as `funnel_trend` gives them."""
     bounds = counts.select(pl.col("bucket").min().alias("low"), pl.col("bucket").max().alias("high"))
     low, high = bounds.row(0)
     buckets = pl.int_range(low or 0, 0 if low is None else high + 1, dtype=pl.Int32, eager=True)
-    # The first instant that may still bring events decides which periods are over.
-    now = period_of(as_of + timedelta(microseconds=1), period, timezone=timezone, week_start=week_start)
+    now = calendar.unfinished(as_of)
     frame = (
         pl.DataFrame({"bucket": buckets}, schema={"bucket": pl.Int32})
         .join(counts, on="bucket", how="left", maintain_order="left")
-        .with_columns(pl.col("entered", "converted", "immature_entered").fill_null(0))
+        .with_columns(pl.col(COUNTED).fill_null(0))
     )
     rate_low, rate_high = wilson(frame["converted"].to_numpy(), frame["entered"].to_numpy())
-    if period == "hour":
-        begins = hour_start(pl.col("bucket"), timezone)
+    if calendar.period == "hour":
+        begins = hour_start(pl.col("bucket"), calendar.timezone)
     else:
-        begins = period_first_day(pl.col("bucket"), period, week_start=week_start)
+        begins = period_first_day(pl.col("bucket"), calendar.period, week_start=calendar.week_start)
     shaped = frame.select(
         pl.lit(definition.name).alias("funnel"),
         begins.alias("period_start"),

@@ -84,7 +84,7 @@ def conversion_times(result: FunnelResult, from_step: int = 1, to_step: int | No
     if not 1 <= from_step < to_step <= last:
         raise ValueError(f"from_step {from_step}, to_step {to_step}: not two of the {last} steps in order")
     gap = (pl.col(f"ts_{to_step}") - pl.col(f"ts_{from_step}")).dt.total_microseconds().drop_nulls()
-    seconds = result.mature.select(gap.sort()).to_series().to_numpy() / 1e6
+    seconds = result.attempts.filter("mature").select(gap.sort()).to_series().to_numpy() / 1e6
     if not result.semantics.zero_gaps:
         seconds = seconds[seconds > 0]
     return ConversionTimes(from_step, to_step, seconds.astype(np.float64))

@@ -14,7 +14,9 @@ from opsanalytics.behavior import reconcile as reconciling
 from opsanalytics.behavior import retention as retentions
 from opsanalytics.behavior.folding import check_preset
 from opsanalytics.behavior.funnel_breakdown import broken_down
-from opsanalytics.behavior.index import indexable, open_index
+from opsanalytics.behavior.index import open_index
+from opsanalytics.behavior.index_funnel import indexed_funnel
+from opsanalytics.behavior.index_retention import indexed_retention, retention_indexable
 from opsanalytics.behavior.periods import Weekday, zone
 from opsanalytics.behavior.reconcile import Reconciliation
 from opsanalytics.behavior.retention_breakdown import retention_by_value
@@ -80,8 +82,8 @@ def funnel(
         "preset": semantics,
     }
     # A lake that is read-only cannot keep an index; its events are scanned.
-    if home is not None and indexable(asked) and not segments and os.access(home.root, os.W_OK):
-        return FunnelResult(open_index(home).funnel(asked, **limits))
+    if home is not None and not segments and persons is None and os.access(home.root, os.W_OK):
+        return FunnelResult(indexed_funnel(open_index(home), asked, **limits))
     counted = funnels.funnel(table, asked, **limits)
     parts = broken_down(table, asked, segments, **limits) if segments else []
     return FunnelResult(counted, tuple(parts))
@@ -155,6 +157,14 @@ def retention(
         "max_cohorts": max_cohorts,
         "preset": preset,
     }
+    home = lake_of(events)
+    if (
+        home is not None
+        and breakdown is None
+        and retention_indexable(asked)
+        and os.access(home.root, os.W_OK)
+    ):
+        return RetentionResult(indexed_retention(open_index(home), asked, **limits), {})
     counted = retentions.retention(table, asked, **limits)
     by_value = {}
     if breakdown is not None:
