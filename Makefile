@@ -42,8 +42,9 @@ lint: $(STAMP) ## Check style, types and the direction of imports
 lock: $(STAMP) ## Pin the dependencies anew
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra static-images --universal \
 	  --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --extra spark --extra rivals --universal --constraint requirements.lock \
-	  --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements-extras.lock
+	$(BIN)/python -c 'import tomllib; known = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*known["spark"], *known["rivals"], sep="\n")' \
+	  | $(BIN)/uv pip compile - --universal --constraint requirements.lock --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --quiet -o requirements-extras.lock
 
 clean: ## Remove the environment, caches and everything that a run made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

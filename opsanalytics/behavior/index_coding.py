@@ -14,7 +14,6 @@ from opsanalytics.behavior.conditions import ANY_EVENT, Filter, Step
 from opsanalytics.behavior.index_build import MOST_CODES
 from opsanalytics.behavior.spec import Exclusion, Funnel
 
-
 MOST_FILTERS = 12
 """On events of one name: every combination of them is a class."""
 

@@ -76,7 +76,7 @@ def end_of(events: Events) -> datetime:
 
 
 def moment_of(micros: int | None) -> datetime:
-    """A time in microseconds since 1970, or what Python knows that is nearest to it; 1970 if there is none."""
+    """A time in microseconds since 1970, or the nearest that Python knows; 1970 if there is none."""
     if micros is None:
         return EPOCH
     span = [(edge - EPOCH) // timedelta(microseconds=1) for edge in (EARLIEST, LATEST)]

@@ -12,14 +12,14 @@ from opsanalytics.lake.paths import Home
 from opsanalytics.lake.schemas import PERSONS
 from opsanalytics_tests.conftest import ROOT
 from opsanalytics_tests.samples import event, frame, person, write_events
-from opsanalytics_tests.spark.conftest import session as session  # noqa: PLC0414 - a fixture
+from opsanalytics_tests.spark.conftest import session as session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
 def test_the_python_runs(
-    session: "SparkSession",  # noqa: F811 - the fixture
+    session: "SparkSession",
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
