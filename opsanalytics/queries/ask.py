@@ -74,7 +74,7 @@ def funnel(
     asked = as_definition(definition, Funnel)
     semantics = preset_named(preset)
     check_preset(asked, semantics)
-    segments = _segments(breakdown)
+    segments = as_segments(breakdown)
     zone(timezone)
     limits: dict[str, Any] = {"first": first, "last": last, "timezone": timezone, "preset": semantics}
     home = _indexed_home(events, asked, persons, as_of, segments)
@@ -206,7 +206,8 @@ def reconcile(
     return reconciling.reconcile(table, asked, as_of=end, presets=presets, **limits)
 
 
-def _segments(breakdown: Breakdown) -> list[Segment]:
+def as_segments(breakdown: Breakdown) -> list[Segment]:
+    """The segments of a breakdown, however it was written."""
     if breakdown is None:
         return []
     several = [breakdown] if isinstance(breakdown, (str, Segment)) else breakdown
