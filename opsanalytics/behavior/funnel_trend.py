@@ -20,6 +20,7 @@ from opsanalytics.behavior.rows import Events, check_as_of
 from opsanalytics.behavior.semantics import OPSANALYTICS, Semantics, preset_named
 from opsanalytics.behavior.spec import Funnel, RetentionPeriod
 from opsanalytics.behavior.statistics import wilson
+from opsanalytics.behavior.times import step_range
 
 
 def funnel_trend(
@@ -32,16 +33,20 @@ def funnel_trend(
     timezone: str = "UTC",
     week_start: Weekday = "monday",
     period: RetentionPeriod = "week",
+    from_step: int = 1,
+    to_step: int | None = None,
     preset: str | Semantics = OPSANALYTICS,
 ) -> pl.DataFrame:
-    """Conversion over the whole funnel by local calendar period of the entry event.
+    """Conversion from one step to another (over the whole funnel, if not given) by local calendar period of
+    the entry event.
 
     An attempt belongs to the period of its entry, wherever its later steps lie. A person counts once in
     every period with an attempt, with the best of the attempts that started there. In the period that
     holds the time `as_of` minus window, entries before it are mature and those after it are open.
 
     In: as `funnel`. Out: the columns of FUNNEL_TREND without `quality`, every period from the first to
-    the last with an entry, also those without. For `period = "hour"` `period_start` is a UTC time stamp.
+    the last with an entry, also those without; `entered` are those who made `from_step`, `converted` who
+    made `to_step` too. For `period = "hour"` `period_start` is a UTC time stamp.
 
     Raises:
         EventsError, PropertyError, ValueError, PresetError: as `funnel`.
@@ -51,6 +56,8 @@ def funnel_trend(
     zone(timezone)
     semantics = preset_named(preset)
     check_preset(definition, semantics)
+    whole = from_step == 1 and to_step is None
+    begin, end = (1, len(definition.steps)) if whole else step_range(definition, from_step, to_step)
 
     def number(ts: pl.Expr) -> pl.Expr:
         return period_number(ts, period, timezone=timezone, week_start=week_start)
@@ -68,11 +75,15 @@ def funnel_trend(
         semantics=semantics,
     )
     mature = pl.col("mature")
-    done = pl.col("step_reached") == len(definition.steps)
-    counts = units.group_by("bucket").agg(
-        mature.sum().cast(pl.Int64).alias("entered"),
-        (mature & done).sum().cast(pl.Int64).alias("converted"),
-        (~mature).sum().cast(pl.Int64).alias("immature_entered"),
+    done = pl.col(f"ts_{end}").is_not_null()
+    counts = (
+        units.filter(pl.col(f"ts_{begin}").is_not_null())
+        .group_by("bucket")
+        .agg(
+            mature.sum().cast(pl.Int64).alias("entered"),
+            (mature & done).sum().cast(pl.Int64).alias("converted"),
+            (~mature).sum().cast(pl.Int64).alias("immature_entered"),
+        )
     )
     bounds = counts.select(pl.col("bucket").min().alias("low"), pl.col("bucket").max().alias("high"))
     low, high = bounds.row(0)

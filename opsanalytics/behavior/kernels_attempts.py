@@ -120,6 +120,20 @@ def _run(mask: Any, begin: int, end: int, a: int, steps: int, after: Any, rows: 
 
 
 @inner
+def _unused(flat: Any, p: int, high: int, depth: int, times: Any, rows: Any) -> int:
+    """First position in flat[p:high] whose row serves none of the steps made."""
+    while p < high:
+        free = True
+        for done in range(1, depth + 1):
+            if times[done] != NEVER and rows[done] == flat[p]:
+                free = False
+        if free:
+            break
+        p += 1
+    return p
+
+
+@inner
 def _follow(
     ts: Any,
     flat: Any,
@@ -148,17 +162,16 @@ def _follow(
             bound = previous + after[s] if after[s] else previous - grace
             high = start[s]
             p = _at_or_after(ts, flat, start[s - 1], high, bound)
-            while unique and p < high:
-                free = True
-                for done in range(1, depth + 1):
-                    if times[done] != NEVER and rows[done] == flat[p]:
-                        free = False
-                if free:
-                    break
-                p += 1
+            if unique:
+                p = _unused(flat, p, high, depth, times, rows)
             if p < high and ts[flat[p]] <= last and (found < 0 or ts[flat[p]] < ts[found]):
                 step = s
                 found = flat[p]
+            elif p < high and flat[p] == found:
+                # The event would serve an optional step and this one: this one, if it has no other at that time.
+                p = _unused(flat, p + 1, high, depth, times, rows)
+                if p == high or ts[flat[p]] > ts[found]:
+                    step = s
             if not optional[s]:
                 break
             s += 1

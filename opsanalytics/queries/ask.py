@@ -92,6 +92,8 @@ def funnel_trend(
     definition: FunnelLike,
     *,
     period: RetentionPeriod = "week",
+    from_step: int = 1,
+    to_step: int | None = None,
     preset: str | Semantics = "opsanalytics",
     as_of: datetime | None = None,
     first: date | None = None,
@@ -100,9 +102,10 @@ def funnel_trend(
     week_start: Weekday = "monday",
     persons: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Conversion over the whole funnel by local period of entry: the mart `funnel_trend` without `quality`.
+    """Conversion by local period of entry: the mart `funnel_trend` without `quality`.
 
-    In and raises: as `funnel`; `period` is `hour`, `day`, `week` or `month`.
+    In and raises: as `funnel`; `period` is `hour`, `day`, `week` or `month`; `from_step` and `to_step` (the
+    last if not given) are the steps between which conversion is measured.
     """
     asked = as_definition(definition, Funnel)
     check_preset(asked, preset_named(preset))
@@ -116,6 +119,8 @@ def funnel_trend(
         timezone=timezone,
         week_start=week_start,
         period=period,
+        from_step=from_step,
+        to_step=to_step,
         preset=preset,
     )
 

@@ -26,9 +26,27 @@ class Rules:
     grace: int = 0
 
 
-def sequences(events: Sequence[Event], rules: Rules, entry: int) -> Iterator[Made]:
-    """Every sequence of distinct events from an entry event; an optional step may be left out."""
+def sequences(
+    events: Sequence[Event], rules: Rules, entry: int, *, needed_first: bool = False
+) -> Iterator[Made]:
+    """Every sequence of distinct events from an entry event; an optional step may be left out.
+
+    With `needed_first` an event serves no optional step if a step after it needs that very event.
+    """
     begun = events[entry][1]
+
+    def needed_later(step: int, event: int, before: int, used: list[int]) -> bool:
+        letters, ts = events[event]
+        while step in rules.optional:
+            step += 1
+            letter = rules.steps[step - 1]
+            low = before + rules.after.get(step, -rules.grace)
+            free = [
+                i for i, (those, at) in enumerate(events) if i not in used and at == ts and letter in those
+            ]
+            if free == [event] and low <= ts:
+                return True
+        return False
 
     def extend(made: Made, used: list[int]) -> Iterator[Made]:
         yield made
@@ -38,7 +56,8 @@ def sequences(events: Sequence[Event], rules: Rules, entry: int) -> Iterator[Mad
             high = min(begun + rules.window, before + rules.within.get(following, 10**9))
             for i, (letters, ts) in enumerate(events):
                 if i not in used and rules.steps[following - 1] in letters and low <= ts <= high:
-                    yield from extend([*made, (following, ts)], [*used, i])
+                    if not (needed_first and needed_later(following, i, before, used)):
+                        yield from extend([*made, (following, ts)], [*used, i])
             if following not in rules.optional:
                 break
 
@@ -49,7 +68,7 @@ def greedy(events: Sequence[Event], rules: Rules, begun: int) -> Made:
     """Each next step at its earliest event; where several events tie, those that lead furthest."""
     never = (10**9, 0)
     entries = [i for i, (letters, ts) in enumerate(events) if ts == begun and rules.steps[0] in letters]
-    found = [made for entry in entries for made in sequences(events, rules, entry)]
+    found = [made for entry in entries for made in sequences(events, rules, entry, needed_first=True)]
     return min(found, key=lambda made: [*((ts, step) for step, ts in made), never])
 
 
