@@ -168,7 +168,7 @@ def _follow(
                 step = s
                 found = flat[p]
             elif p < high and flat[p] == found:
-                # The event would serve an optional step and this one: this one, if it has no other at that time.
+                # The event would serve an optional step and this one, which has it if no other is there.
                 p = _unused(flat, p + 1, high, depth, times, rows)
                 if p == high or ts[flat[p]] > ts[found]:
                     step = s
@@ -427,9 +427,7 @@ def _reach(
     """
     last = ts[entry] + window
     begin = np.zeros(steps + 2, np.int64)
-    root = _at_or_after(ts, flat, start[0], start[1], ts[entry])
-    while flat[root] != entry:
-        root += 1
+    root = start[0] + np.searchsorted(flat[start[0] : start[1]], entry)
     parent[root] = root
     visited[0] = root
     size = 1

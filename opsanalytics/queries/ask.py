@@ -23,7 +23,7 @@ from opsanalytics.behavior.segments import Segment
 from opsanalytics.behavior.semantics import PRESETS, Semantics, preset_named
 from opsanalytics.behavior.spec import Funnel, Retention, RetentionPeriod
 from opsanalytics.queries.answers import FunnelResult, RetentionResult
-from opsanalytics.queries.inputs import EventsOrLake, as_definition, end_of, lake_of, table_of
+from opsanalytics.queries.inputs import EventsOrLake, as_definition, day_of, end_of, lake_of, table_of
 
 Breakdown: TypeAlias = str | Segment | Sequence[str | Segment] | None
 FunnelLike: TypeAlias = Funnel | Mapping[str, Any] | str | Path
@@ -37,8 +37,8 @@ def funnel(
     preset: str | Semantics = "opsanalytics",
     breakdown: Breakdown = None,
     as_of: datetime | None = None,
-    first: date | None = None,
-    last: date | None = None,
+    first: date | str | None = None,
+    last: date | str | None = None,
     timezone: str = "UTC",
     persons: pl.DataFrame | None = None,
 ) -> FunnelResult:
@@ -54,8 +54,8 @@ def funnel(
         breakdown: a property, a `Segment`, or several; tested together.
         as_of: events up to here are complete; later ones are not looked at. If not given, the time of
             the last event, of whatever name. Needs a time zone.
-        first, last: local days, or times with a zone, that limit entries (with some presets all events),
-            inclusive.
+        first, last: local days (also as `2026-09-01`), or times with a zone, that limit entries (with some
+            presets all events), inclusive.
         timezone: IANA zone of these days.
         persons: a column `person` and one a person property, for filters and segments with `of="person"`.
 
@@ -74,8 +74,8 @@ def funnel(
     table, end = asked_of(events, persons, as_of)
     limits: dict[str, Any] = {
         "as_of": end,
-        "first": first,
-        "last": last,
+        "first": day_of("first", first),
+        "last": day_of("last", last),
         "timezone": timezone,
         "preset": semantics,
     }
@@ -96,8 +96,8 @@ def funnel_trend(
     to_step: int | None = None,
     preset: str | Semantics = "opsanalytics",
     as_of: datetime | None = None,
-    first: date | None = None,
-    last: date | None = None,
+    first: date | str | None = None,
+    last: date | str | None = None,
     timezone: str = "UTC",
     week_start: Weekday = "monday",
     persons: pl.DataFrame | None = None,
@@ -114,8 +114,8 @@ def funnel_trend(
         table,
         asked,
         as_of=end,
-        first=first,
-        last=last,
+        first=day_of("first", first),
+        last=day_of("last", last),
         timezone=timezone,
         week_start=week_start,
         period=period,
@@ -174,8 +174,8 @@ def reconcile(
     *,
     presets: Sequence[str | Semantics] = tuple(PRESETS),
     as_of: datetime | None = None,
-    first: date | None = None,
-    last: date | None = None,
+    first: date | str | None = None,
+    last: date | str | None = None,
     timezone: str = "UTC",
     persons: pl.DataFrame | None = None,
 ) -> Reconciliation:
@@ -183,7 +183,13 @@ def reconcile(
     asked = as_definition(definition, Funnel)
     table, end = asked_of(events, persons, as_of)
     return reconciling.reconcile(
-        table, asked, as_of=end, first=first, last=last, timezone=timezone, presets=presets
+        table,
+        asked,
+        as_of=end,
+        first=day_of("first", first),
+        last=day_of("last", last),
+        timezone=timezone,
+        presets=presets,
     )
 
 
@@ -191,6 +197,8 @@ def _segments(breakdown: Breakdown) -> list[Segment]:
     if breakdown is None:
         return []
     several = [breakdown] if isinstance(breakdown, (str, Segment)) else breakdown
+    if not isinstance(several, Sequence) or not all(isinstance(one, (str, Segment)) for one in several):
+        raise TypeError(f"breakdown: {breakdown!r} is not a property, a Segment, or a list of these")
     return [Segment(one) if isinstance(one, str) else one for one in several]
 
 
@@ -199,6 +207,8 @@ def asked_of(
 ) -> tuple[Events, datetime]:
     """The events as a table, and the moment up to which they are complete; see `funnel`."""
     table = table_of(events, persons)
+    if as_of is not None and not isinstance(as_of, datetime):
+        raise TypeError(f"as_of: {as_of!r} is not a time; write datetime(..., tzinfo=UTC)")
     if as_of is not None and as_of.tzinfo is None:
         raise ValueError(f"as_of: {as_of.isoformat()} has no time zone; write datetime(..., tzinfo=UTC)")
     return table, end_of(table) if as_of is None else as_of.astimezone(UTC)

@@ -48,7 +48,7 @@ def seconds_to_steps(result: opsanalytics.FunnelResult) -> list[tuple[float | No
 def posthog(
     people: Mapping[str, str] | pl.DataFrame, breakdown: Any = None, **asked: Any
 ) -> opsanalytics.FunnelResult:
-    """A funnel as PostHog counts it. Keywords of `opsanalytics.funnel` go there, the others are its fields."""
+    """A funnel as PostHog counts it. Keywords of `opsanalytics.funnel` go there, the others are fields."""
     outer = {
         name: asked.pop(name)
         for name in ("as_of", "first", "last", "timezone", "persons", "preset")

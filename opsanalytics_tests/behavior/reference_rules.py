@@ -36,7 +36,7 @@ def sequences(
     begun = events[entry][1]
 
     def needed_later(step: int, event: int, before: int, used: list[int]) -> bool:
-        letters, ts = events[event]
+        ts = events[event][1]
         while step in rules.optional:
             step += 1
             letter = rules.steps[step - 1]
@@ -55,9 +55,9 @@ def sequences(
             low = before + rules.after.get(following, -rules.grace)
             high = min(begun + rules.window, before + rules.within.get(following, 10**9))
             for i, (letters, ts) in enumerate(events):
-                if i not in used and rules.steps[following - 1] in letters and low <= ts <= high:
-                    if not (needed_first and needed_later(following, i, before, used)):
-                        yield from extend([*made, (following, ts)], [*used, i])
+                serves = i not in used and rules.steps[following - 1] in letters and low <= ts <= high
+                if serves and not (needed_first and needed_later(following, i, before, used)):
+                    yield from extend([*made, (following, ts)], [*used, i])
             if following not in rules.optional:
                 break
 

@@ -126,8 +126,8 @@ CASES: dict[str, tuple[Any, ...]] = {
         {may(1): (2, 1)},
     ),
 }
-# Their trend gives up the whole day of an excluded completion; that person's earlier entry on another day, whose
-# window ran out long before, is gone as well. Here it stays: nothing excluded it.
+# Their trend forgets everything of a person of whom one entry was completed after an exclusion, entries on
+# other days too. Here those stay: nothing excluded them.
 KEPT = {"p": f"A0 A{DAY + 30} x{DAY + 31} B{DAY + 32}"}
 
 

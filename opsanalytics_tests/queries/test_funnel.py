@@ -94,7 +94,7 @@ def test_as_of_is_the_end_of_the_data_unless_named() -> None:
     ("definition", "message"),
     [
         ({"steps": ["A", ""], "window": "7d"}, r"funnel: steps\.1\.event: String should have at least 1"),
-        ({"steps": ["A", "B"]}, "funnel: window: Field required"),
+        ({"steps": ["A", "B"]}, "funnel: window: is required but missing"),
         ({"steps": ["A", "B"], "window": "7 moons", "order": "up"}, "funnel: order: .*'ordered', 'strict'"),
         (7, "definition: int is not a Funnel"),
     ],
