@@ -560,6 +560,7 @@ def fold_attempts(
         best = 0
         furthest = 0
         free_from = NEVER
+        group = -1
         end = ends[u]
         backwards = limited and not sequence and choice != FIRST_ENTRY
         first = entries[u]
@@ -584,9 +585,10 @@ def fold_attempts(
             if done and (choice == EARLIEST_ENTRY or t > best_times[steps] + grace):
                 break
             last = t + window
-            group = j
-            while group > floors[u] and ts[group - 1] == t:
-                group -= 1
+            if group < 0 or ts[group] != t:
+                group = j
+                while group > floors[u] and ts[group - 1] == t:
+                    group -= 1
             x = NEVER
             repeated = False
             if order == STRICT and repeats and not sequence and choice == FURTHEST and j + 1 < stop:

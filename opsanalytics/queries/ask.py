@@ -82,9 +82,10 @@ def funnel(
     # A lake that is read-only cannot keep an index; its events are scanned.
     if home is not None and indexable(asked) and not segments and os.access(home.root, os.W_OK):
         return FunnelResult(open_index(home).funnel(asked, **limits))
-    counted = funnels.funnel(table, asked, **limits)
-    parts = broken_down(table, asked, segments, **limits) if segments else []
-    return FunnelResult(counted, tuple(parts))
+    if not segments:
+        return FunnelResult(funnels.funnel(table, asked, **limits))
+    parts = broken_down(table, asked, segments, **limits)
+    return FunnelResult(parts[0].whole, tuple(parts))
 
 
 def funnel_trend(

@@ -159,4 +159,4 @@ def _told(error: ErrorDetails, kind: type[Definition]) -> str:
         return "unknown field"
     near = get_close_matches(str(error["loc"][0]), kind.model_fields, n=1)
     meant = f"; did you mean {near[0]!r}?" if near else ""
-    return f"unknown field{meant} There are {', '.join(kind.model_fields)}"
+    return f"unknown field{meant or '.'} There are {', '.join(kind.model_fields)}"
