@@ -28,6 +28,7 @@ from opsanalytics.improvement.tables import (
     FRICTION,
     PAIN_POINT_PERSONS,
     PAIN_POINTS,
+    TRACKER_ISSUES,
 )
 from opsanalytics.lake.day_changes import DAY_CHANGES, read_day_changes
 from opsanalytics.lake.marts import read_mart
@@ -66,6 +67,7 @@ MARTS: tuple[Table, ...] = (
     PAIN_POINT_PERSONS,
     BACKLOG,
     BACKLOG_HISTORY,
+    TRACKER_ISSUES,
     INGESTION_LEDGER,
     EVENT_DRIFT,
     VOLUME_ANOMALIES,
