@@ -114,8 +114,8 @@ def test_a_cohort_against_polars(real: Real) -> None:
     )
     theirs = counted.filter(pl.col("answered") >= 2, pl.col("asked") == 0)["person"].sort().to_list()
     those = Cohort(name="those", where=[{"did": "post_answer", "times": 2}, {"did_not": "ask_question"}])
-    found = opsanalytics.cohort(frame, those, as_of=datetime(2030, 1, 1, tzinfo=UTC)).to_polars()
-    assert len(theirs) > 20
+    found = opsanalytics.cohort(frame, those, as_of=datetime(2030, 1, 1, tzinfo=UTC)).members()
+    assert len(theirs) > 10
     assert found["person"].sort().to_list() == theirs
 
 
@@ -165,5 +165,5 @@ def test_funnels_of_every_form_against_the_rules_written_plainly(
         )
         if made:
             theirs[person] = made[-1][0]
-    assert len(theirs) > 200
+    assert len(theirs) > 100
     assert ours == theirs
