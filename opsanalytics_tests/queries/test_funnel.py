@@ -316,6 +316,18 @@ def test_an_answer_can_be_shown_everywhere() -> None:
         result.figure("pie")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("attribution", ["entry", "first", "last", "all"])
+def test_every_group_of_a_breakdown_has_its_values(attribution: Any) -> None:
+    worth = BUY.model_copy(update={"value": "amount"})
+    by_plan = Segment("plan", attribution=attribution)
+    result = opsanalytics.funnel(SHOP, worth, breakdown=by_plan, as_of=LATER)
+    assert result.values().equals(opsanalytics.funnel(SHOP, worth, as_of=LATER).values())
+    totals = {plan: one.to_dict()["values"][1]["total"] for plan, one in result.groups().items()}
+    assert totals["free"] == 9.5
+    if attribution != "all":
+        assert sum(totals.values()) == 30
+
+
 @pytest.fixture
 def lake(tmp_path: Path) -> Home:
     home = Home(tmp_path / "data")
