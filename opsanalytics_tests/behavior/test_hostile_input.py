@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 
 import opsanalytics
 from opsanalytics import Cohort, Filter, Funnel, Retention, Segment, Step, Trends
+from opsanalytics.lake.paths import Home
+from opsanalytics_tests.samples import event, person, write_events, write_persons
 
 AB = Funnel(steps=["A", "B"], window="7d")
 SCHEMA = {"person": pl.String, "event": pl.String, "ts": pl.Datetime("us", "UTC")}
@@ -462,3 +465,32 @@ def test_further_columns_do_no_harm() -> None:
         assert counts(frame, AB, preset, as_of=LATER) == [1, 1]
     result = opsanalytics.funnel(frame, AB, breakdown="segment_0", as_of=LATER)
     assert set(result.groups()) == {"z"}
+
+
+LAKES: dict[str, list[tuple[str | None, str, datetime]]] = {
+    "nothing": [],
+    "nobody": [(None, "A", utc(2024, 1, 1)), (None, "B", utc(2024, 1, 2))],
+    "usual": [*ONE, (None, "A", utc(2024, 1, 1)), ("🦊", "A", utc(2024, 1, 1)), ("q", "B", utc(2024, 1, 1))],
+    "before 1970": [("p", "A", utc(1900, 2, 28)), ("p", "B", utc(1900, 3, 1)), ("q", "A", utc(1969, 12, 31))],
+    "after 2200": [("p", "A", utc(2201, 5, 5)), ("p", "B", utc(2201, 5, 6)), ("q", "A", utc(2299, 12, 31))],
+    "far apart": [("p", "A", utc(1950, 1, 1)), ("p", "A", utc(2250, 1, 1)), ("p", "B", utc(2250, 1, 2))],
+}
+
+
+@pytest.mark.parametrize("rows", LAKES.values(), ids=LAKES)
+def test_a_lake_answers_as_its_events_do(
+    rows: list[tuple[str | None, str, datetime]], tmp_path: Path
+) -> None:
+    """Also from the index, which is built on the way."""
+    home = Home(tmp_path)
+    home.events.mkdir(parents=True)
+    write_persons(home, [person("user", name, name) for name in sorted({row[0] for row in rows if row[0]})])
+    for day in {row[2].date() for row in rows}:
+        stored = [
+            event(f"{day}-{i}", day, user_id=name, distinct_id=None, event=what, ts=ts)
+            for i, (name, what, ts) in enumerate(rows)
+            if ts.date() == day
+        ]
+        write_events(home, stored, day)
+    for name, ask in QUESTIONS.items():
+        assert ask(home).to_polars().equals(ask(events(*rows)).to_polars()), name
