@@ -59,6 +59,7 @@ def test_nothing_at_all(ask: Callable[[Any], Any]) -> None:
     for answer in answers:
         json.dumps(answer.to_dict(), default=str)
         assert repr(answer)
+        assert answer._repr_html_().startswith("<")
         assert isinstance(answer.to_polars(), pl.DataFrame)
     assert answers[0].to_polars().equals(answers[1].to_polars())
 
@@ -494,3 +495,13 @@ def test_a_lake_answers_as_its_events_do(
         write_events(home, stored, day)
     for name, ask in QUESTIONS.items():
         assert ask(home).to_polars().equals(ask(events(*rows)).to_polars()), name
+
+
+def test_names_that_are_markup_are_shown_as_text() -> None:
+    frame = events(("p", "<b>A</b>", utc(2024, 1, 1)))
+    steps = [Step("<b>A</b>"), Step("<i>B</i>")]
+    named = Funnel(steps=steps, window="7d", title="<u>those</u>")
+    for answer in (opsanalytics.funnel(frame, named), opsanalytics.reconcile(frame, named)):
+        shown = answer._repr_html_()
+        assert "&lt;u&gt;those" in shown
+        assert not any(tag in shown for tag in ("<b>", "<i>", "<u>"))
