@@ -7,11 +7,11 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
+from opsanalytics.behavior.exposure import Comparison, compare
+from opsanalytics.behavior.population import Population, first_met, weeks_between
 from opsanalytics.behavior.statistics import benjamini_hochberg
-from opsanalytics.improvement.comparison import Comparison, compare
-from opsanalytics.improvement.population import Population, first_met, weeks_between
 from opsanalytics.improvement.settings import PainPointSettings
-from opsanalytics.improvement.signals import OTHER, OUTCOMES, SYMPTOMS
+from opsanalytics.improvement.signals import SYMPTOMS, telling
 
 FEWEST = 5
 """With fewer affected persons a candidate is not even watched."""
@@ -98,12 +98,7 @@ def find_candidates(
         as_of: events up to here are complete, UTC.
     """
     labels = {step.label for population in steps for step in population.funnel.steps}
-    # Trying a step again is not passing it, said twice; only an event that somebody named as a sign of
-    # trouble can stand for itself.
-    symptom = pl.col("signal").is_in(list(SYMPTOMS)) & ~(
-        (pl.col("signal") == "repeated_attempt") & ~pl.col("place").is_in(list(labels))
-    )
-    usable = exposures.filter(~symptom & ~pl.col("signal").is_in(list(OUTCOMES)) & (pl.col("place") != OTHER))
+    usable = telling(exposures, labels)
     everything = [
         _candidate(population, str(signal), str(place), rows, settings, as_of)
         for population in steps
