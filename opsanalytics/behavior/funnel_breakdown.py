@@ -31,6 +31,7 @@ from opsanalytics.behavior.statistics import (
     wilson,
 )
 from opsanalytics.behavior.subjects import prepared
+from opsanalytics.behavior.values import VALUE, numeric, with_values
 
 COUNTS = pl.DataFrame(
     schema={
@@ -145,6 +146,9 @@ def broken_down(
     cohorts = [cohort for one in segments for cohort in one.cohorts()]
     events = prepared(events, definition, as_of=as_of, wanted=wanted, cohorts=cohorts, timezone=timezone)
     columns = events.lazy().collect_schema().names()
+    extra = {f"segment_{i}": labelled(one.text(columns)) for i, one in enumerate(segments)}
+    if definition.value is not None:
+        extra[VALUE] = numeric(definition.value, columns)
     found = funnel_rows(
         events,
         definition.model_copy(update={"among": None}),  # these are its persons by now
@@ -153,21 +157,22 @@ def broken_down(
         first=first,
         last=last,
         timezone=timezone,
-        extra={f"segment_{i}": labelled(one.text(columns)) for i, one in enumerate(segments)},
+        extra=extra,
     )
 
-    def best(rows: PersonRows) -> pl.DataFrame:
+    def best(rows: PersonRows, matching: pl.DataFrame) -> pl.DataFrame:
         entries = entry_rows(rows, definition, first=first, last=last, timezone=timezone)
-        return best_attempts(rows, definition, entries, as_of=as_of, semantics=semantics)
+        attempts = best_attempts(rows, definition, entries, as_of=as_of, semantics=semantics)
+        return attempts if definition.value is None else with_values(attempts, matching, definition)
 
-    everybody = best(found.rows)
+    everybody = best(found.rows, found.matching)
     whole = FunnelResult(definition, as_of, everybody, found.rows.left_out, semantics)
     parts = []
     for i, one in enumerate(segments):
         column, attribution = f"segment_{i}", one.attributed(semantics)
         if attribution in ("all", "step"):
             chosen = [
-                best(unit_rows(rows, definition, semantics, found)).with_columns(value=pl.lit(value))
+                best(unit_rows(rows, definition, semantics, found), rows).with_columns(value=pl.lit(value))
                 for value, rows in _by_group(found.matching, column, one, definition)
             ]
             nobody = everybody.clear().with_columns(value=pl.lit(None, pl.String))

@@ -13,7 +13,7 @@ from opsanalytics.behavior.attempts import Bucket, best_attempts, made_at
 from opsanalytics.behavior.folding import check_preset, is_plain
 from opsanalytics.behavior.funnel import FunnelResult
 from opsanalytics.behavior.funnel_rows import check_range, entry_rows
-from opsanalytics.behavior.funnel_trend import period_bucket, trend_table
+from opsanalytics.behavior.funnel_trend import period_bucket, steps_of_trend, trend_table
 from opsanalytics.behavior.index import (
     BehaviorIndex,
     NotIndexedError,
@@ -176,6 +176,8 @@ def indexed_trend(
     timezone: str = "UTC",
     week_start: Weekday = "monday",
     period: RetentionPeriod = "week",
+    from_step: int = 1,
+    to_step: int | None = None,
     preset: str | Semantics = OPSANALYTICS,
 ) -> pl.DataFrame:
     """As `funnel_trend.funnel_trend` on the lake's events, by all the same rules.
@@ -185,6 +187,7 @@ def indexed_trend(
         EventsChangedError, ValueError, PropertyError, PresetError: as `indexed_funnel`.
     """
     asked = _asked(index, definition, as_of, first, last, timezone, preset)
+    steps = steps_of_trend(definition, from_step, to_step)
     if not foldable(definition):
         raise NotIndexedError(f"funnel {definition.name!r}: its trend needs the events of the lake")
     coding = coding_of(definition, index.codes)
@@ -202,6 +205,7 @@ def indexed_trend(
         timezone=timezone,
         week_start=week_start,
         period=period,
+        steps=steps,
         semantics=asked.semantics,
     )
 

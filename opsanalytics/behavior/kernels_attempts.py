@@ -128,6 +128,20 @@ def _run(mask: Any, begin: int, end: int, a: int, steps: int, after: Any, rows: 
 
 
 @inner
+def _unused(flat: Any, p: int, high: int, depth: int, times: Any, rows: Any) -> int:
+    """First position in flat[p:high] whose row serves none of the steps made."""
+    while p < high:
+        free = True
+        for done in range(1, depth + 1):
+            if times[done] != NEVER and rows[done] == flat[p]:
+                free = False
+        if free:
+            break
+        p += 1
+    return p
+
+
+@inner
 def _follow(
     ts: Any,
     flat: Any,
@@ -156,17 +170,16 @@ def _follow(
             bound = previous + after[s] if after[s] else previous - grace
             high = start[s]
             p = _at_or_after(ts, flat, start[s - 1], high, bound)
-            while unique and p < high:
-                free = True
-                for done in range(1, depth + 1):
-                    if times[done] != NEVER and rows[done] == flat[p]:
-                        free = False
-                if free:
-                    break
-                p += 1
+            if unique:
+                p = _unused(flat, p, high, depth, times, rows)
             if p < high and ts[flat[p]] <= last and (found < 0 or ts[flat[p]] < ts[found]):
                 step = s
                 found = flat[p]
+            elif p < high and flat[p] == found:
+                # The event would serve an optional step and this one, which has it if no other is there.
+                p = _unused(flat, p + 1, high, depth, times, rows)
+                if p == high or ts[flat[p]] > ts[found]:
+                    step = s
             if not optional[s]:
                 break
             s += 1
@@ -422,9 +435,7 @@ def _reach(
     """
     last = ts[entry] + window
     begin = np.zeros(steps + 2, np.int64)
-    root = _at_or_after(ts, flat, start[0], start[1], ts[entry])
-    while flat[root] != entry:
-        root += 1
+    root = start[0] + np.searchsorted(flat[start[0] : start[1]], entry)
     parent[root] = root
     visited[0] = root
     size = 1
@@ -559,6 +570,7 @@ def fold_attempts(
         best = 0
         furthest = 0
         free_from = NEVER
+        group = -1
         end = ends[u]
         backwards = limited and not sequence and choice != FIRST_ENTRY
         first = entries[u]
@@ -583,9 +595,10 @@ def fold_attempts(
             if done and (choice == EARLIEST_ENTRY or t > best_times[steps] + grace):
                 break
             last = t + window
-            group = j
-            while group > floors[u] and ts[group - 1] == t:
-                group -= 1
+            if group < 0 or ts[group] != t:
+                group = j
+                while group > floors[u] and ts[group - 1] == t:
+                    group -= 1
             x = NEVER
             repeated = False
             if order == STRICT and repeats and not sequence and choice == FURTHEST and j + 1 < stop:

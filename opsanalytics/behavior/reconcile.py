@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from html import escape
 from typing import Any
 
 import polars as pl
@@ -93,6 +94,9 @@ class Reconciliation:
                 changes = ", ".join(f"step {k} {n:+}" for k, n in steps.select("step", "change").rows())
                 lines.append(f"    {rule} = {value} ({MEANINGS[str(rule)]}): {changes}")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(repr(self))}</pre>"
 
 
 def reconcile(

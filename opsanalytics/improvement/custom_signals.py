@@ -76,6 +76,8 @@ _OPERATORS = {
     "not_in": "is none of",
     "contains": "contains",
     "not_contains": "does not contain",
+    "icontains": "contains, in any case,",
+    "not_icontains": "does not contain, in any case,",
     "regex": "matches",
     "not_regex": "does not match",
     "gt": "is above",

@@ -29,7 +29,7 @@ from opsanalytics.behavior.subjects import person_properties
 from opsanalytics.lake.paths import Home
 from opsanalytics.queries.answers import FunnelResult, RetentionResult
 from opsanalytics.queries.indexed import from_index
-from opsanalytics.queries.inputs import EventsOrLake, as_definition, end_of, lake_of, table_of
+from opsanalytics.queries.inputs import EventsOrLake, as_definition, day_of, end_of, lake_of, table_of
 
 Breakdown: TypeAlias = str | Segment | Sequence[str | Segment] | None
 FunnelLike: TypeAlias = Funnel | Mapping[str, Any] | str | Path
@@ -43,8 +43,8 @@ def funnel(
     preset: str | Semantics = "opsanalytics",
     breakdown: Breakdown = None,
     as_of: datetime | None = None,
-    first: date | None = None,
-    last: date | None = None,
+    first: date | str | None = None,
+    last: date | str | None = None,
     timezone: str = "UTC",
     persons: pl.DataFrame | None = None,
 ) -> FunnelResult:
@@ -60,8 +60,8 @@ def funnel(
         breakdown: a property, a `Segment`, or several; tested together.
         as_of: events up to here are complete; later ones are not looked at. If not given, the time of
             the last event, of whatever name. Needs a time zone.
-        first, last: local days, or times with a zone, that limit entries (with some presets all events),
-            inclusive.
+        first, last: local days (also as `2026-09-01`), or times with a zone, that limit entries (with some
+            presets all events), inclusive.
         timezone: IANA zone of these days.
         persons: a column `person` and one a person property, for filters and segments with `of="person"`.
 
@@ -76,7 +76,12 @@ def funnel(
     check_preset(asked, semantics)
     segments = as_segments(breakdown)
     zone(timezone)
-    limits: dict[str, Any] = {"first": first, "last": last, "timezone": timezone, "preset": semantics}
+    limits: dict[str, Any] = {
+        "first": day_of("first", first),
+        "last": day_of("last", last),
+        "timezone": timezone,
+        "preset": semantics,
+    }
     home = _indexed_home(events, asked, persons, as_of, segments)
     if home is not None:
         found = from_index(
@@ -85,9 +90,10 @@ def funnel(
         if found is not None:
             return found
     table, end = asked_of(events, persons, as_of)
-    counted = funnels.funnel(table, asked, as_of=end, **limits)
-    parts = broken_down(table, asked, segments, as_of=end, **limits) if segments else []
-    return FunnelResult(counted, tuple(parts))
+    if not segments:
+        return FunnelResult(funnels.funnel(table, asked, as_of=end, **limits))
+    parts = broken_down(table, asked, segments, as_of=end, **limits)
+    return FunnelResult(parts[0].whole, tuple(parts))
 
 
 def funnel_trend(
@@ -95,26 +101,31 @@ def funnel_trend(
     definition: FunnelLike,
     *,
     period: RetentionPeriod = "week",
+    from_step: int = 1,
+    to_step: int | None = None,
     preset: str | Semantics = "opsanalytics",
     as_of: datetime | None = None,
-    first: date | None = None,
-    last: date | None = None,
+    first: date | str | None = None,
+    last: date | str | None = None,
     timezone: str = "UTC",
     week_start: Weekday = "monday",
     persons: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Conversion over the whole funnel by local period of entry: the mart `funnel_trend` without `quality`.
+    """Conversion by local period of entry: the mart `funnel_trend` without `quality`.
 
-    In and raises: as `funnel`; `period` is `hour`, `day`, `week` or `month`.
+    In and raises: as `funnel`; `period` is `hour`, `day`, `week` or `month`; `from_step` and `to_step` (the
+    last if not given) are the steps between which conversion is measured.
     """
     asked = as_definition(definition, Funnel)
     check_preset(asked, preset_named(preset))
     limits: dict[str, Any] = {
-        "first": first,
-        "last": last,
+        "first": day_of("first", first),
+        "last": day_of("last", last),
         "timezone": timezone,
         "week_start": week_start,
         "period": period,
+        "from_step": from_step,
+        "to_step": to_step,
         "preset": preset,
     }
     home = _indexed_home(events, asked, persons, as_of)
@@ -182,14 +193,18 @@ def reconcile(
     *,
     presets: Sequence[str | Semantics] = tuple(PRESETS),
     as_of: datetime | None = None,
-    first: date | None = None,
-    last: date | None = None,
+    first: date | str | None = None,
+    last: date | str | None = None,
     timezone: str = "UTC",
     persons: pl.DataFrame | None = None,
 ) -> Reconciliation:
     """The presets side by side, and which rule makes each difference. In and raises: as `funnel`."""
     asked = as_definition(definition, Funnel)
-    limits: dict[str, Any] = {"first": first, "last": last, "timezone": timezone}
+    limits: dict[str, Any] = {
+        "first": day_of("first", first),
+        "last": day_of("last", last),
+        "timezone": timezone,
+    }
 
     def of_index(index: BehaviorIndex, end: datetime) -> Reconciliation:
         def ask(semantics: Semantics) -> FunnelCounts:
@@ -211,6 +226,8 @@ def as_segments(breakdown: Breakdown) -> list[Segment]:
     if breakdown is None:
         return []
     several = [breakdown] if isinstance(breakdown, (str, Segment)) else breakdown
+    if not isinstance(several, Sequence) or not all(isinstance(one, (str, Segment)) for one in several):
+        raise TypeError(f"breakdown: {breakdown!r} is not a property, a Segment, or a list of these")
     return [Segment(one) if isinstance(one, str) else one for one in several]
 
 
@@ -224,7 +241,9 @@ def asked_of(
 
 
 def check_as_of(as_of: datetime | None) -> None:
-    """Raise ValueError if `as_of` has no time zone."""
+    """Raise TypeError or ValueError if `as_of` is no time, or has no time zone."""
+    if as_of is not None and not isinstance(as_of, datetime):
+        raise TypeError(f"as_of: {as_of!r} is not a time; write datetime(..., tzinfo=UTC)")
     if as_of is not None and as_of.tzinfo is None:
         raise ValueError(f"as_of: {as_of.isoformat()} has no time zone; write datetime(..., tzinfo=UTC)")
 
