@@ -17,7 +17,7 @@ from opsanalytics.quality.drift import WINDOW_DAYS, combine, find_drift
 from opsanalytics.quality.plan import PlannedEvent, TrackingPlan
 from opsanalytics.quality.plan_drift import find_breaches
 from opsanalytics.quality.plan_rows import VALUES, plan_columns, plan_needs
-from opsanalytics.quality.profiles import profile_days
+from opsanalytics.quality.profiles import of_product, profile_days
 from opsanalytics.quality.results import CheckOutcome, record
 from opsanalytics.quality.rules import EVENTS_TABLE
 from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, VOLUME_ANOMALIES
@@ -103,7 +103,10 @@ def monitoring(settings: Settings, as_of: datetime) -> Monitoring:
     last = as_of.date() - timedelta(days=1)
     profiles = profile_days(settings.home, last=last)
     plan = settings.quality.tracking_plan
-    drift = combine([find_drift(profiles, last), find_breaches(profiles, plan, last)])
+    vendor = settings.vendor_properties
+    drift = combine(
+        [find_drift(of_product(profiles, vendor), last), find_breaches(profiles, plan, last, vendor)]
+    )
     if plan.events:
         # What is undeclared and new is one finding.
         undeclared = drift.filter(pl.col("kind").str.starts_with("undeclared"))
@@ -143,7 +146,11 @@ def plan_breaches(settings: Settings) -> list[str]:
     if profiles.is_empty():
         return []
     last: date = profiles["day"].max()  # type: ignore[assignment]
-    found = find_breaches(profiles, plan, last).filter("warns").sort(EVENT_DRIFT.order)
+    found = (
+        find_breaches(profiles, plan, last, settings.vendor_properties)
+        .filter("warns")
+        .sort(EVENT_DRIFT.order)
+    )
     lines = [
         f"{change_told(row)}; {row['n']:,} events ({row['share']:.1%}), "
         f"{row['first_seen']} to {row['last_seen']}"
@@ -173,7 +180,7 @@ def _value_breaches(settings: Settings, plan: TrackingPlan, last: date) -> list[
         events = (
             scan_raw_events(settings.home, first=day, last=day)
             .filter(pl.col("event").is_in(list(valued.by_name)))
-            .select("source", *plan_needs(valued))
+            .select(*plan_needs(valued))
             .collect()
         )
         wrong = pl.concat([events, plan_columns(events, valued)], how="horizontal").filter(

@@ -80,6 +80,7 @@ def events(settings: Settings) -> dg.AssetsDefinition:
             checked_at=datetime.now(UTC),
             rules=rules,
             plan=settings.quality.tracking_plan,
+            vendor=settings.vendor_properties,
         )
         _describe_partitions(context, settings, changes)
         frame = scan_raw_events(settings.home, first=days.first, last=days.last)

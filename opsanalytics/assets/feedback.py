@@ -20,6 +20,7 @@ from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES, 
 from opsanalytics.lake.publish import read_feedback
 from opsanalytics.quality.generated import feedback_rules
 from opsanalytics.quality.validate import validate_feedback
+from opsanalytics.sources.inbox import misplaced, printable
 
 
 def feedback(settings: Settings) -> dg.AssetsDefinition:
@@ -38,7 +39,10 @@ def feedback(settings: Settings) -> dg.AssetsDefinition:
             "addresses, phone and card numbers redacted."
         ),
     )
-    def feedback() -> dg.MaterializeResult:
+    def feedback(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        stray = misplaced(settings.home.inboxes, [source.name for source in settings.feedback_sources])
+        for path, why in stray:
+            context.log.error(f"{printable(path)}: {why}.")
         before = read_feedback(settings.home).height
         with clear_failures():
             privacy = settings.privacy_rules(os.environ)
@@ -63,6 +67,7 @@ def feedback(settings: Settings) -> dg.AssetsDefinition:
                 "dagster/row_count": frame.height,
                 "messages before": before,
                 "quarantined": sum(report.quarantined for report in reports),
+                "files that no source reads": len(stray),
                 "by source": table_preview(by_source.sort("source")),
             },
             check_results=check_results(keys.FEEDBACK, rules, outcomes),

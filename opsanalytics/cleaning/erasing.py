@@ -26,6 +26,7 @@ from opsanalytics.lake.erasures import PersonIds, Tombstones, read_tombstones
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.manifests import Erasure, LandedFile, Manifest, deliveries, write_manifest
 from opsanalytics.lake.paths import Home
+from opsanalytics.sources.archives import event_members
 from opsanalytics.sources.base import (
     EventApiSettings,
     EventSourceSettings,
@@ -37,7 +38,6 @@ from opsanalytics.sources.landing import (
     LineCounter,
     check_zip,
     current,
-    event_members,
     remove_unnamed,
     sweep,
     temporary_file,
@@ -250,7 +250,7 @@ def rewrite(
         file.write(without_rows(eraser, landed, rows_of(settings, eraser, landed, Found(), only)))
     elif isinstance(settings, EventSourceSettings) and landed.suffix == ".zip":
         with zipfile.ZipFile(landed) as archive, zipfile.ZipFile(file, "w") as left:
-            events = set(event_members(archive))
+            events = {member.filename for member in event_members(archive)}
             for info in archive.infolist():
                 with archive.open(info) as member, left.open(copied(info), "w") as target:
                     if info.filename in events:

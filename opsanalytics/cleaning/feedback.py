@@ -40,6 +40,8 @@ MESSAGES = pl.Schema(
 )
 RESPONSE = pl.coalesce("response_id", "feedback_id")
 """What a message belongs to: each is one record of a file."""
+BATCH_ROWS = 10_000
+"""So many messages are kept as Python objects at once."""
 SHOWN_BYTES = 4096
 """Of a file that is set aside as a whole; all of it is in the landing area."""
 
@@ -130,7 +132,7 @@ def read_all(
 ) -> tuple[list[ParsedDelivery | None], pl.DataFrame]:
     """Read every delivery; write its quarantine and summary. Messages in order of delivery and record."""
     summaries: list[ParsedDelivery | None] = []
-    messages: list[dict[str, Any]] = []
+    messages = [pl.DataFrame(schema=MESSAGES)]
     for manifest in manifests:
         files = DeliveryFiles.of(home, settings.name, manifest.delivery)
         rows_by_day: Counter[date] = Counter()
@@ -143,7 +145,10 @@ def read_all(
             if privacy is not None:
                 rows = [private_row(privacy, row) for row in rows]
                 refused = [private_reject(row) for row in refused]
-            messages += [message(settings, manifest, landed.name, row) for row in rows]
+            for start in range(0, len(rows), BATCH_ROWS):
+                some = rows[start : start + BATCH_ROWS]
+                told = [message(settings, manifest, landed.name, row) for row in some]
+                messages.append(pl.DataFrame(told, schema=MESSAGES))
             # the messages of one record are one record
             rows_by_day.update({row.record: row.ts.date() for row in rows}.values())
             rejected += [quarantined(settings.name, manifest.delivery, landed.name, row) for row in refused]
@@ -164,7 +169,7 @@ def read_all(
         )
         write_text(files.summary, summary.model_dump_json(indent=1) + "\n")
         summaries.append(summary)
-    return summaries, pl.DataFrame(messages, schema=MESSAGES)
+    return summaries, pl.concat(messages)
 
 
 def read_or_refuse(

@@ -15,7 +15,8 @@ import polars as pl
 from isal import igzip
 from numpy.typing import NDArray
 
-from opsanalytics.sources.landing import GzipStream, event_members
+from opsanalytics.sources.archives import event_members
+from opsanalytics.sources.landing import GzipStream
 from opsanalytics.sources.lines import RawLines, line_feeds
 from opsanalytics.sources.record_files import TABLES, RecordFile
 
@@ -96,9 +97,9 @@ def read_pieces(path: Path, piece_bytes: int = PIECE_BYTES) -> Iterator[Piece]:
         return
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
-            for name in sorted(event_members(archive)):
-                with archive.open(name) as member, igzip.open(member) as decoded:
-                    yield from member_pieces(name, decoded, piece_bytes)
+            for member in event_members(archive):
+                with archive.open(member) as packed, igzip.open(packed) as decoded:
+                    yield from member_pieces(member.filename, decoded, piece_bytes)
         return
     with path.open("rb") as content:
         readable = Gunzipped(content) if path.suffix == ".gz" else content

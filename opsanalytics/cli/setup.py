@@ -33,6 +33,7 @@ def check(config: Path | None, offline: bool) -> None:
     """Validate the configuration, the environment and the credentials (one smallest live request each)."""
     from opsanalytics.sources.errors import SourceError
     from opsanalytics.sources.event_pulling import probe_events
+    from opsanalytics.sources.inbox import misplaced, printable
     from opsanalytics.sources.page_fetching import probe_pages
     from opsanalytics.sources.paging import ApiFeedbackSourceSettings
 
@@ -77,6 +78,8 @@ def check(config: Path | None, offline: bool) -> None:
             say(True, f"source {feedback.name}: {answer}")
         except SourceError as error:
             say(False, str(error))
+    for stray, why in misplaced(settings.home.inboxes, [each.name for each in settings.feedback_sources]):
+        say(False, f"{printable(stray)}: {why}")
     try:
         settings.privacy_rules(os.environ)
     except SourceError as error:

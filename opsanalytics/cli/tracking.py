@@ -28,7 +28,7 @@ def infer(config: Path | None, days: int, output: Path | None) -> None:
     """Write a plan to start from: the events and properties of the lake."""
     from opsanalytics.lake.events import event_days
     from opsanalytics.quality.infer import infer_plan
-    from opsanalytics.quality.profiles import profile_days
+    from opsanalytics.quality.profiles import of_product, profile_days
 
     _, settings = read_config(config)
     stored = event_days(settings.home)
@@ -36,7 +36,8 @@ def infer(config: Path | None, days: int, output: Path | None) -> None:
         raise click.ClickException(
             f"there are no events in {settings.home.events}: run `opsanalytics run` first"
         )
-    text = infer_plan(profile_days(settings.home, first=stored[-1] - timedelta(days=days - 1)))
+    profiles = profile_days(settings.home, first=stored[-1] - timedelta(days=days - 1))
+    text = infer_plan(of_product(profiles, settings.vendor_properties))
     if output is None:
         click.echo(text, nl=False)
         return

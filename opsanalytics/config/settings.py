@@ -225,6 +225,11 @@ class Settings(Section):
         return tuple(source for source in self.sources if isinstance(source, EventSourceSettings))
 
     @property
+    def vendor_properties(self) -> dict[str, frozenset[str]]:
+        """By source of events, the properties that its vendor adds: nobody plans them, or changes them."""
+        return {source.name: source.vendor_properties for source in self.event_sources}
+
+    @property
     def feedback_sources(self) -> tuple[FeedbackSourceSettings, ...]:
         return tuple(source for source in self.sources if isinstance(source, FeedbackSourceSettings))
 

@@ -107,9 +107,14 @@ class Home:
         """Which days of the lake changed, and when that was noticed: a record of runs, not of data."""
         return self.root / "changes"
 
+    @property
+    def inboxes(self) -> Path:
+        """The folders of all sources that take dumps."""
+        return self.root / "inbox" / "feedback"
+
     def inbox(self, source: str) -> Path:
         """Where feedback dumps of a source are dropped."""
-        return self.root / "inbox" / "feedback" / source
+        return self.inboxes / source
 
     @property
     def published(self) -> Path:

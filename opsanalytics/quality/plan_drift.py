@@ -9,7 +9,7 @@ import polars as pl
 
 from opsanalytics.quality.drift import CHANGES, EVENT, PROPERTY, WINDOW_DAYS, combine
 from opsanalytics.quality.plan import PropertyType, TrackingPlan
-from opsanalytics.quality.profiles import COLUMN, MORE
+from opsanalytics.quality.profiles import COLUMN, MORE, NOTHING_ADDED, VendorProperties, of_product
 
 STILL_DAYS = 7
 """A breach is told while it was seen in these last days."""
@@ -30,10 +30,16 @@ _DECLARED = pl.Schema(
 )
 
 
-def find_breaches(profiles: pl.DataFrame, plan: TrackingPlan, last: date) -> pl.DataFrame:
+def find_breaches(
+    profiles: pl.DataFrame,
+    plan: TrackingPlan,
+    last: date,
+    vendor: VendorProperties = NOTHING_ADDED,
+) -> pl.DataFrame:
     """Breaches (`drift.CHANGES`) of the plan still seen in the last days up to the UTC day `last`.
 
-    `first_seen` is the first day of the breach in the lake. Empty if the plan declares nothing.
+    `first_seen` is the first day of the breach in the lake. Empty if the plan declares nothing. The
+    properties that vendors add (`vendor`, as for `profiles.of_product`) need not be declared, and may be.
     """
     if not plan.events:
         return pl.DataFrame(schema=CHANGES)
@@ -63,7 +69,8 @@ def find_breaches(profiles: pl.DataFrame, plan: TrackingPlan, last: date) -> pl.
     )
     known = values.filter(pl.col("event").is_in(names)).join(events, on=[*EVENT, "day"])
     stray = (
-        known.filter(pl.col("type") != COLUMN)
+        of_product(known, vendor)
+        .filter(pl.col("type") != COLUMN)
         .join(declared, on=["event", "property"], how="anti")
         .with_columns(
             kind=pl.lit("undeclared_property"),

@@ -12,7 +12,13 @@ import polars as pl
 
 from opsanalytics.lake.schemas import EVENTS
 from opsanalytics.quality.plan import PlannedEvent, PlannedProperty, PropertyType, TrackingPlan
-from opsanalytics.quality.profiles import COLUMNS, DATETIME
+from opsanalytics.quality.profiles import (
+    COLUMNS,
+    DATETIME,
+    NOTHING_ADDED,
+    VendorProperties,
+    is_added,
+)
 from opsanalytics.quality.rules import Rule, Severity
 from opsanalytics.quality.sql import calculator, json_pointer, sql_text
 
@@ -66,11 +72,14 @@ def _severity(name: str) -> Severity:
     return "error" if name == BLOCKING else "warning"
 
 
-def plan_columns(frame: pl.DataFrame, plan: TrackingPlan) -> pl.DataFrame:
+def plan_columns(
+    frame: pl.DataFrame, plan: TrackingPlan, vendor: VendorProperties = NOTHING_ADDED
+) -> pl.DataFrame:
     """The columns that `plan_rules` name, for each row of `frame`, in its order.
 
-    `frame` needs `event`, `properties` and the columns of events that the plan declares properties for.
-    Each column holds the names of the properties at fault, joined by commas; null: none.
+    `frame` needs `source`, `event`, `properties` and the columns of events that the plan declares properties
+    for. Each column holds the names of the properties at fault, joined by commas; null: none. What vendors
+    add need not be declared.
     """
     rows = frame.with_row_index("row")
     known = rows.filter(pl.col("event").is_in(list(plan.by_name)))
@@ -79,7 +88,7 @@ def plan_columns(frame: pl.DataFrame, plan: TrackingPlan) -> pl.DataFrame:
     with calculator() as con:
         for (name,), part in known.partition_by("event", as_dict=True).items():
             event = plan.by_name[str(name)]
-            found = pl.concat(list(_judged(con, part, event)))
+            found = pl.concat(list(_judged(con, part, event, vendor)))
             if event.blocking:
                 breaks = pl.col("kind") != UNDECLARED
                 found = found.with_columns(
@@ -96,7 +105,7 @@ def plan_columns(frame: pl.DataFrame, plan: TrackingPlan) -> pl.DataFrame:
 
 
 def _judged(
-    con: duckdb.DuckDBPyConnection, part: pl.DataFrame, event: PlannedEvent
+    con: duckdb.DuckDBPyConnection, part: pl.DataFrame, event: PlannedEvent, vendor: VendorProperties
 ) -> Iterator[pl.DataFrame]:
     """Faults (`row`, `kind`, `name`) of the rows of one event.
 
@@ -111,12 +120,12 @@ def _judged(
     # Lists of names and types are many times as large as what they are hashed to.
     con.execute(
         "CREATE OR REPLACE TEMP TABLE rows AS "
-        f"SELECT row, hash(json_keys(text)) AS names, hash(json_type(text, {paths}), held) AS kinds, "
+        f"SELECT row, hash(source, json_keys(text)) AS names, hash(json_type(text, {paths}), held) AS kinds, "
         f"json_extract_string(text, {_pointers(compared)}) AS texts "
-        f"FROM (SELECT row, {_TEXT} AS text, [{', '.join(columns)}]::BOOLEAN[] AS held FROM part)"
+        f"FROM (SELECT row, source, {_TEXT} AS text, [{', '.join(columns)}]::BOOLEAN[] AS held FROM part)"
     )
     forms = con.sql(
-        f"SELECT names, json_keys({_TEXT}) FROM part "
+        f"SELECT names, source, json_keys({_TEXT}) FROM part "
         "JOIN (SELECT names, min(row) AS row FROM rows GROUP BY names) USING (row)"
     ).fetchall()
     shapes = con.sql(
@@ -127,7 +136,12 @@ def _judged(
     yield _of_forms(
         con,
         "names",
-        [(form, UNDECLARED, name) for form, sent in forms for name in sent if name not in event.properties],
+        [
+            (form, UNDECLARED, name)
+            for form, source, sent in forms
+            for name in sent
+            if name not in event.properties and not is_added(vendor.get(source, ()), name)
+        ],
     )
     yield _of_forms(
         con,
@@ -201,4 +215,6 @@ def _faults(rows: pl.DataFrame, kind: str, name: str) -> pl.DataFrame:
 def plan_needs(plan: TrackingPlan) -> tuple[str, ...]:
     """Columns of events that `plan_columns` looks at."""
     declared = {name for event in plan.events for name in event.properties}
-    return tuple(name for name in EVENTS.names if name in {"event", "properties"} | (declared & set(COLUMNS)))
+    return tuple(
+        name for name in EVENTS.names if name in {"source", "event", "properties"} | (declared & set(COLUMNS))
+    )

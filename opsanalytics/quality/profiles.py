@@ -8,9 +8,11 @@ import glob
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
 
 import duckdb
 import polars as pl
@@ -50,6 +52,12 @@ PROFILE = pl.Schema(
 """`n` events of the day have `property` with a value of JSON type `type` (string, datetime, integer, number,
 boolean, list, object, null; `column` for a column of events), about `distinct` different ones. Rows without
 a property and type count the events themselves."""
+
+PROFILE_ORDER = ("source", "day", "event", "property", "type")
+
+VendorProperties: TypeAlias = Mapping[str, Collection[str]]
+"""Source -> names of the properties that its vendor adds, as `EventSourceSettings.vendor_properties`."""
+NOTHING_ADDED: VendorProperties = MappingProxyType({})
 
 COLUMN = "column"
 COLUMNS = ("session_id", "platform", "os", "browser", "app_version", "country", "url")
@@ -103,7 +111,23 @@ def profile_days(home: Home, *, first: date | None = None, last: date | None = N
     if not files:
         return pl.DataFrame(schema=PROFILE)
     frames = pl.scan_parquet(list(files), glob=False, hive_partitioning=False).collect()
-    return frames.sort("source", "day", "event", "property", "type", nulls_last=False)
+    return frames.sort(*PROFILE_ORDER, nulls_last=False)
+
+
+def of_product(profiles: pl.DataFrame, vendor: VendorProperties) -> pl.DataFrame:
+    """Those rows of profiles that tell of what the product sends; `vendor` says what its vendors add."""
+    pairs = profiles.select("source", "property").unique().drop_nulls()
+    added = [pair for pair in pairs.iter_rows() if is_added(vendor.get(pair[0], ()), pair[1])]
+    named = pl.DataFrame(added, schema=["source", "property"], orient="row") if added else pairs.clear()
+    columns = profiles.filter(pl.col("type") == COLUMN)
+    others = profiles.filter((pl.col("type") != COLUMN) | pl.col("type").is_null())
+    kept = others.join(named, on=["source", "property"], how="anti", maintain_order="left")
+    return pl.concat([kept, columns]).sort(*PROFILE_ORDER, nulls_last=False)
+
+
+def is_added(names: Collection[str], name: str) -> bool:
+    """Whether `name` is among the properties that a vendor adds; `*` at an end stands for any text."""
+    return name in names or any(each[-1:] == "*" and name.startswith(each[:-1]) for each in names)
 
 
 def profile_files(paths: Sequence[Path]) -> dict[Path, pl.DataFrame]:

@@ -29,6 +29,7 @@ from opsanalytics.quality.frames import (
 )
 from opsanalytics.quality.plan import TrackingPlan
 from opsanalytics.quality.plan_rows import PLAN_COLUMNS, plan_columns, plan_needs
+from opsanalytics.quality.profiles import NOTHING_ADDED, VendorProperties
 from opsanalytics.quality.results import CheckOutcome, record, recorded
 from opsanalytics.quality.rules import EVENT_RULES, FEEDBACK_RULES, PARTITION, Rule, rules_version
 
@@ -47,10 +48,12 @@ def validate_events(
     checked_at: datetime,
     rules: tuple[Rule, ...] = EVENT_RULES,
     plan: TrackingPlan | None = None,
+    vendor: VendorProperties = NOTHING_ADDED,
 ) -> list[CheckOutcome]:
     """Check the events of the given UTC days and record the results.
 
-    `sources` are the configured ones; `plan` is the tracking plan that rules of `plan_rows` look at. A day
+    `sources` are the configured ones; `plan` is the tracking plan that rules of `plan_rows` look at, and
+    `vendor` the properties that need not be declared there. A day
     that did not change since it was checked by the same rules is not checked again; its recorded results
     are returned. Ordered by day, then as `rules`.
 
@@ -59,7 +62,9 @@ def validate_events(
     """
     partitions = event_partitions(home, days)
     usual = usual_events(home, (day for day in partitions if not day.rows))
-    suite = _Suite(home, EVENTS.name, "event_id", rules, {"sources": sorted(sources)}, plan or TrackingPlan())
+    suite = _Suite(
+        home, EVENTS.name, "event_id", rules, {"sources": sorted(sources)}, plan or TrackingPlan(), vendor
+    )
     return suite.run(partitions, usual, checked_at)
 
 
@@ -84,6 +89,7 @@ class _Suite:
     rules: tuple[Rule, ...]
     parameters: Mapping[str, Any]
     plan: TrackingPlan = field(default_factory=TrackingPlan)
+    vendor: VendorProperties = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [rule.name for rule in self.rules]
@@ -93,7 +99,10 @@ class _Suite:
     def run(
         self, partitions: Sequence[Partition], usual: Mapping[str, float], checked_at: datetime
     ) -> list[CheckOutcome]:
-        by_rules = rules_version(self.rules, {**self.parameters, "plan": self.plan.model_dump_json()})
+        added = {source: sorted(names) for source, names in sorted(self.vendor.items())}
+        by_rules = rules_version(
+            self.rules, {**self.parameters, "plan": self.plan.model_dump_json(), "vendor": added}
+        )
         versions = {
             # All that a result depends on: data, rules, and the usual volume of an empty day.
             partition.name: _hash(partition.content_hash, by_rules, usual.get(partition.name))
@@ -140,7 +149,7 @@ class _Suite:
             return
         stored = {*(columns - set(of_plan)), *plan_needs(self.plan)}
         for frame in batches(self.home, partitions, stored, self.key):
-            judged = plan_columns(frame, self.plan).select(of_plan)
+            judged = plan_columns(frame, self.plan, self.vendor).select(of_plan)
             yield pl.concat(
                 [frame.select(PARTITION, *sorted(columns - {PARTITION, *of_plan})), judged], how="horizontal"
             )

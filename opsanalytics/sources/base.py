@@ -181,6 +181,9 @@ class EventSourceSettings(SourceSettings, ABC):
     """Setting that names the zone of the vendor's clock, where somebody has to tell."""
     property_folders: ClassVar[tuple[str, ...]] = ("properties", "event_properties", "event_params")
     """Members of a record that hold properties: `[privacy]` names these without the folder."""
+    vendor_properties: ClassVar[frozenset[str]] = frozenset()
+    """Members of the column `properties` that the vendor adds, or that hold the rest of its record: no part
+    of what the product sends. A name that ends in `*` stands for all that begin so."""
     properties_rest: ClassVar[str | None] = None
     """Member of the column `properties` that holds the rest of the record, if it does."""
     id_prefixes: ClassVar[tuple[str, ...]] = ()

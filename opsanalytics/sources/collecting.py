@@ -204,6 +204,8 @@ def told(error: InboxError | OSError, path: Path) -> str:
     """What a person reads about a file that was refused."""
     if isinstance(error, InboxError):
         return str(error).replace(str(path), printable(path))
+    if isinstance(error, FileNotFoundError):
+        return f"{printable(path)}: it was removed while it was being read; nothing of it was taken."
     return (
         f"{printable(path)}: {error.strerror or error}. Make it readable for the user that runs opsanalytics."
     )

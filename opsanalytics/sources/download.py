@@ -21,12 +21,20 @@ from opsanalytics.sources.errors import (
     RequestError,
     UnavailableError,
 )
-from opsanalytics.sources.http import TRANSPORT_ERRORS, error_text, opened, wire_chunks
+from opsanalytics.sources.http import (
+    TRANSPORT_ERRORS,
+    announced_bytes,
+    error_text,
+    gzipped,
+    opened,
+    wire_chunks,
+)
 from opsanalytics.sources.landing import (
     Body,
     DoubtfulBodyError,
     EarlyEndError,
     IncompleteBodyError,
+    NoExportError,
     Received,
     receive,
 )
@@ -155,6 +163,8 @@ class WindowDownload:
             if self._partial is not None:
                 self._partial(path)
             raise AttemptError("gave_up", str(error)) from error
+        except NoExportError as error:
+            raise AttemptError("server", self._public(str(error))) from error
         except IncompleteBodyError as error:
             raise AttemptError("cut", str(error)) from error
         except TRANSPORT_ERRORS as error:
@@ -162,17 +172,13 @@ class WindowDownload:
         return self._judge(answer)
 
     def _receive(self, response: requests.Response, file: IO[bytes], path: Path) -> Received:
-        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding not in ("gzip", "identity", ""):
-            raise IncompleteBodyError(f"Content-Encoding {encoding!r} was not asked for")
-        length = response.headers.get("Content-Length")
         return receive(
             wire_chunks(response),
             file,
             path,
             body=self._body,
-            gzipped=encoding == "gzip",
-            expected_bytes=int(length) if length and length.isdigit() else None,
+            gzipped=gzipped(response),
+            expected_bytes=announced_bytes(response),
             framed="chunked" in response.headers.get("Transfer-Encoding", "").lower(),
             believed=self._believed,
             progress=self._received,
@@ -237,8 +243,11 @@ class WindowDownload:
 
     def _enough(self, state: tenacity.RetryCallState) -> bool:
         error = failure(state)
+        patience = self._settings.retry.rate_limit_patience_seconds
+        if asks_to_wait(error) and self._waited + state.upcoming_sleep > patience:
+            return True
         if error.cause == "limit":
-            return self._waited + state.upcoming_sleep > self._settings.retry.rate_limit_patience_seconds
+            return False
         if error.cause == "gave_up" and self._can_shrink:
             return self._failures["gave_up"] >= GIVE_UP_ATTEMPTS
         others = sum(count for cause, count in self._failures.items() if cause != "limit")
@@ -246,7 +255,7 @@ class WindowDownload:
 
     def _announce(self, state: tenacity.RetryCallState) -> None:
         error = failure(state)
-        if error.cause == "limit":
+        if asks_to_wait(error):
             self._waited += state.upcoming_sleep
         self._tell(f"{self._window}: {error}; next attempt in {state.upcoming_sleep:.0f} s")
 
@@ -270,8 +279,8 @@ class WindowDownload:
             )
         return UnavailableError(
             self._message(
-                f"no answer {times}: {error}. Check the connection and the vendor's status page, then run "
-                "again; what was landed is kept."
+                f"no answer {times}: {error}{asked(error)}. Check the connection and the vendor's status "
+                "page, then run again; what was landed is kept."
             )
         )
 
@@ -284,6 +293,16 @@ class WindowDownload:
             if len(secret) > 2:
                 text = text.replace(secret, "***")
         return text
+
+
+def asks_to_wait(error: AttemptError) -> bool:
+    """Whether the vendor, and not our own caution, decides how long the pause is."""
+    return error.cause == "limit" or error.retry_after is not None
+
+
+def asked(error: AttemptError) -> str:
+    """For messages: how long the vendor wants us to wait."""
+    return "" if error.retry_after is None else f"; it asks to wait {error.retry_after:.0f} s"
 
 
 def failure(state: tenacity.RetryCallState) -> AttemptError:

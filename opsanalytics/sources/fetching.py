@@ -286,7 +286,7 @@ class _Fetch:
         window = Window(end - settings.unit, end)
         with new_session() as session:
             records = self._lander(session).probe(window)
-        return f"source {settings.name}: {window}: the vendor answered with {records} records"
+        return f"the vendor answered with {records} records for {window}"
 
     def _lander(self, session: requests.Session) -> WindowLander:
         return WindowLander(

@@ -8,9 +8,11 @@ import urllib3
 
 from opsanalytics import __version__
 from opsanalytics.sources.base import Request
+from opsanalytics.sources.landing import IncompleteBodyError
 
 CONNECT_TIMEOUT_SECONDS = 15.0
 CHUNK_BYTES = 256 * 1024
+GZIP_NAMES = ("gzip", "x-gzip")
 
 TRANSPORT_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 """What a broken or silent connection raises, before and during the body."""
@@ -52,6 +54,24 @@ def wire_chunks(response: requests.Response) -> Iterator[bytes]:
     """
     while chunk := response.raw.read(CHUNK_BYTES, decode_content=False):
         yield chunk
+
+
+def gzipped(response: requests.Response) -> bool:
+    """Whether the body comes as gzip.
+
+    Raises:
+        IncompleteBodyError: it comes in another encoding, which was not asked for.
+    """
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in (*GZIP_NAMES, "identity", ""):
+        raise IncompleteBodyError(f"Content-Encoding {encoding!r} was not asked for")
+    return encoding in GZIP_NAMES
+
+
+def announced_bytes(response: requests.Response) -> int | None:
+    """The length of the body as sent, if the answer announces it."""
+    length = response.headers.get("Content-Length", "").strip()
+    return int(length) if length.isascii() and length.isdigit() else None
 
 
 def error_text(response: requests.Response, limit: int = 2_000) -> str:

@@ -6,21 +6,24 @@ import shutil
 import stat
 import time
 import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+from opsanalytics.sources.archives import DamagedArchiveError, damage_told
 from opsanalytics.sources.errors import InboxError
+from opsanalytics.sources.feedback_files.nearest import nearest
 
 UNFINISHED = (".part", ".partial", ".tmp", ".crdownload", ".download", ".filepart", ".swp", ".opdownload")
 GZIP = b"\x1f\x8b"
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 """How a zip begins, and an empty one."""
 WORKBOOK_PART = "[Content_Types].xml"
-LARGEST_UNPACKED = 4 * 1024**3
+LARGEST_UNPACKED = 1024**3
+"""Files are read whole; a bomb must not take the machine's memory."""
+TOO_LARGE = "more than 1 GiB when unpacked. Unpack it, and drop the files in parts."
 COPY_BYTES = 1024 * 1024
 
 
@@ -31,6 +34,8 @@ class InboxFile:
     path: Path
     member: str | None = None
     """Name within the archive; None: the file itself."""
+    position: int = 0
+    """Place within the archive: names may repeat."""
 
     @property
     def shown(self) -> str:
@@ -53,7 +58,10 @@ class InboxFile:
             with gzip.open(self.path) as unpacked:
                 yield cast("IO[bytes]", unpacked)
         else:
-            with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as member:
+            with (
+                zipfile.ZipFile(self.path) as archive,
+                archive.open(archive.infolist()[self.position]) as member,
+            ):
                 yield member
 
 
@@ -98,6 +106,23 @@ def look(folder: Path, quiet_seconds: float) -> Inbox:
     finished = still(files, quiet_seconds)
     waiting += [path for path in files if path not in finished]
     return Inbox(tuple(sorted(finished)), tuple(sorted(waiting)), tuple(odd))
+
+
+def misplaced(root: Path, sources: Iterable[str]) -> list[tuple[Path, str]]:
+    """Files below `root`, the folder of all inboxes, that no source would ever take, and what to do."""
+    known = set(sources)
+    found = []
+    for path in everything(root):
+        below = path.relative_to(root).parts
+        if not path.is_file() or (len(below) > 1 and below[0] in known):
+            continue
+        if len(below) == 1:
+            why = "lies beside the folders of the sources"
+        else:
+            why = f"no source for feedback is called {below[0]!r}{nearest(below[0], known)}"
+        folders = ", ".join(f"{root / name}/" for name in sorted(known)) or "that of a source"
+        found.append((path, f"{why}; nothing reads it. Move it into {folders}, or configure a source"))
+    return found
 
 
 def everything(folder: Path) -> list[Path]:
@@ -157,27 +182,30 @@ def contents(path: Path) -> list[InboxFile]:
         if file.read(4) not in ZIP:
             return [InboxFile(path)]
     try:
-        with zipfile.ZipFile(path) as archive:
+        with damage_told(), zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             if any(member.filename == WORKBOOK_PART for member in members):
                 return [InboxFile(path)]
             wanted = [
-                member
-                for member in members
+                (member, position)
+                for position, member in enumerate(members)
                 if not member.is_dir() and not any(hidden(part) for part in member.filename.split("/"))
             ]
-            if any(member.flag_bits & 1 for member in wanted):
+            if any(member.flag_bits & 1 for member, _ in wanted):
                 raise InboxError(f"{path}: the archive is encrypted. Unpack it, and drop the files.")
-            if sum(member.file_size for member in wanted) > LARGEST_UNPACKED:
-                raise InboxError(f"{path}: more than 4 GiB when unpacked. Unpack it, and drop the files.")
+            if sum(member.file_size for member, _ in wanted) > LARGEST_UNPACKED:
+                raise InboxError(f"{path}: {TOO_LARGE}")
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError) as error:
+    except DamagedArchiveError as error:
         raise InboxError(f"{path}: the archive is damaged or cut: {error}. Drop it again.") from error
     if damaged is not None:
         raise InboxError(f"{path}: the archive is damaged at {damaged}. Drop it again.")
     if not wanted:
         raise InboxError(f"{path}: the archive holds no file. Drop the files themselves.")
-    return [InboxFile(path, member.filename) for member in sorted(wanted, key=lambda each: each.filename)]
+    return sorted(
+        (InboxFile(path, member.filename, position) for member, position in wanted),
+        key=lambda file: (file.member or "", file.position),
+    )
 
 
 def is_gzip(path: Path) -> bool:
@@ -188,12 +216,12 @@ def is_gzip(path: Path) -> bool:
 def check_gzip(path: Path) -> None:
     size = 0
     try:
-        with gzip.open(path) as unpacked:
+        with damage_told(), gzip.open(path) as unpacked:
             while block := unpacked.read(COPY_BYTES):
                 size += len(block)
                 if size > LARGEST_UNPACKED:
-                    raise InboxError(f"{path}: more than 4 GiB when unpacked. Unpack it, and drop the file.")
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+                    raise InboxError(f"{path}: {TOO_LARGE}")
+    except DamagedArchiveError as error:
         raise InboxError(f"{path}: the archive is damaged or cut: {error}. Drop it again.") from error
 
 

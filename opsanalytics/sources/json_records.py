@@ -123,5 +123,22 @@ def flattened(value: Any, keys: tuple[str, ...]) -> Iterator[tuple[Any, Mapping[
     yield value, {}
 
 
+def member_of(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A member that should be an object; an empty one if it is something else."""
+    value = record.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def list_in(record: Mapping[str, Any], name: str) -> list[Any]:
+    """A member that should be a list; an empty one if it is something else."""
+    value = record.get(name)
+    return value if isinstance(value, list) else []
+
+
+def objects_in(record: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """The objects of a member that should be a list of them."""
+    return [each for each in list_in(record, name) if isinstance(each, dict)]
+
+
 def as_bytes(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")

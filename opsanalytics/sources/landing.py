@@ -4,7 +4,6 @@ Order of a commit: data file (named by its content), manifest, removal of what t
 name. Killed anywhere, the delivery is either the old one or the new one.
 """
 
-import gzip
 import hashlib
 import json
 import os
@@ -21,8 +20,19 @@ from isal import igzip, isal_zlib
 
 from opsanalytics.lake.manifests import MANIFEST, LandedFile, Manifest, read_manifest, write_manifest
 from opsanalytics.lake.paths import Home
+from opsanalytics.sources.archives import (
+    DamagedArchiveError,
+    check_directory,
+    damage_told,
+    event_members,
+)
 
 EARLY_END = b"terminated early"
+EVENT_MEMBER = b'"event"'
+COMPLETE = "_complete"
+"""End of the names of markers in an archive."""
+ZIP_BEGIN = b"PK"
+SHOWN_BYTES = 80
 READ_BYTES = 1024 * 1024
 Body = Literal["jsonl", "zip", "page"]
 """Lines of JSON; an archive of such; one JSON object with a list `results`."""
@@ -34,6 +44,10 @@ class IncompleteBodyError(ValueError):
 
 class EarlyEndError(IncompleteBodyError):
     """The vendor itself says that it gave up: a smaller window may help."""
+
+
+class NoExportError(IncompleteBodyError):
+    """Something else came under status 200: an error in JSON, the page of a proxy or of a login."""
 
 
 class DoubtfulBodyError(IncompleteBodyError):
@@ -59,11 +73,14 @@ class Received:
 class LineCounter:
     """Follows decoded JSON lines: how many, their hash, and how they end."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, export: bool = False) -> None:
+        """`export`: they are meant to be Mixpanel's, which `check_end` looks after."""
         self._digest = hashlib.sha256()
         self._ended = 0
         self._tail = b""
         self._last = b""
+        self._first = b""
+        self._has_events = not export
 
     def feed(self, content: bytes) -> None:
         self._digest.update(content)
@@ -74,6 +91,9 @@ class LineCounter:
         if filled:
             self._ended += len(filled)
             self._last = filled[-1]
+            self._first = self._first or filled[0]
+            # in nearly every body the first line tells, so that the others are not looked at
+            self._has_events = self._has_events or any(may_be_event(line) for line in filled)
 
     @property
     def sha256(self) -> str:
@@ -98,6 +118,9 @@ class LineCounter:
         last = self._tail if self._tail.strip() else self._last
         if EARLY_END in last.lower() and not is_record(last):
             raise EarlyEndError("the export says 'terminated early'")
+        whole = not self._tail.strip() or is_json(last) or last.lstrip().startswith(b"<")
+        if last and whole and not self._has_events and not may_be_event(last):
+            raise NoExportError(f"the answer is no export, it begins with {shown(self._first or last)}")
         if self._tail.strip():
             raise IncompleteBodyError("the last line has no end: the body was cut")
         if last and not is_record(last):
@@ -111,6 +134,21 @@ def is_record(line: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(record, dict) and "event" in record
+
+
+def may_be_event(line: bytes) -> bool:
+    """Whether a line is an exported event, or what may be left of one."""
+    return (
+        EVENT_MEMBER in line and not line.lstrip().startswith(b"<") and (is_record(line) or not is_json(line))
+    )
+
+
+def is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 @contextmanager
@@ -153,26 +191,32 @@ def receive(
 
     Raises:
         IncompleteBodyError: cut, ended early by the vendor, or not what it claims to be.
+        NoExportError: something else than an export.
         DoubtfulBodyError: nothing shows where it ends, or its last line is broken.
     """
     wire = hashlib.sha256()
-    lines = LineCounter()
+    lines = LineCounter(export=True)
     decoder = GzipStream() if gzipped else None
     total = 0
     for chunk in chunks:
-        file.write(chunk)
-        wire.update(chunk)
         total += len(chunk)
+        decoded = decoder.feed(chunk) if decoder else chunk
+        # an archive that a proxy packed once more is unpacked: it must open where it lies
+        kept = decoded if body == "zip" else chunk
+        file.write(kept)
+        wire.update(kept)
         if body == "jsonl":
-            lines.feed(decoder.feed(chunk) if decoder else chunk)
+            lines.feed(decoded)
         progress(total)
     file.flush()
     os.fsync(file.fileno())
     if expected_bytes is not None and total != expected_bytes:
         raise IncompleteBodyError(f"{total} of {expected_bytes} announced bytes came")
     if body == "zip":
+        if decoder is not None:
+            decoder.finish()
         content_sha256, records = check_zip(path)
-        return Received(path, ".zip", total, wire.hexdigest(), content_sha256, records)
+        return Received(path, ".zip", path.stat().st_size, wire.hexdigest(), content_sha256, records)
     if body == "page":
         content_sha256, records = check_page(path, gzipped=gzipped)
         suffix = ".json.gz" if gzipped else ".json"
@@ -215,21 +259,54 @@ class GzipStream:
 
 
 def check_zip(path: Path) -> tuple[str, int]:
-    """Run every member of an Amplitude export to its end. Returns content hash and lines."""
+    """Run every member of an Amplitude export to its end. Returns content hash and lines.
+
+    Raises:
+        IncompleteBodyError: it is damaged or cut, or no export at all.
+    """
     content = hashlib.sha256()
     records = 0
     try:
-        with zipfile.ZipFile(path) as archive:
-            for name in sorted(event_members(archive)):
+        with damage_told(), zipfile.ZipFile(path) as archive:
+            check_directory(path, archive)
+            events = event_members(archive)
+            others = {member.filename for member in archive.infolist() if not member.is_dir()}
+            others -= {member.filename for member in events}
+            for name in sorted(others):
+                archive.open(name).close()  # a member whose name was damaged is no longer one of the events
+            for member in events:
                 counter = LineCounter()
-                with archive.open(name) as member, igzip.open(member) as decoded:
+                with archive.open(member) as packed, igzip.open(packed) as decoded:
                     while block := decoded.read(READ_BYTES):
                         counter.feed(block)
-                content.update(f"{name}\0{counter.sha256}\n".encode())
+                content.update(f"{member.filename}\0{counter.sha256}\n".encode())
                 records += counter.records
-    except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, isal_zlib.error) as error:  # type: ignore[misc]
+    except DamagedArchiveError as error:
+        if not begins_as_zip(path):
+            raise NoExportError(
+                f"the answer is no archive, it begins with {shown(beginning(path))}"
+            ) from error
         raise IncompleteBodyError(f"the archive is damaged or cut: {error}") from error
+    unknown = sorted(name for name in others if not name.endswith(COMPLETE))
+    if unknown and not events:
+        raise NoExportError(f"the archive holds no events, but {', '.join(unknown[:3])}")
     return content.hexdigest(), records
+
+
+def begins_as_zip(path: Path) -> bool:
+    """Whether nothing of the beginning speaks against an archive; a body that was cut at once does not."""
+    begin = beginning(path)[: len(ZIP_BEGIN)]
+    return ZIP_BEGIN.startswith(begin)
+
+
+def shown(content: bytes) -> str:
+    """The first bytes of an answer, for messages."""
+    return repr(content[:SHOWN_BYTES].decode("utf-8", "replace"))
+
+
+def beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(SHOWN_BYTES)
 
 
 def check_page(path: Path, *, gzipped: bool) -> tuple[str, int]:
@@ -246,11 +323,6 @@ def check_page(path: Path, *, gzipped: bool) -> tuple[str, int]:
     if not isinstance(page, dict) or not isinstance(page.get("results"), list):
         raise IncompleteBodyError("the answer has no list `results`")
     return hashlib.sha256(content).hexdigest(), len(page["results"])
-
-
-def event_members(archive: zipfile.ZipFile) -> list[str]:
-    """Names of the members that hold events; folders and `*_complete` markers do not."""
-    return [name for name in archive.namelist() if name.endswith(".json.gz")]
 
 
 def commit(

@@ -16,7 +16,14 @@ import tenacity
 from requests.auth import AuthBase
 
 from opsanalytics.sources.base import Answer, RetrySettings
-from opsanalytics.sources.download import RATE_LIMIT_PAUSE_SECONDS, AttemptError, failure, retry_after
+from opsanalytics.sources.download import (
+    RATE_LIMIT_PAUSE_SECONDS,
+    AttemptError,
+    asked,
+    asks_to_wait,
+    failure,
+    retry_after,
+)
 from opsanalytics.sources.errors import (
     CredentialError,
     IncompleteExportError,
@@ -25,7 +32,14 @@ from opsanalytics.sources.errors import (
     SourceError,
     UnavailableError,
 )
-from opsanalytics.sources.http import CONNECT_TIMEOUT_SECONDS, TRANSPORT_ERRORS, error_text, wire_chunks
+from opsanalytics.sources.http import (
+    CONNECT_TIMEOUT_SECONDS,
+    TRANSPORT_ERRORS,
+    announced_bytes,
+    error_text,
+    gzipped,
+    wire_chunks,
+)
 from opsanalytics.sources.landing import GzipStream, IncompleteBodyError, Received
 from opsanalytics.sources.limiter import SharedLimiter
 from opsanalytics.sources.paging import ApiFeedbackSourceSettings, PageRequest, Position
@@ -206,13 +220,16 @@ class _Attempts:
         return jittered if error.retry_after is None else error.retry_after + 0.1 * jittered
 
     def _enough(self, state: tenacity.RetryCallState) -> bool:
-        if failure(state).cause == "limit":
-            return self._waited + state.upcoming_sleep > self._retry.rate_limit_patience_seconds
-        return self._failed >= self._retry.attempts
+        error = failure(state)
+        if asks_to_wait(error) and (
+            self._waited + state.upcoming_sleep > self._retry.rate_limit_patience_seconds
+        ):
+            return True
+        return error.cause != "limit" and self._failed >= self._retry.attempts
 
     def _announce(self, state: tenacity.RetryCallState) -> None:
         error = failure(state)
-        if error.cause == "limit":
+        if asks_to_wait(error):
             self._waited += state.upcoming_sleep
         self._download.tell(f"{self._what}: {error}; next attempt in {state.upcoming_sleep:.0f} s")
 
@@ -232,8 +249,8 @@ class _Attempts:
             )
         return UnavailableError(
             self._message(
-                f"no answer {times}: {error}. Check the connection and the vendor's status page, then run "
-                f"again; {kept}."
+                f"no answer {times}: {error}{asked(error)}. Check the connection and the vendor's status "
+                f"page, then run again; {kept}."
             )
         )
 
@@ -281,10 +298,7 @@ def receive_document(response: requests.Response, file: IO[bytes], path: Path) -
     Raises:
         IncompleteBodyError: cut, or no JSON.
     """
-    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in ("gzip", "identity", ""):
-        raise IncompleteBodyError(f"Content-Encoding {encoding!r} was not asked for")
-    decoder = GzipStream() if encoding == "gzip" else None
+    decoder = GzipStream() if gzipped(response) else None
     wire = hashlib.sha256()
     total = 0
     decoded = []
@@ -295,8 +309,8 @@ def receive_document(response: requests.Response, file: IO[bytes], path: Path) -
         decoded.append(decoder.feed(chunk) if decoder else chunk)
     file.flush()
     os.fsync(file.fileno())
-    length = response.headers.get("Content-Length", "")
-    if length.isdigit() and int(length) != total:
+    length = announced_bytes(response)
+    if length is not None and length != total:
         raise IncompleteBodyError(f"{total} of {length} announced bytes came")
     if decoder is not None and total:
         decoder.finish()

@@ -7,6 +7,7 @@ The same source reads dumps of the same records that somebody drops into its inb
 
 import hashlib
 import json
+import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,8 +41,9 @@ PageVerdict = Literal["retry", "wait", "restart", "gone", "credentials", "refuse
 the document no longer exists; the credentials are wrong; the request is."""
 
 SUPPLEMENT = "supplement"
-LOST_CURSOR = frozenset({400, 404, 410, 422})
 """Key in the request of a manifest whose document holds no records of its own."""
+SUPPLEMENT_NAME = re.compile(r"[A-Za-z0-9_-]{1,120}")
+LOST_CURSOR = frozenset({400, 404, 410, 422})
 
 
 @dataclass(frozen=True)
@@ -255,6 +257,8 @@ class Beside:
 
     def supplement(self, name: str) -> Any | None:
         """Parsed content of the supplement `name`; None if it is not there or empty."""
+        if not SUPPLEMENT_NAME.fullmatch(name):
+            return None  # an id that no vendor gives, and that never was a folder
         path = self._folder / name / MANIFEST
         return next(self._contents(read_manifest(path)), None) if path.exists() else None
 

@@ -6,7 +6,7 @@ import pytest
 from opsanalytics.quality.drift import find_drift
 from opsanalytics.quality.plan import TrackingPlan
 from opsanalytics.quality.plan_drift import find_breaches
-from opsanalytics.quality.profiles import MORE
+from opsanalytics.quality.profiles import MORE, of_product
 from opsanalytics_tests.quality.arrivals import FIRST, LAST, days
 
 SPLIT = LAST - timedelta(days=9)
@@ -139,3 +139,23 @@ def test_a_breach_that_is_over_is_told_no_longer() -> None:
     bad = days("buy", 100, {"amount": {"string": 100}}, last=LAST - timedelta(days=8))
     good = days("buy", 100, {"amount": {"number": 100}}, first=LAST - timedelta(days=7))
     assert breaches(pl.concat([bad, good]), plan(amount={"type": "number"})) == []
+
+
+VENDOR = {"web": frozenset({"$is_reshuffled", "$warehouse_*"})}
+ADDED = {"$is_reshuffled": {"boolean": 100}, "$warehouse_import_id": {"string": 100}, "mine": {"string": 100}}
+
+
+def test_what_the_vendor_adds_is_no_news() -> None:
+    """After a merge of identities every export has `$is_reshuffled`: nobody's product changed."""
+    profiles = of_product(change(PLAN, PLAN | ADDED), VENDOR)
+    assert told(profiles) == [("buy", "mine", "new_property")]
+    assert of_product(profiles, {"other": {"mine"}}).equals(profiles)
+
+
+def test_what_the_vendor_adds_need_not_be_declared_but_may_be() -> None:
+    profiles = days("buy", 100, ADDED | {"$city": {"string": 90}})
+    vendor = {"web": VENDOR["web"] | {"$city"}}
+    properties = {"$city": {"type": "string", "required": True}}
+    plan = TrackingPlan.model_validate({"events": [{"name": "buy", "properties": properties}]})
+    found = find_breaches(profiles, plan, LAST, vendor).select("property", "kind").rows()
+    assert found == [("$city", "required_missing"), ("mine", "undeclared_property")]

@@ -21,7 +21,7 @@ def declared(blocking: bool = False, **properties: object) -> TrackingPlan:
 
 def judged(plan: TrackingPlan, *properties: str, **columns: str | None) -> dict[str, list[str | None]]:
     frame = pl.DataFrame({"event": ["buy"] * len(properties), "properties": properties}).with_columns(
-        pl.lit(value, pl.String).alias(name) for name, value in columns.items()
+        pl.lit(value, pl.String).alias(name) for name, value in {"source": "web", **columns}.items()
     )
     found = plan_columns(frame, plan)
     assert found.columns == list(PLAN_COLUMNS)
@@ -71,9 +71,23 @@ def test_values_and_patterns() -> None:
 
 
 def test_what_is_not_declared() -> None:
-    frame = pl.DataFrame({"event": ["buy", "sell", None], "properties": ['{"x": 1, "y": 2}', "{}", "{}"]})
+    frame = pl.DataFrame(
+        {
+            "source": ["web"] * 3,
+            "event": ["buy", "sell", None],
+            "properties": ['{"x": 1, "y": 2}', "{}", "{}"],
+        }
+    )
     found = plan_columns(frame, declared(x={"type": "integer"}))
     assert found["plan_declared"].to_list() == ["y", "the event", None]
+
+
+def test_what_a_vendor_adds_need_not_be_declared() -> None:
+    frame = pl.DataFrame(
+        {"source": ["web", "app"], "event": "buy", "properties": '{"x": 1, "time": 2, "$warehouse_id": 3}'}
+    )
+    found = plan_columns(frame, declared(x={"type": "integer"}), {"web": {"time", "$warehouse_*"}})
+    assert found["plan_declared"].to_list() == [None, "time, $warehouse_id"]
 
 
 @pytest.mark.parametrize("name", ["$os", "a.b", 'quo"te', "sla/sh~", "it's", "🙂"])

@@ -6,6 +6,7 @@ Contract: developer.apple.com, list all customer reviews for an app; generating 
 from collections.abc import Sequence
 from datetime import timedelta, timezone
 from typing import Any
+from urllib.parse import quote
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -34,6 +35,8 @@ class AppStore(Desk):
         self.reviews: dict[str, dict[str, Any]] = {}
         self.responses: dict[str, dict[str, Any]] = {}
         self.generation = 1
+        self.paged_by = "cursor"
+        """Parameter of the links between pages."""
         for index in range(count):
             self.add(index)
 
@@ -101,8 +104,8 @@ class AppStore(Desk):
         if not 1 <= size <= 200 or query.get("sort") != "-createdDate":
             return json_reply(400, {"errors": [{"status": "400", "code": "PARAMETER_ERROR.INVALID"}]})
         first = 0
-        if "cursor" in query:
-            generation, _, offset = query["cursor"].partition(".")
+        if self.paged_by in query:
+            generation, _, offset = query[self.paged_by].partition(".")
             if int(generation) != self.generation:
                 return json_reply(400, {"errors": [{"status": "400", "code": "PARAMETER_ERROR.INVALID"}]})
             first = int(offset)
@@ -114,9 +117,8 @@ class AppStore(Desk):
         shown = found[first : first + size]
         links = {"self": f"https://api.appstoreconnect.apple.com{request.target}"}
         if first + size < len(found):
-            links["next"] = (
-                f"{links['self'].split('?')[0]}?limit={size}&cursor={self.generation}.{first + size}"
-            )
+            place = f"{quote(self.paged_by)}={self.generation}.{first + size}"
+            links["next"] = f"{links['self'].split('?')[0]}?limit={size}&{place}"
         data, included = [], []
         for review in shown:
             response = self.responses.get(review["id"])

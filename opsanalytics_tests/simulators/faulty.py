@@ -91,6 +91,23 @@ def server_error(status: int = 503) -> Fault:
     return _instead(Reply(status, b"<html><body>upstream error</body></html>", "text/html"))
 
 
+def error_page(body: bytes = b'{"error": "internal"}\n', content_type: str = "application/json") -> Fault:
+    """Status 200, and an error (or the page of a proxy) instead of the export.
+
+    Copies: gateways and sign-in pages in between; a client that counts it as an export without events
+    loses the window.
+    """
+    return _instead(Reply(200, body, content_type))
+
+
+def unavailable(retry_after: int) -> Fault:
+    """503 with Retry-After.
+
+    Copies: announced maintenance, where the header may name hours.
+    """
+    return _instead(Reply(503, b"maintenance", headers={"Retry-After": str(retry_after)}))
+
+
 def wrong_auth(status: int = 401) -> Fault:
     """Refuse the credentials, whatever they are.
 

@@ -98,7 +98,7 @@ class TypeformAccount(Desk):
             reverse=True,
         )
         if "since" in query:
-            since = datetime.fromisoformat(query["since"]).replace(tzinfo=UTC)
+            since = datetime.strptime(query["since"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
             found = [each for each in found if datetime.fromisoformat(each["submitted_at"]) >= since]
         if "before" in query:
             before = self.responses.get(query["before"])

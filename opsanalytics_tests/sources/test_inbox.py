@@ -2,6 +2,7 @@ import gzip
 import io
 import os
 import re
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import pytest
 
 from opsanalytics.lake.manifests import deliveries
 from opsanalytics.lake.paths import Home
+from opsanalytics.sources import collecting, inbox
 from opsanalytics.sources.collecting import CollectReport
-from opsanalytics.sources.inbox import look
+from opsanalytics.sources.errors import InboxError
+from opsanalytics.sources.feedback_files import text
+from opsanalytics.sources.inbox import contents, look, misplaced
 from opsanalytics_tests.sources.test_collecting import CONTENT, drop, run
 from opsanalytics_tests.sources.test_feedback_csv import HEADER, ROW
 
@@ -182,3 +186,98 @@ def test_a_name_that_is_no_utf8_is_taken_and_told(home: Home) -> None:
     assert "c\ufffd.csv: the file is empty" in refusal(report)
     assert {manifest.request["file"] for manifest in deliveries(home, "survey")} == {"a.csv", "b\ufffd.csv"}
     assert run(home).known == ("a.csv", "b\ufffd.csv")
+
+
+def test_members_of_one_name_are_all_taken(home: Home) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the name is there already
+        file.writestr("a.csv", CONTENT)
+        file.writestr("a.csv", OTHER)
+    put(home, "a.zip", content.getvalue())
+    assert len(run(home).landed) == 2
+
+
+@pytest.mark.parametrize(
+    "packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_whatever_is_damaged_in_an_archive_is_told(tmp_path: Path, packing: int) -> None:
+    """zipfile raises a dozen kinds of errors, by what the wrong byte means."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", packing) as file:
+        file.writestr("a.csv", CONTENT * 5)
+    path = tmp_path / "a.zip"
+    refused = 0
+    for position in range(len(content.getvalue())):
+        damaged = bytearray(content.getvalue())
+        damaged[position] ^= 0xFF
+        path.write_bytes(damaged)
+        try:
+            contents(path)
+        except InboxError:
+            refused += 1
+    assert refused > len(CONTENT)
+
+
+def test_a_bomb_is_refused_before_it_is_read(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "LARGEST_UNPACKED", 10_000)
+    put(home, "a.csv.gz", gzip.compress(CONTENT.encode() * 1_000))
+    put(home, "b.zip", archive({"b.csv": CONTENT.encode() * 1_000}))
+    drop(home, "good.csv")
+    report = run(home)
+    assert len(report.landed) == 1
+    assert [path.rpartition("/")[2][:5] for path in report.refused] == ["a.csv", "b.zip"]
+    assert all("1 GiB" in message for message in report.refused)
+
+
+def test_a_file_larger_than_memory_is_refused_with_its_size(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "LARGEST_TEXT", 100)
+    put(home, "a.csv", CONTENT.encode() * 10)
+    assert "Split it into smaller files" in refusal(run(home))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"<!DOCTYPE html>\n<html><body>Sign in</body></html>", "this is a web page"),
+        (b"\n <HTML><table><tr><td>id</td></tr></table></html>", "this is a web page"),
+        (b'[{"id": 1, "comment": "x"}]', "this is JSON"),
+        (b'\xef\xbb\xbf{"id": 1, "comment": "x"}\n', "this is JSON"),
+        (CONTENT.encode("utf-32"), "UTF-32"),
+        (gzip.compress(gzip.compress(CONTENT.encode())), "packed twice"),
+        (b"\xff\xd8\xff\xe0" + bytes(100), "a picture"),
+        (CONTENT.replace(",", "|").encode(), "name that in `delimiter`"),
+        (b"Report of March\n\n" + CONTENT.encode(), "lines stand above the row of column names"),
+        (CONTENT.replace("Nice", "x" * 17_000_000).encode(), "line 2: a field is longer"),
+    ],
+)  # fmt: skip
+def test_what_is_no_csv_is_called_by_its_name(home: Home, content: bytes, words: str) -> None:
+    path = put(home, "a.csv", content)
+    assert words in refusal(run(home))
+    assert path.read_bytes() == content
+
+
+def test_a_file_that_is_removed_while_it_is_read_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = drop(home, "a.csv")
+
+    def vanish(source: object, target: object) -> None:
+        path.unlink(missing_ok=True)
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(collecting, "copy", vanish)
+    assert "removed while it was being read" in refusal(run(home))
+
+
+def test_files_that_nobody_reads_are_found(home: Home) -> None:
+    drop(home, "good.csv")
+    for stray in ("lost.csv", "survei/lost.csv", "survei/deep/lost.csv", "survei/.hidden"):
+        path = home.inboxes / stray
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(CONTENT)
+    found = {str(path.relative_to(home.inboxes)): why for path, why in misplaced(home.inboxes, ["survey"])}
+    assert found.keys() == {"lost.csv", "survei/lost.csv", "survei/deep/lost.csv"}
+    assert "nearest: 'survey'" in found["survei/lost.csv"]
+    assert "beside the folders" in found["lost.csv"]
+    assert misplaced(home.root / "nowhere", ["survey"]) == []

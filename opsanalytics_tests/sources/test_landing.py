@@ -13,6 +13,7 @@ from opsanalytics.sources.landing import (
     EarlyEndError,
     IncompleteBodyError,
     LineCounter,
+    NoExportError,
     Received,
     commit,
     receive,
@@ -258,3 +259,31 @@ def test_archive_content_does_not_depend_on_compression(home: Home, tmp_path: Pa
     slow = archive_of(tmp_path / "a.zip", {"1/x#0.json.gz": gzip.compress(LINES, 9, mtime=1)})
     quick = archive_of(tmp_path / "b.zip", {"1/x#0.json.gz": gzip.compress(LINES, 1, mtime=2)})
     assert take_zip(home, slow).content_sha256 == take_zip(home, quick).content_sha256
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error": "internal", "request": "/api/2.0/export"}\n',
+        b'{"error": "internal"}',
+        b"<!DOCTYPE html>\n<html><body>Maintenance</body></html>\n",
+        b"<html>moved",
+        b"Service unavailable\n",
+        b'{"error": "no \\"event\\" here"}\n',
+        b"null\n",
+    ],
+)
+@pytest.mark.parametrize("gzipped", [False, True])
+def test_an_error_under_status_200_is_no_export(home: Home, body: bytes, *, gzipped: bool) -> None:
+    """Nothing in it is an event, or what is left of one: it is not even doubtful."""
+    sent = gzip.compress(body) if gzipped else body
+    with pytest.raises(NoExportError, match="no export"):
+        take(home, sent, gzipped=gzipped)
+
+
+@pytest.mark.parametrize("broken", [b"\x80\n", b'{"event": "bro\n', b"null\n", b"\xff\xfe{}\n"])
+def test_broken_lines_around_events_are_doubted_once(home: Home, broken: bytes) -> None:
+    body = broken + LINES + broken
+    with pytest.raises(DoubtfulBodyError) as doubt:
+        take(home, body)
+    assert take(home, body, believed=doubt.value.content_sha256).records == 4

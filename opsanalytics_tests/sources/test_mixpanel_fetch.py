@@ -27,6 +27,7 @@ from opsanalytics_tests.simulators.faulty import (
     FaultySimulator,
     broken_line,
     cut,
+    error_page,
     gzip_cut,
     rekeyed,
     repeated_lines,
@@ -35,6 +36,7 @@ from opsanalytics_tests.simulators.faulty import (
     slow,
     terminated_early,
     too_many_requests,
+    unavailable,
     wrong_auth,
     wrong_length,
 )
@@ -79,7 +81,8 @@ def test_the_lake_equals_the_truth(home: Home) -> None:
         terminated_early(text=b"export terminated early\n"),
         server_error(500), server_error(502), server_error(503), server_error(504),
         too_many_requests(0), too_many_requests(None), slow(4_096, 0.001), gzip_cut(0.5), gzip_cut(0.01),
-        wrong_length(1), wrong_length(500), wrong_length(-500), wrong_length(-1),
+        error_page(), error_page(b"<html>\n<body>down</body></html>\n", "text/html"), error_page(b"{}"),
+        unavailable(0), wrong_length(1), wrong_length(500), wrong_length(-500), wrong_length(-1),
     ],
 )  # fmt: skip
 def test_a_fault_that_passes_leaves_no_trace(home: Home, fault: object) -> None:
@@ -373,3 +376,20 @@ def test_each_region_has_its_host() -> None:
         "eu": "https://data-eu.mixpanel.com",
         "in": "https://data-in.mixpanel.com",
     }
+
+
+def test_an_error_page_that_stays_is_told_and_nothing_counts(home: Home) -> None:
+    faults = FaultSchedule().always("mixpanel", error_page(b"<html>down for maintenance</html>\n"))
+    with faulty(faults) as simulator:
+        with pytest.raises(UnavailableError, match="no export, it begins with '<html>down"):
+            run_fetch(mixpanel(simulator.url), home)
+        assert len(simulator.log) == 5
+    assert not list(deliveries(home, "product"))
+
+
+def test_a_pause_longer_than_our_patience_is_not_waited_for(home: Home) -> None:
+    """A Retry-After of a day on a 503 would keep the run, and its lock, for days."""
+    with faulty(FaultSchedule().always("mixpanel", unavailable(86_400))) as simulator:
+        with pytest.raises(UnavailableError, match="asks to wait 86400 s"):
+            run_fetch(mixpanel(simulator.url), home)
+        assert len(simulator.log) == 1

@@ -398,6 +398,23 @@ def test_a_record_without_an_id_is_set_aside_once(home: Home, kind: Kind) -> Non
     assert (report.records, report.quarantined) == (2, 2)
 
 
+@pytest.mark.parametrize("kind", [ZENDESK, INTERCOM], ids=lambda kind: kind.vendor)
+def test_an_address_alone_is_an_account_to_pull_from(home: Home, kind: Kind) -> None:
+    """Whoever names a proxy or a test server means it; only dumps would be read without a word."""
+    with Served(kind) as served:
+        settings = served.settings(**({"subdomain": None} if kind is ZENDESK else {"region": None}))
+        assert settings.pulls
+        run_pull(settings, home)
+        assert arrived(settings, home) == served.desk.truth()
+
+
+def test_reviews_are_paged_by_whatever_the_links_say(home: Home) -> None:
+    with Served(APP_STORE) as served:
+        served.desk.paged_by = "page[offset]"
+        run_pull(served.settings(), home)
+        assert arrived(served.settings(), home) == served.desk.truth()
+
+
 HAZARDS = {
     "limited": too_many_requests(0),
     "down": server_error(502),

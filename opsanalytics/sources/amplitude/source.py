@@ -40,6 +40,7 @@ class AmplitudeSettings(EventApiSettings):
     body: ClassVar[Literal["jsonl", "zip"]] = "zip"
     deduplication: ClassVar[Deduplication] = Deduplication(newest_delivery_wins=False, second_key_days=1)
     properties_rest: ClassVar[str | None] = REST
+    vendor_properties: ClassVar[frozenset[str]] = frozenset({REST})
 
     api_key_env: str = "AMPLITUDE_API_KEY"
     """Environment variable with the project's API key."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from opsanalytics.sources.base import FeedbackRow
-from opsanalytics.sources.json_records import JsonRecord
+from opsanalytics.sources.json_records import JsonRecord, member_of, objects_in
 from opsanalytics.sources.values import UnreadableError, epoch_moment, id_of, text_of
 
 LOWEST, HIGHEST = 1.0, 5.0
@@ -13,8 +13,7 @@ PLAIN = frozenset({"id", "app", "createdDate", "territory", "rating", "response_
 
 
 def attributes_of(resource: Mapping[str, Any]) -> Mapping[str, Any]:
-    attributes = resource.get("attributes")
-    return attributes if isinstance(attributes, dict) else {}
+    return member_of(resource, "attributes")
 
 
 def created_at(review: Mapping[str, Any]) -> datetime | None:
@@ -70,14 +69,17 @@ def review_message(record: JsonRecord, app: str | None) -> FeedbackRow:
 
 def developer_response(record: JsonRecord) -> Mapping[str, Any]:
     """The developer's response that came in the same page."""
-    relations = record.fields.get("relationships")
-    related = relations.get("response") if isinstance(relations, dict) else None
-    data = related.get("data") if isinstance(related, dict) else None
-    wanted = data.get("id") if isinstance(data, dict) else None
-    for entry in record.page.get("included") or ():
-        if isinstance(entry, dict) and wanted is not None and entry.get("id") == wanted:
+    wanted = response_id(record.fields)
+    for entry in objects_in(record.page, "included"):
+        if wanted is not None and id_of(entry.get("id")) == wanted:
             return entry
     return {}
+
+
+def response_id(review: Mapping[str, Any]) -> str | None:
+    """Id of the developer's response to a review, if it has one."""
+    related = member_of(member_of(review, "relationships"), "response")
+    return id_of(member_of(related, "data").get("id"))
 
 
 def stripped(value: Any) -> str | None:

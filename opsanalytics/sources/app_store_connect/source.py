@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from pydantic import Field
 
-from opsanalytics.sources.app_store_connect.rows import created_at, review_message
+from opsanalytics.sources.app_store_connect.rows import created_at, response_id, review_message
 from opsanalytics.sources.base import Answer, FeedbackRow
 from opsanalytics.sources.errors import CredentialError
-from opsanalytics.sources.json_records import JsonRecord
+from opsanalytics.sources.json_records import JsonRecord, member_of, objects_in
 from opsanalytics.sources.limiter import Limit
 from opsanalytics.sources.paging import (
     LOST_CURSOR,
@@ -36,6 +36,8 @@ HOST = "https://api.appstoreconnect.apple.com"
 LARGEST_PAGE = 200
 TOKEN_LIFE = timedelta(minutes=10)
 AUDIENCE = "appstoreconnect-v1"
+NEXT = "next"
+"""Query of the link to the next page, where it pages by something else than `cursor`."""
 
 AppId = Annotated[str, Field(pattern=r"^\d{1,20}$")]
 
@@ -103,6 +105,8 @@ class AppStoreConnectSettings(ApiFeedbackSourceSettings):
         }
         if "cursor" in position:
             params["cursor"] = position["cursor"]
+        if NEXT in position:
+            params |= dict(parse_qsl(position[NEXT]))
         return PageRequest(
             url=f"{self.host}/v1/apps/{stream}/customerReviews",
             params=params,
@@ -143,12 +147,12 @@ class AppStoreConnectSettings(ApiFeedbackSourceSettings):
             ) from None
 
     def outline(self, stream: str, position: Position, content: bytes) -> Outline:  # noqa: ARG002
-        page = page_object(content, "data", "links")
+        page = page_object(content, "data")
         reviews = list_of(page, "data")
         responses = {
-            entry.get("id"): entry
-            for entry in page.get("included") or ()
-            if isinstance(entry, dict) and entry.get("type") == "customerReviewResponses"
+            id_of(entry.get("id")): entry
+            for entry in objects_in(page, "included")
+            if entry.get("type") == "customerReviewResponses"
         }
         items = items_of(
             reviews,
@@ -156,21 +160,21 @@ class AppStoreConnectSettings(ApiFeedbackSourceSettings):
             created_at,
             lambda review: digest_of([review, response_of(review, responses)]),
         )
-        links, meta = page["links"], page.get("meta")
-        following = links.get("next") if isinstance(links, dict) else None
-        # only the cursor is taken from the link: the key's token goes to the configured host
-        cursors = parse_qs(urlsplit(following).query).get("cursor") if isinstance(following, str) else None
-        if isinstance(following, str) and not cursors:
-            raise ValueError("the link to the next page has no cursor")
+        link = member_of(page, "links").get("next")
+        # only the query is taken from the link: the key's token goes to the configured host
+        query = urlsplit(link).query if isinstance(link, str) else ""
+        if isinstance(link, str) and not query:
+            raise ValueError("the link to the next page names no page")
+        cursors = parse_qs(query).get("cursor")
+        following = {"cursor": cursors[0]} if cursors else {NEXT: query} if query else None
         since = position.get("reread_since")
         oldest = min((item.moment for item in items if item.moment is not None), default=None)
         read_enough = since is not None and oldest is not None and oldest < datetime.fromisoformat(since)
-        ended = not cursors or read_enough
-        paging = meta.get("paging") if isinstance(meta, dict) else None
-        total = paging.get("total") if isinstance(paging, dict) and since is None else None
+        ended = following is None or read_enough
+        total = member_of(member_of(page, "meta"), "paging").get("total") if since is None else None
         return Outline(
             items,
-            None if ended or not cursors else {**position, "cursor": cursors[0]},
+            None if ended or following is None else {**position, **following},
             ended,
             total if isinstance(total, int) else None,
         )
@@ -194,7 +198,4 @@ class AppStoreConnectSettings(ApiFeedbackSourceSettings):
 
 def response_of(review: Any, responses: Mapping[Any, Any]) -> Any:
     """The developer's response to a review, so that a new one makes it another version."""
-    relations = review.get("relationships") if isinstance(review, dict) else None
-    response = relations.get("response") if isinstance(relations, dict) else None
-    data = response.get("data") if isinstance(response, dict) else None
-    return responses.get(data.get("id")) if isinstance(data, dict) else None
+    return responses.get(response_id(review)) if isinstance(review, dict) else None

@@ -4,7 +4,7 @@ import fnmatch
 import re
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator
@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from opsanalytics.sources.base import Line, ParsedLines
 from opsanalytics.sources.collecting import safe_stem
 from opsanalytics.sources.event_files.mapping import Columns, EventTypes, nearest
-from opsanalytics.sources.event_files.rows import Reading, parse_lines
+from opsanalytics.sources.event_files.rows import REST, Reading, parse_lines
 from opsanalytics.sources.event_files.times import TIME_FORMATS
 from opsanalytics.sources.files import EventFileSettings, FileSet, SourceFile
 from opsanalytics.sources.values import digest
@@ -25,6 +25,7 @@ class EventFilesSettings(EventFileSettings):
     """JSONL, CSV or Parquet files, one event a record."""
 
     kind: Literal["event_files"] = "event_files"
+    vendor_properties: ClassVar[frozenset[str]] = frozenset({REST})
 
     columns: Columns
     types: EventTypes | None = None

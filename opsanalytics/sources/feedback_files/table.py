@@ -139,7 +139,14 @@ def simplified(name: str) -> str:
 def missing_columns(source: str, path: Path, table: Table, wanted: Iterable[tuple[str, str]]) -> InboxError:
     """The error that says which columns (setting, name) a file lacks, and what it has instead."""
     told = ", ".join(f"{name!r} ({setting}){nearest(name, table.header)}" for setting, name in wanted)
+    hint = ""
+    if len(table.header) == 1:
+        hint = " If lines stand above the row of column names, remove them" + (
+            "; if it is on another sheet, name that in `sheet`."
+            if table.workbook
+            else "; if the fields are divided by another character, name that in `delimiter`."
+        )
     return InboxError(
         f"{path}: source {source}: no column {told}. The file has {table.header}. Correct the names under "
-        f"{source} in the configuration, or rename the file's columns."
+        f"{source} in the configuration, or rename the file's columns.{hint}"
     )

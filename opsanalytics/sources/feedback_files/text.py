@@ -16,13 +16,20 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 LONGEST_FIELD = 16 * 1024 * 1024
+LARGEST_TEXT = 256 * 1024 * 1024
+"""A file is read whole, and a row takes some twenty times its bytes."""
 UNDECODED = re.compile("[\ud800-\udfff]")
 """Stands for what the encoding has no character for."""
 SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n")
 """With this line Excel says, and is told, which delimiter a file has."""
 SAMPLE = 512
 NUL_SHARE = 0.01
+WEB_PAGE = re.compile(rb"\s*<(?:!doctype|html|head|body|table)\b", re.IGNORECASE)
+JSON_TEXT = re.compile(rb"\s*(?:\[\s*)?\{\s*\"")
 NAMES_OF_OTHERS = (
+    (b"\xff\xfe\0\0", "text in UTF-32", "Save it in UTF-8"),
+    (b"\x1f\x8b", "packed twice", "Unpack it"),
+    (b"\xff\xd8\xff", "a picture", "Export the answers as CSV"),
     (b"\xd0\xcf\x11\xe0", "an old .xls or a password-protected workbook", "Save it as .xlsx or CSV"),
     (b"%PDF", "a PDF", "Export the answers as CSV"),
     (b"\x89PNG", "a picture", "Export the answers as CSV"),
@@ -92,10 +99,23 @@ def read_text(
     Raises:
         InboxError: it is no text file, or its quoting is broken.
     """
+    if (size := path.stat().st_size) > LARGEST_TEXT:
+        raise InboxError(
+            f"{path}: {size / 1e6:,.0f} MB are more than is read at once ({LARGEST_TEXT / 1e6:,.0f} MB). "
+            "Split it into smaller files, each with the row of column names."
+        )
     content = path.read_bytes()
     for magic, what, remedy in NAMES_OF_OTHERS:
         if content.startswith(magic):
             raise InboxError(f"{path}: this is {what}, no CSV. {remedy}, and drop it again.")
+    begin = content[:SAMPLE].removeprefix(codecs.BOM_UTF8)
+    if WEB_PAGE.match(begin):
+        raise InboxError(
+            f"{path}: this is a web page, perhaps one that asks to sign in, no CSV. Export the answers as "
+            "CSV, and drop it again."
+        )
+    if JSON_TEXT.match(begin):
+        raise InboxError(f"{path}: this is JSON, no CSV. Export it as CSV, and drop it again.")
     text, used = decode_text(content, encoding)
     if text.count("\0") > len(text) * NUL_SHARE:
         raise InboxError(f"{path}: holds NUL characters, so it is no text file. Export it as CSV in UTF-8.")
@@ -107,6 +127,12 @@ def read_text(
     try:
         return list(parse(text, delimiter, first_line)), used, delimiter
     except csv.Error as error:
+        if "field limit" in str(error):
+            where = str(error).partition(":")[0]
+            raise InboxError(
+                f"{path}: {where}: a field is longer than {LONGEST_FIELD / 1e6:.0f} MB. "
+                "Perhaps a quote does not end, or `delimiter` is another one. Mend it, and drop it again."
+            ) from error
         raise InboxError(
             f"{path}: the quoting is broken: {error}. If the file was still being written, it is read at "
             "the next run; else export it again."

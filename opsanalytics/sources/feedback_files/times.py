@@ -151,7 +151,10 @@ def on_clock(day: tuple[int, int, int], found: re.Match[str], rules: TimeRules) 
             raise ValueError(f"hour {hour} with AM or PM")
         hour = hour % 12 + (12 if found["half"].lower() == "p" else 0)
     fraction = int((found["fraction"] or "").ljust(6, "0"))
-    moment = datetime(*day, hour, int(found["minute"] or 0), int(found["second"] or 0), fraction)  # noqa: DTZ001
+    minute, second = int(found["minute"] or 0), int(found["second"] or 0)
+    # ISO 8601 calls the end of a day 24:00
+    over = timedelta(days=1) if (hour, minute, second, fraction) == (24, 0, 0, 0) else timedelta()
+    moment = datetime(*day, 0 if over else hour, minute, second, fraction) + over  # noqa: DTZ001
     name, offset = (found["zone"] or "").upper(), found["offset"]
     if not name and not offset:
         return moment

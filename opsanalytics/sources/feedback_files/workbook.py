@@ -10,8 +10,8 @@ from opsanalytics.sources.errors import InboxError
 from opsanalytics.sources.feedback_files.nearest import nearest
 
 PARTS = "[Content_Types].xml"
-LARGEST_BYTES = 1024**3
-"""Unpacked; more than Excel's largest sheet of survey answers, less than what stops this machine."""
+LARGEST_BYTES = 512 * 1024**2
+"""Unpacked; about a sheet of a million rows, less than what stops this machine."""
 EXACT_INTEGERS = 2**53
 
 

@@ -8,7 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import field_validator
@@ -16,7 +16,7 @@ from pydantic import field_validator
 from opsanalytics.sources.base import Line, ParsedLines
 from opsanalytics.sources.files import EventFileSettings, FileSet, SourceFile
 from opsanalytics.sources.ga4.fast import parse_records
-from opsanalytics.sources.ga4.rows import parse_lines
+from opsanalytics.sources.ga4.rows import REST, parse_lines
 from opsanalytics.sources.ga4.totals import TotalsSettings, fetch_totals
 from opsanalytics.sources.lines import RawLines
 from opsanalytics.sources.totals import VendorTotals
@@ -33,6 +33,7 @@ class Ga4Settings(EventFileSettings):
     """One GA4 property, read from files extracted of its BigQuery export."""
 
     kind: Literal["ga4"] = "ga4"
+    vendor_properties: ClassVar[frozenset[str]] = frozenset({REST})
 
     property_timezone: str = "UTC"
     """The property's reporting time zone: the day of a table is a day there."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from opsanalytics.sources.base import FeedbackRow
-from opsanalytics.sources.json_records import JsonRecord
+from opsanalytics.sources.json_records import JsonRecord, member_of, objects_in
 from opsanalytics.sources.markup import plain_text
 from opsanalytics.sources.paging import Beside
 from opsanalytics.sources.values import UnreadableError, epoch_moment, id_of, text_of
@@ -25,7 +25,7 @@ def changed_at(conversation: Mapping[str, Any]) -> datetime | None:
 
 
 def is_customer(author: Any) -> bool:
-    return isinstance(author, dict) and author.get("type") in CUSTOMERS
+    return isinstance(author, dict) and text_of(author.get("type")) in CUSTOMERS
 
 
 def needs_parts(conversation: Mapping[str, Any]) -> bool:
@@ -54,12 +54,12 @@ class ConversationReader:
         created = epoch_moment(conversation.get("created_at"))
         if created is None:
             raise UnreadableError("no_time", f"conversation {identifier} has no readable created_at")
-        custom = member(conversation, "custom_attributes")
+        custom = member_of(conversation, "custom_attributes")
         mapped = {name: text_of(custom.get(attribute)) for name, attribute in self._attributes.items()}
-        source = member(conversation, "source")
+        source = member_of(conversation, "source")
         own = is_customer(source.get("author"))
         words = "\n\n".join(own_words(conversation, beside)) or None
-        rating = member(conversation, "conversation_rating")
+        rating = member_of(conversation, "conversation_rating")
         score = stars(rating.get("rating"))
         state = conversation.get("state")
         subject = plain_text(text_of(source.get("subject"))) if own and not source.get("redacted") else None
@@ -70,7 +70,7 @@ class ConversationReader:
             text=words,
             title=subject,
             user_id=id_of(mapped.get("user_id")) or external_id(conversation),
-            email=text_of(member(source, "author").get("email")) if own else None,
+            email=text_of(member_of(source, "author").get("email")) if own else None,
             rating=score,
             rating_min=None if score is None else LOWEST,
             rating_max=None if score is None else HIGHEST,
@@ -79,7 +79,9 @@ class ConversationReader:
             url=mapped.get("url") or (text_of(source.get("url")) if own else None),
             raw=raw_fields(conversation, custom),
             tags=tuple(
-                str(tag["name"]) for tag in listed(member(conversation, "tags"), "tags") if tag.get("name")
+                str(tag["name"])
+                for tag in objects_in(member_of(conversation, "tags"), "tags")
+                if tag.get("name")
             ),
             resolved=None if state is None else state == "closed",
             plain_fields=PLAIN,
@@ -95,24 +97,14 @@ def stars(value: Any) -> float | None:
     return float(value)
 
 
-def member(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = record.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def listed(record: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
-    value = record.get(name)
-    return (each for each in value if isinstance(each, dict)) if isinstance(value, list) else iter(())
-
-
 def own_words(conversation: Mapping[str, Any], beside: Beside) -> Iterator[str]:
     """Texts of the customer, the opening one first; what was redacted is left out."""
-    source = member(conversation, "source")
+    source = member_of(conversation, "source")
     parts = conversation
     if not isinstance(conversation.get("conversation_parts"), dict):
         found = beside.supplement(f"{CONVERSATION}{id_of(conversation.get('id'))}")
         parts = found if isinstance(found, dict) else {}
-    for part in (source, *listed(member(parts, "conversation_parts"), "conversation_parts")):
+    for part in (source, *objects_in(member_of(parts, "conversation_parts"), "conversation_parts")):
         if is_customer(part.get("author")) and not part.get("redacted"):
             text = plain_text(text_of(part.get("body")))
             if text is not None:
@@ -121,7 +113,7 @@ def own_words(conversation: Mapping[str, Any], beside: Beside) -> Iterator[str]:
 
 def external_id(conversation: Mapping[str, Any]) -> str | None:
     """The id that the product gave the customer."""
-    for contact in listed(member(conversation, "contacts"), "contacts"):
+    for contact in objects_in(member_of(conversation, "contacts"), "contacts"):
         identifier = id_of(contact.get("external_id"))
         if identifier is not None:
             return identifier
@@ -130,8 +122,8 @@ def external_id(conversation: Mapping[str, Any]) -> str | None:
 
 def raw_fields(conversation: Mapping[str, Any], custom: Mapping[str, Any]) -> dict[str, str]:
     """What else is worth keeping, flat; what the team wrote is left in the landed page."""
-    source, rating = member(conversation, "source"), member(conversation, "conversation_rating")
-    contact = next(listed(member(conversation, "contacts"), "contacts"), {})
+    source, rating = member_of(conversation, "source"), member_of(conversation, "conversation_rating")
+    contact = next(iter(objects_in(member_of(conversation, "contacts"), "contacts")), {})
     values = {
         name: conversation.get(name)
         for name in ("id", "created_at", "updated_at", "state", "open", "priority", "admin_assignee_id",

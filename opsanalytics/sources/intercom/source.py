@@ -14,7 +14,7 @@ from pydantic import Field
 
 from opsanalytics.sources.base import Answer, FeedbackRow
 from opsanalytics.sources.intercom.rows import CONVERSATION, ConversationReader, changed_at, needs_parts
-from opsanalytics.sources.json_records import JsonRecord
+from opsanalytics.sources.json_records import JsonRecord, member_of
 from opsanalytics.sources.limiter import Limit
 from opsanalytics.sources.paging import (
     ApiFeedbackSourceSettings,
@@ -27,7 +27,7 @@ from opsanalytics.sources.paging import (
     list_of,
     page_object,
 )
-from opsanalytics.sources.values import id_of
+from opsanalytics.sources.values import id_of, text_of
 
 HOSTS = {
     "us": "https://api.intercom.io",
@@ -51,7 +51,7 @@ class IntercomSettings(ApiFeedbackSourceSettings):
     record_keys: ClassVar[tuple[str, ...]] = ("conversations",)
 
     region: Literal["us", "eu", "au"] | None = None
-    """Where the workspace is hosted; without it, only dumps in the inbox are read."""
+    """Where the workspace is hosted; without it and `base_url`, only dumps in the inbox are read."""
     token_env: str = "INTERCOM_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
     """Environment variable with the access token."""
     api_version: str = Field(default="2.11", pattern=r"^\d+\.\d+$")
@@ -68,7 +68,7 @@ class IntercomSettings(ApiFeedbackSourceSettings):
 
     @property
     def pulls(self) -> bool:
-        return self.region is not None
+        return self.region is not None or self.base_url is not None
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -127,9 +127,7 @@ class IntercomSettings(ApiFeedbackSourceSettings):
         page = page_object(content, stream)
         conversations = list_of(page, stream)
         items = items_of(conversations, lambda each: id_of(each.get("id")), changed_at)
-        pages = page.get("pages")
-        following = pages.get("next") if isinstance(pages, dict) else None
-        cursor = following.get("starting_after") if isinstance(following, dict) else None
+        cursor = text_of(member_of(member_of(page, "pages"), "next").get("starting_after"))
         total = page.get("total_count")
         return Outline(
             items,

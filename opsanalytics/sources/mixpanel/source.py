@@ -28,6 +28,7 @@ from opsanalytics.sources.base import (
 from opsanalytics.sources.limiter import Limit
 from opsanalytics.sources.lines import RawLines
 from opsanalytics.sources.mixpanel.fast import MANY_BYTES, parse_records
+from opsanalytics.sources.mixpanel.reserved import RESERVED
 from opsanalytics.sources.mixpanel.rows import DEVICE_PREFIX, IDENTITY_VERBS, parse_lines
 from opsanalytics.sources.windows import DAY, Window, midnight
 
@@ -57,6 +58,7 @@ class MixpanelSettings(EventApiSettings):
     deduplication: ClassVar[Deduplication] = Deduplication(newest_delivery_wins=True)
     clock_setting: ClassVar[str | None] = "project_timezone"
     id_prefixes: ClassVar[tuple[str, ...]] = (DEVICE_PREFIX,)
+    vendor_properties: ClassVar[frozenset[str]] = RESERVED
 
     project_id: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
     username_env: str = "MIXPANEL_USERNAME"

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from opsanalytics.sources.base import FeedbackRow
-from opsanalytics.sources.json_records import JsonRecord
+from opsanalytics.sources.json_records import JsonRecord, member_of, objects_in
 from opsanalytics.sources.markup import plain_text
 from opsanalytics.sources.paging import Beside
 from opsanalytics.sources.values import UnreadableError, epoch_moment, id_of, text_of
@@ -49,11 +49,8 @@ class ResponseReader:
             raise UnreadableError("no_time", f"response {token} has no readable submitted_at")
         stream = beside.request.get("stream", "")
         questions = beside.once("questions", stream, lambda: questions_of(beside, stream))
-        answers = [each for each in response.get("answers") or () if isinstance(each, dict)]
-        hidden = response.get("hidden")
-        given = (
-            {str(name): text_of(value) for name, value in hidden.items()} if isinstance(hidden, dict) else {}
-        )
+        answers = objects_in(response, "answers")
+        given = {str(name): text_of(value) for name, value in member_of(response, "hidden").items()}
         mapped = {name: given.get(field) for name, field in self._hidden.items()}
         words = "\n\n".join(self._words(answers)) or None
         score, scale = self._score(answers, questions)
@@ -91,9 +88,7 @@ class ResponseReader:
     ) -> tuple[float | None, tuple[float, float] | None]:
         """The rating and its scale; nothing where the scale is not known or the number is not on it."""
         for answer in answers:
-            wanted = (
-                names(answer) & {self._rating} if self._rating else field_of(answer).get("type") in RATINGS
-            )
+            wanted = names(answer) & {self._rating} if self._rating else kind_of(answer) in RATINGS
             number = answer.get("number")
             if not wanted or isinstance(number, bool) or not isinstance(number, int | float):
                 continue
@@ -116,16 +111,18 @@ def questions_of(beside: Beside, form: str) -> dict[str, Mapping[str, Any]]:
 
 def questions_in(definition: Any) -> Iterator[Mapping[str, Any]]:
     """The questions of a form or of a group of questions."""
-    fields = definition.get("fields") if isinstance(definition, dict) else None
-    for question in fields if isinstance(fields, list) else ():
-        if isinstance(question, dict):
-            yield question
-            yield from questions_in(question.get("properties"))
+    for question in objects_in(definition, "fields") if isinstance(definition, dict) else ():
+        yield question
+        yield from questions_in(question.get("properties"))
 
 
 def field_of(answer: Mapping[str, Any]) -> Mapping[str, Any]:
-    field = answer.get("field")
-    return field if isinstance(field, dict) else {}
+    return member_of(answer, "field")
+
+
+def kind_of(answer: Mapping[str, Any]) -> str:
+    """Type of the question that is answered."""
+    return text_of(field_of(answer).get("type")) or ""
 
 
 def names(answer: Mapping[str, Any]) -> set[str]:
@@ -140,14 +137,13 @@ def scale_of(
     answer: Mapping[str, Any], questions: Mapping[str, Mapping[str, Any]]
 ) -> tuple[float, float] | None:
     """Lowest and highest number of a question; an NPS goes from 0 to 10 whatever its definition."""
-    kind = field_of(answer).get("type")
+    kind = kind_of(answer)
     if kind == "nps":
         return 0.0, 10.0
     question = question_of(answer, questions)
     if kind not in RATINGS or not question:
         return None
-    properties = question.get("properties")
-    told: Mapping[str, Any] = properties if isinstance(properties, dict) else {}
+    told = member_of(question, "properties")
     steps = told.get("steps")
     count = steps if isinstance(steps, int) and steps > 1 else STEPS[kind]
     low = 1.0 if kind == "rating" or told.get("start_at_one") is True else 0.0
@@ -169,11 +165,10 @@ def raw_fields(
     email: str | None,
 ) -> tuple[dict[str, str], frozenset[str]]:
     """Every answer by its question's title, hidden fields and times; and which of them are addresses."""
-    calculated = response.get("calculated")
     values: dict[str, str | None] = {
         name: text_of(response.get(name)) for name in ("token", "landed_at", "submitted_at")
     }
-    values["score"] = text_of(calculated.get("score")) if isinstance(calculated, dict) else None
+    values["score"] = text_of(member_of(response, "calculated").get("score"))
     private = {f"hidden {email}"} if email else set()
     values |= {f"hidden {name}": value for name, value in hidden.items()}
     for position, answer in enumerate(answers, start=1):

@@ -92,7 +92,7 @@ class TypeformApiSettings(ApiFeedbackSourceSettings):
             begin = datetime.combine(self.start, time.min, UTC)
         else:
             return {"response_type": "completed"}
-        return {"response_type": "completed", "since": f"{begin:%Y-%m-%dT%H:%M:%S}"}
+        return {"response_type": "completed", "since": f"{begin:%Y-%m-%dT%H:%M:%SZ}"}
 
     def page_request(
         self,

@@ -1,13 +1,13 @@
 """Zendesk tickets to messages: the requester's own first words, and what is known about them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from opsanalytics.lake.schemas import Kind
 from opsanalytics.sources.base import FeedbackRow
-from opsanalytics.sources.json_records import JsonRecord
+from opsanalytics.sources.json_records import JsonRecord, list_in, member_of, objects_in
 from opsanalytics.sources.markup import plain_text, words_of
 from opsanalytics.sources.paging import Beside
 from opsanalytics.sources.values import UnreadableError, epoch_moment, id_of, text_of
@@ -60,7 +60,8 @@ class TicketReader:
         requester = requester_of(record, beside)
         custom = custom_values(ticket)
         mapped = {name: custom.get(field) for name, field in self._custom_fields.items()}
-        deleted = ticket.get("status") == DELETED
+        status = text_of(ticket.get("status"))
+        deleted = status == DELETED
         words = None if deleted else own_words(ticket, beside)
         score = satisfaction(ticket)
         return FeedbackRow(
@@ -79,8 +80,8 @@ class TicketReader:
             url=mapped.get("url") or agent_url(ticket, identifier),
             raw={} if deleted else raw_fields(ticket, custom),
             kind=KIND_OF_TYPE.get(str(ticket.get("type"))),
-            tags=tuple(str(tag) for tag in ticket.get("tags") or () if tag),
-            resolved=None if ticket.get("status") is None else ticket.get("status") in SETTLED,
+            tags=tuple(str(tag) for tag in list_in(ticket, "tags") if tag),
+            resolved=None if status is None else status in SETTLED,
             plain_fields=PLAIN,
             updated_at=changed_at(ticket),
             left_out="deleted" if deleted else "no_words" if words is None and score is None else None,
@@ -98,11 +99,8 @@ def requester_of(record: JsonRecord, beside: Beside) -> Mapping[str, Any]:
 
 def users_of(page: Mapping[str, Any]) -> dict[str | None, Mapping[str, Any]]:
     """The users of a page by id."""
-    users = page.get("users")
     return {
-        id_of(user.get("id")): user
-        for user in (users if isinstance(users, list) else ())
-        if isinstance(user, dict) and id_of(user.get("id")) is not None
+        id_of(user.get("id")): user for user in objects_in(page, "users") if id_of(user.get("id")) is not None
     }
 
 
@@ -117,14 +115,12 @@ def own_words(ticket: Mapping[str, Any], beside: Beside) -> str | None:
     return words_of(text_of(ticket.get("description")))
 
 
-def comments_of(ticket: Mapping[str, Any], beside: Beside) -> Iterator[Mapping[str, Any]]:
-    comments = ticket.get("comments")
-    if not isinstance(comments, list) and needs_comments(ticket):
+def comments_of(ticket: Mapping[str, Any], beside: Beside) -> list[Mapping[str, Any]]:
+    holder = ticket
+    if not isinstance(ticket.get("comments"), list) and needs_comments(ticket):
         found = beside.supplement(f"{COMMENTS}{id_of(ticket.get('id'))}")
-        comments = found.get("comments") if isinstance(found, dict) else None
-    for comment in comments if isinstance(comments, list) else ():
-        if isinstance(comment, dict):
-            yield comment
+        holder = found if isinstance(found, dict) else {}
+    return objects_in(holder, "comments")
 
 
 def comment_text(comment: Mapping[str, Any]) -> str | None:
@@ -137,17 +133,15 @@ def comment_text(comment: Mapping[str, Any]) -> str | None:
 
 def satisfaction(ticket: Mapping[str, Any]) -> float | None:
     """1 for good, 0 for bad; None where nobody answered."""
-    rating = ticket.get("satisfaction_rating")
-    score = rating.get("score") if isinstance(rating, dict) else None
+    score = member_of(ticket, "satisfaction_rating").get("score")
     return 1.0 if score in GOOD else 0.0 if score in BAD else None
 
 
 def custom_values(ticket: Mapping[str, Any]) -> dict[str, str]:
     """Values of the custom fields, by the field's id."""
-    listed = ticket.get("custom_fields")
     values: dict[str, str] = {}
-    for entry in listed if isinstance(listed, list) else ():
-        name = id_of(entry.get("id")) if isinstance(entry, dict) else None
+    for entry in objects_in(ticket, "custom_fields"):
+        name = id_of(entry.get("id"))
         text = text_of(entry.get("value")) if name is not None else None
         if name is not None and text is not None:
             values[name] = text
@@ -157,22 +151,25 @@ def custom_values(ticket: Mapping[str, Any]) -> dict[str, str]:
 def agent_url(ticket: Mapping[str, Any], identifier: str) -> str | None:
     """The ticket's page for agents; the export gives the address in the API."""
     url = ticket.get("url")
-    parts = urlsplit(url) if isinstance(url, str) else None
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else None
+    except ValueError:  # "http://[": no address
+        return None
     return f"{parts.scheme}://{parts.netloc}/agent/tickets/{identifier}" if parts and parts.netloc else None
 
 
 def raw_fields(ticket: Mapping[str, Any], custom: Mapping[str, str]) -> dict[str, str]:
     """What else is worth keeping, flat; the company's own words are left in the landed page."""
-    via, rating = ticket.get("via"), ticket.get("satisfaction_rating")
+    rating = member_of(ticket, "satisfaction_rating")
     values = {
         name: ticket.get(name)
         for name in ("id", "created_at", "updated_at", "generated_timestamp", "status", "type", "priority",
                      "requester_id", "submitter_id", "brand_id", "subject")
     } | {
         "form_id": ticket.get("ticket_form_id"),
-        "channel": via.get("channel") if isinstance(via, dict) else None,
-        "satisfaction": rating.get("score") if isinstance(rating, dict) else None,
-        "satisfaction_comment": rating.get("comment") if isinstance(rating, dict) else None,
+        "channel": member_of(ticket, "via").get("channel"),
+        "satisfaction": rating.get("score"),
+        "satisfaction_comment": rating.get("comment"),
         **{f"field {name}": value for name, value in custom.items()},
     }  # fmt: skip
     return {name: text for name, value in values.items() if (text := text_of(value)) is not None}

@@ -49,7 +49,7 @@ class ZendeskSettings(ApiFeedbackSourceSettings):
     ascending: ClassVar[bool] = True
 
     subdomain: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]*$")
-    """`acme` of acme.zendesk.com; without it, only dumps in the inbox are read."""
+    """`acme` of acme.zendesk.com; without it and `base_url`, only dumps in the inbox are read."""
     email_env: str = "ZENDESK_EMAIL"
     """Environment variable with the e-mail address of the agent whom the token acts for."""
     token_env: str = "ZENDESK_API_TOKEN"  # noqa: S105 - the name of a variable
@@ -68,7 +68,7 @@ class ZendeskSettings(ApiFeedbackSourceSettings):
 
     @property
     def pulls(self) -> bool:
-        return self.subdomain is not None
+        return self.subdomain is not None or self.base_url is not None
 
     @property
     def streams(self) -> tuple[str, ...]:
