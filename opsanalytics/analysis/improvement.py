@@ -2,9 +2,9 @@
 
 from opsanalytics.analysis.behavior import funnel_results
 from opsanalytics.analysis.scope import Scope
+from opsanalytics.behavior.population import FunnelPersons
 from opsanalytics.feedback.themes import Themes, find_themes
 from opsanalytics.improvement.analysis import Improvement, analyse_improvement
-from opsanalytics.improvement.population import FunnelPersons
 
 
 def feedback_themes(scope: Scope) -> Themes:

@@ -110,6 +110,13 @@ def _told_apart(value: Any) -> str | None:
     return None if value is None else "name" if isinstance(value, str) else "funnel"
 
 
+FunnelField = Annotated[
+    Annotated[Annotated[str, Field(pattern=NAME)], Tag("name")] | Annotated[Funnel, Tag("funnel")],
+    Discriminator(_told_apart),
+]
+"""A funnel, or its name in the configuration."""
+
+
 class Paths(Definition):
     """What people did next after an anchor event, or just before it, event by event.
 
@@ -126,13 +133,7 @@ class Paths(Definition):
     title: str | None = None
     start: StepField | None = None
     end: StepField | None = None
-    funnel: (
-        Annotated[
-            Annotated[Annotated[str, Field(pattern=NAME)], Tag("name")] | Annotated[Funnel, Tag("funnel")],
-            Discriminator(_told_apart),
-        ]
-        | None
-    ) = None
+    funnel: FunnelField | None = None
     """The funnel, or its name in the configuration. Its mature attempts count."""
     step: int = Field(default=1, ge=1)
     """Step of the funnel whose event is the anchor."""

@@ -6,11 +6,11 @@ from datetime import datetime
 
 import polars as pl
 
+from opsanalytics.behavior.population import FunnelPersons
 from opsanalytics.feedback.themes import Themes
 from opsanalytics.improvement.backlog import rank_backlog
 from opsanalytics.improvement.friction import find_friction
 from opsanalytics.improvement.pain_points import find_pain_points
-from opsanalytics.improvement.population import FunnelPersons
 from opsanalytics.improvement.settings import BacklogSettings, FrictionSettings, PainPointSettings
 
 

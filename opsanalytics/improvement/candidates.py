@@ -7,9 +7,9 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
+from opsanalytics.behavior.exposure import Comparison, compare
+from opsanalytics.behavior.population import Population, first_met, weeks_between
 from opsanalytics.behavior.statistics import benjamini_hochberg
-from opsanalytics.improvement.comparison import Comparison, compare
-from opsanalytics.improvement.population import Population, first_met, weeks_between
 from opsanalytics.improvement.settings import PainPointSettings
 from opsanalytics.improvement.signals import OTHER, OUTCOMES, SYMPTOMS
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import polars as pl
 
+from opsanalytics.behavior.population import FunnelPersons, populations
 from opsanalytics.behavior.statistics import wilson
 from opsanalytics.feedback.themes import Themes
 from opsanalytics.improvement.candidates import Candidate, find_candidates
 from opsanalytics.improvement.friction import Friction
 from opsanalytics.improvement.links import Link, link_themes
-from opsanalytics.improvement.population import FunnelPersons, populations
 from opsanalytics.improvement.settings import PainPointSettings
 from opsanalytics.improvement.tables import PAIN_POINT_PERSONS, PAIN_POINTS
 from opsanalytics.improvement.titles import behaviour_title

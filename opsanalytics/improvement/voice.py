@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import polars as pl
 
+from opsanalytics.behavior.population import weeks_between
 from opsanalytics.behavior.statistics import wilson
 from opsanalytics.feedback.tables import COUNTS
-from opsanalytics.improvement.population import weeks_between
 from opsanalytics.improvement.settings import PainPointSettings
 from opsanalytics.improvement.titles import message_title, voice_title
 

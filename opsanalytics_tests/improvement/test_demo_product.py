@@ -10,13 +10,13 @@ import polars as pl
 import pytest
 
 from opsanalytics.behavior.funnel import funnel
+from opsanalytics.behavior.population import FunnelPersons
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.demo.product import EVENT_NAMES, generate
 from opsanalytics.demo.product.catalogue import END
 from opsanalytics.feedback.themes import find_themes
 from opsanalytics.improvement.analysis import Improvement, analyse_improvement
 from opsanalytics.improvement.decision_log import read_log
-from opsanalytics.improvement.population import FunnelPersons
 from opsanalytics.improvement.settings import FrictionSettings
 from opsanalytics.lake.paths import Home
 from opsanalytics_tests.feedback.messages import messages

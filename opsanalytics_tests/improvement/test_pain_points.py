@@ -6,11 +6,11 @@ import polars as pl
 import pytest
 
 from opsanalytics.behavior.funnel import funnel
+from opsanalytics.behavior.population import FunnelPersons
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.feedback.themes import Themes, find_themes
 from opsanalytics.improvement.analysis import Improvement, analyse_improvement
 from opsanalytics.improvement.pain_points import item_id
-from opsanalytics.improvement.population import FunnelPersons
 from opsanalytics.improvement.settings import FrictionSettings
 from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINT_PERSONS, PAIN_POINTS
 from opsanalytics_tests.feedback.messages import messages

@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 
 from opsanalytics.behavior.funnel import funnel
+from opsanalytics.behavior.population import FunnelPersons
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.feedback.themes import Themes, find_themes
 from opsanalytics.improvement.analysis import Improvement, analyse_improvement
-from opsanalytics.improvement.population import FunnelPersons
 from opsanalytics.improvement.settings import BacklogSettings, FrictionSettings
 from opsanalytics_tests.feedback.messages import messages
 

@@ -1,4 +1,5 @@
-"""How affected persons fared against comparable unaffected ones, in two ways that err on opposite sides.
+"""How persons who met something at a step fared against comparable persons who did not, in two ways that err
+on opposite sides.
 
 *Stratified*: Mantel-Haenszel risk difference over strata with the variance of Sato (1989), as in
 Greenland and Robins (1985); statsmodels' `StratifiedTable` has odds ratio and risk ratio only. It takes
@@ -159,7 +160,7 @@ def _expected(passed: Floats, met: Floats, when: Floats, min_controls: int) -> t
 
     leaves = np.minimum(passed, met)
     passes = (passed < met) & np.isfinite(passed)
-    still_there = (leaves[None, :] > when[:, None]).sum(axis=1)
+    still_there = len(leaves) - np.searchsorted(np.sort(leaves), when, side="right")
     known = still_there >= min_controls
     expected = np.full(len(when), np.nan)
     if not known.any():

@@ -1,5 +1,6 @@
 """Who reached a step, what they had been doing before, and which of them are comparable."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,9 +26,10 @@ class FunnelPersons:
 
 @dataclass(frozen=True)
 class Population:
-    """Mature entrants who reached a step.
+    """Mature entrants who made a step.
 
-    `persons`: person, reached, passed_at (null: never), converted, platform, stratum.
+    `persons`: person, reached, passed_at (the first later step; null: never), ends (of the attempt's
+    window), converted, the columns by which strata are made (text), tercile, period, stratum.
     """
 
     funnel: Funnel
@@ -48,57 +50,81 @@ def populations(entrants: FunnelPersons, events: pl.DataFrame) -> list[Populatio
         entrants: a funnel's mature entrants.
         events: prepared events (see `signals.prepare`), sorted by person and time.
     """
-    activity = events.select(
-        "person", "ts", "platform", before=pl.int_range(pl.len(), dtype=pl.Int64).over("person")
-    )
+    activity = events.select("person", "ts", "platform")
+    return [population(entrants, step, activity) for step in range(1, len(entrants.definition.steps))]
+
+
+def population(
+    entrants: FunnelPersons, step: int, activity: pl.DataFrame, by: Sequence[str] = ("platform",)
+) -> Population:
+    """Who made one step, in strata of the columns `by`, activity before the step and time.
+
+    Args:
+        entrants: a funnel's mature entrants.
+        step: number of the step, not the last.
+        activity: person, ts (UTC) and the columns `by` (text) of all events, sorted by person and time. A
+            person has the latest value up to the step.
+    """
     steps = len(entrants.definition.steps)
-    return [_population(entrants, step, steps, activity) for step in range(1, steps)]
-
-
-def _population(entrants: FunnelPersons, step: int, steps: int, activity: pl.DataFrame) -> Population:
+    passed_at = pl.coalesce(f"ts_{number}" for number in range(step + 1, steps + 1)).cast(UTC_TIME)
     reached = (
-        entrants.persons.filter(pl.col("step_reached") >= step)
+        entrants.persons.filter(pl.col(f"ts_{step}").is_not_null())
         .select(
             "person",
             reached=pl.col(f"ts_{step}").cast(UTC_TIME),
-            passed_at=pl.when(pl.col("step_reached") > step).then(f"ts_{step + 1}").cast(UTC_TIME),
+            passed_at=pl.when(pl.col("step_reached") > step).then(passed_at),
+            ends=pl.col("entry_ts").cast(UTC_TIME) + entrants.definition.window,
             converted=pl.col("step_reached") >= steps,
         )
         .sort("reached", "person")
     )
-    # Rank among the person's events of the first event at the moment of reaching: what came before it.
     known = (
-        reached.join(activity, on="person", how="left")
-        .filter(pl.col("ts").is_null() | (pl.col("ts") <= pl.col("reached")))
+        activity.join(reached.select("person", "reached"), on="person", how="inner", maintain_order="left")
+        .filter(pl.col("ts") <= pl.col("reached"))
         .group_by("person")
         .agg(
-            activity=(pl.col("ts") < pl.col("reached")).sum(),
-            platform=pl.col("platform").drop_nulls().last(),
+            (pl.col("ts") < pl.col("reached")).sum().alias("activity"),
+            *(pl.col(name).drop_nulls().last() for name in by),
         )
     )
     persons = reached.join(known, on="person", how="left", maintain_order="left").with_columns(
-        pl.col("activity").fill_null(0), pl.col("platform").fill_null("(unknown)")
+        pl.col("activity").fill_null(0), *(pl.col(name).fill_null("(unknown)") for name in by)
     )
     # Which of many people with equal activity comes first must not decide: ranks are averaged.
     tercile = ((pl.col("activity").rank("average") - 0.5) / pl.len() * 3).floor().clip(0, 2)
-    platforms = persons["platform"].n_unique()
-    groups = persons.with_columns(tercile=tercile).select("platform", "tercile").n_unique()
+    persons = persons.with_columns(tercile=tercile)
+    groups = persons.select(*by, "tercile").n_unique()
     periods = int(np.clip(persons.height // max(1, groups * STRATUM_SIZE), 1, MAX_PERIODS))
-    period = (pl.int_range(pl.len()) * periods // pl.len()).clip(0, periods - 1)
-    persons = persons.with_columns(
-        stratum=pl.struct("platform", tercile.alias("tercile"), period.alias("period"))
-        .rank("dense")
-        .cast(pl.Int64)
-        if not persons.is_empty()
-        else pl.lit(0, pl.Int64)
-    )
-    parts = [f"platform ({platforms})", "activity before the step (terciles)", f"time ({periods} periods)"]
+    persons = persons.with_columns(period=(pl.int_range(pl.len()) * periods // pl.len()).clip(0, periods - 1))
+    parts = [
+        *(f"{name} ({persons[name].n_unique()})" for name in by),
+        "activity before the step (terciles)",
+        f"time ({periods} periods)",
+    ]
     return Population(
         entrants.definition,
         step,
-        persons.select("person", "reached", "passed_at", "converted", "platform", "stratum"),
+        persons.select(
+            "person",
+            "reached",
+            "passed_at",
+            "ends",
+            "converted",
+            *by,
+            "tercile",
+            "period",
+            stratum=strata_of(persons, by),
+        ),
         ", ".join(parts),
     )
+
+
+def strata_of(persons: pl.DataFrame, by: Sequence[str]) -> pl.Series:
+    """Number of the stratum of each of `Population.persons`, of the columns `by` beside activity and time."""
+    if persons.is_empty():
+        return pl.Series("stratum", [], dtype=pl.Int64)
+    parts = pl.struct(*by, "tercile", "period")
+    return persons.select(stratum=parts.rank("dense").cast(pl.Int64)).to_series()
 
 
 def first_met(population: Population, exposures: pl.DataFrame, within: timedelta) -> pl.DataFrame:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsanalytics.improvement.comparison import Comparison, compare
+from opsanalytics.behavior.exposure import Comparison, compare
 
 NEVER = np.inf
 
