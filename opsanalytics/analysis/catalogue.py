@@ -26,6 +26,7 @@ from opsanalytics.improvement.tables import (
     BACKLOG,
     BACKLOG_HISTORY,
     FRICTION,
+    PAIN_POINT_OVERLAPS,
     PAIN_POINT_PERSONS,
     PAIN_POINTS,
 )
@@ -63,6 +64,7 @@ MARTS: tuple[Table, ...] = (
     FEEDBACK_ASSIGNMENTS,
     THEME_HISTORY,
     PAIN_POINTS,
+    PAIN_POINT_OVERLAPS,
     PAIN_POINT_PERSONS,
     BACKLOG,
     BACKLOG_HISTORY,

@@ -33,6 +33,7 @@ from opsanalytics.improvement.tables import (
     BACKLOG,
     BACKLOG_HISTORY,
     FRICTION,
+    PAIN_POINT_OVERLAPS,
     PAIN_POINT_PERSONS,
     PAIN_POINTS,
 )
@@ -44,7 +45,7 @@ from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, VOLUME_ANO
 FUNNEL_TABLES = (FUNNEL_STEPS, FUNNEL_TREND, FUNNEL_TIMES, FUNNEL_COMPARISON, FUNNEL_BREAKDOWN)
 COHORT_TABLES = (COHORTS, COHORT_PERSONS)
 THEME_TABLES = (FEEDBACK_THEMES, FEEDBACK_ASSIGNMENTS, THEME_HISTORY)
-IMPROVEMENT_TABLES = (FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS)
+IMPROVEMENT_TABLES = (FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS, PAIN_POINT_OVERLAPS)
 BACKLOG_TABLES = (BACKLOG, BACKLOG_HISTORY)
 
 MONITORING_TABLES = (EVENT_DRIFT, VOLUME_ANOMALIES, EVENT_FRESHNESS)
@@ -233,7 +234,7 @@ def theme_marts(scope: Scope) -> Refreshed:
 
 
 def improvement_marts(scope: Scope) -> Refreshed:
-    """FRICTION, PAIN_POINTS and PAIN_POINT_PERSONS: depend on all data."""
+    """IMPROVEMENT_TABLES: depend on all data."""
 
     def compute(_: object) -> dict[str, pl.DataFrame]:
         found = improvement(scope, feedback_themes(scope))
@@ -241,6 +242,7 @@ def improvement_marts(scope: Scope) -> Refreshed:
             FRICTION.name: found.friction,
             PAIN_POINTS.name: found.pain_points,
             PAIN_POINT_PERSONS.name: found.pain_point_persons,
+            PAIN_POINT_OVERLAPS.name: found.pain_point_overlaps,
         }
 
     facts = scope.facts(IMPROVEMENT_TABLES, without=("backlog",)) | scope.feedback_facts()

@@ -282,14 +282,10 @@ def _worth(
 
 
 def _behaviour_confidence(item: dict[str, Any], thresholds: PainPointSettings) -> tuple[float, str]:
-    from scipy.stats import norm
-
     caveat = f"; {item['caveat']}" if item["caveat"] else ""
     if item["effect"] is None:
         return NO_EFFECT * _quality(item), f"no effect can be stated: {item['caveat']}"
-    # The wider side: towards no harm the interval has room for the time-matched comparison.
-    half = max(item["effect_high"] - item["effect"], item["effect"] - item["effect_low"])
-    chance = float(norm.cdf((-thresholds.min_effect - item["effect"]) / (half / norm.ppf(0.975))))
+    chance = item["harm_chance"]
     agreed = item["theme_link_by"] == "persons"
     confidence = NOT_CAUSAL * chance * item["overlap"] * (1.0 if agreed else NO_AGREEMENT) * _quality(item)
     reason = (

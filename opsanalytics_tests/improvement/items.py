@@ -35,6 +35,7 @@ def pain_point(item_id: str, lost: float = 10.0, **known: Any) -> dict[str, Any]
             "effect": -0.25,
             "effect_low": -0.33,
             "effect_high": -0.17,
+            "harm_chance": 0.99,
             "overlap": 1.0,
             "q_value": 0.001,
             "lost_per_week": lost,

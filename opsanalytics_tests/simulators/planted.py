@@ -1,9 +1,9 @@
 """A product whose problems are planted: who would have bought, had each of them not been there, is known.
 
 Five steps from sign-up to purchase. People differ in platform, plan, country and in how much they want it,
-which nobody sees: prior activity and speed only hint at it. Passing a step also depends on the weekend, a slow
-wave over the weeks, and how new a release is. Between steps people meet some forty signals on pages that
-not everybody visits:
+which nobody sees: prior activity and speed only hint at it (correlation 0.8). Passing a step also depends on
+the weekend, a slow wave over the weeks, and how new a release is. Between steps people meet some forty
+signals on pages that not everybody visits:
 
 problem
     lowers the chance of passing; some are met rather by the eager (masked: crude rates show no harm), some
@@ -19,7 +19,7 @@ The chance of passing with and without a signal is known for every person, so th
 what those who met it would have had more of, through all later steps.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TypeAlias
@@ -28,6 +28,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from opsanalytics.behavior.conditions import Step
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.improvement.settings import FrictionSettings
 
@@ -55,7 +56,7 @@ FRICTION = FrictionSettings.model_validate(
         "error_events": ["error_shown"],
         "slow_load": {"event": "page_load", "threshold_ms": 4000},
         "empty_search": {"event": "search"},
-        #"rage_click": {"event": "click"},
+        "rage_click": {"event": "click"},
         "custom": [
             {"name": "late", "title": "Answer came late", "event": "answer", "where": {"late": True},
              "place": "page"},
@@ -96,7 +97,10 @@ class Signal:
         """Where friction sees it."""
         if self.role == "control":
             return self.key
-        return f"{self.key.upper()} on {self.path}" if self.kind == "error" else f"{self.path}/{self.key}"
+        if self.kind == "error":
+            return f"{self.key.upper()} on {self.path}"
+        own = f"{self.path}/{self.key}"
+        return f"button on {own}" if self.kind == "rage_click" else own
 
 
 @dataclass
@@ -124,7 +128,8 @@ class World:
 
     @cached_property
     def funnel(self) -> Funnel:
-        return Funnel(name="activation", title="Activation", steps=list(STEPS), window="7d", value="amount")
+        steps = tuple(Step(event=name) for name in STEPS)
+        return Funnel(name="activation", title="Activation", steps=steps, window=WINDOW, value="amount")
 
     @property
     def problems(self) -> set[tuple[str, str]]:
@@ -141,48 +146,40 @@ def catalogue(rng: np.random.Generator) -> tuple[Signal, ...]:
     """Draw what is planted: twelve problems, three shadows, twenty-six decoys, ten controls."""
     made: list[Signal] = []
 
-    def plant(role: str, count: int, **how: object) -> None:
-        for _ in range(count):
-            number = len(made)
-            made.append(
-                Signal(
-                    key=f"s{number:02}",
-                    role=role,
-                    step=int(rng.integers(1, 5)),
-                    page=int(rng.choice(PAGES, p=[0.4, 0.3, 0.2, 0.1])),
-                    **(  # type: ignore[arg-type]
-                        {"kind": str(rng.choice(KINDS)), "reach": float(np.exp(rng.uniform(*np.log([0.03, 0.3]))))}
-                        | {name: value() if callable(value) else value for name, value in how.items()}
-                    ),
-                )
+    def plant(role: str, count: int = 1, *, harmful: bool = False) -> list[Signal]:
+        return [
+            Signal(
+                key=f"s{len(made) + number:02}",
+                role=role,
+                kind="control" if role == "control" else str(rng.choice(KINDS)),
+                step=int(rng.integers(1, 5)),
+                page=int(rng.choice(PAGES, p=[0.4, 0.3, 0.2, 0.1])),
+                reach=float(np.exp(rng.uniform(*np.log([0.03, 0.3])))),
+                effect=-float(rng.uniform(0.3, 1.5)) if harmful else 0.0,
             )
+            for number in range(count)
+        ]
 
-    def harm() -> float:
-        return -float(rng.uniform(0.3, 1.5))
-
-    plant("problem", 5, effect=harm)
-    plant("problem", 3, effect=harm, eager=lambda: float(rng.uniform(0.6, 1.0)))
-    plant("problem", 2, effect=harm, android=6.0, reach=lambda: float(rng.uniform(0.05, 0.2)))
-    plant("problem", 2, effect=harm, since_release=True)
-    causes = [one for one in made if one.role == "problem"][:3]
-    plant("null", 12)
-    plant("platform", 4, android=lambda: float(rng.uniform(1.0, 2.0)), country=0.4)
-    plant("eager", 4, eager=lambda: -float(rng.uniform(0.4, 0.9)))
-    plant("weekend", 2, weekend=2.0)
-    plant("release", 2, new_release=-2.0)
-    plant("lingering", 2, reach=0.3)
-    for cause in causes:
-        made.append(
-            Signal(f"s{len(made):02}", "shadow", "rage_click", cause.step, cause.page, 0.0, cause=cause.key)
-        )
-    controls = (
-        [{}] * 4
-        + [{"android": 1.5, "country": 0.4}] * 2
-        + [{"eager": -0.6}] * 2
-        + [{"weekend": 2.0}, {"new_release": -2.0}]
-    )
-    for how in controls:
-        plant("control", 1, kind="control", **how)
+    causes = plant("problem", 5, harmful=True)
+    made += causes
+    made += [replace(one, eager=rng.uniform(0.6, 1.0)) for one in plant("problem", 3, harmful=True)]
+    made += [
+        replace(one, android=6.0, reach=rng.uniform(0.05, 0.2)) for one in plant("problem", 2, harmful=True)
+    ]
+    made += [replace(one, since_release=True) for one in plant("problem", 2, harmful=True)]
+    made += plant("null", 12)
+    made += [replace(one, android=rng.uniform(1.0, 2.0), country=0.4) for one in plant("platform", 4)]
+    made += [replace(one, eager=-rng.uniform(0.4, 0.9)) for one in plant("eager", 4)]
+    made += [replace(one, weekend=2.0) for one in plant("weekend", 2)]
+    made += [replace(one, new_release=-2.0) for one in plant("release", 2)]
+    made += [replace(one, reach=0.3) for one in plant("lingering", 2)]
+    for cause, kind in zip(causes, ("rage_click", "error", "late"), strict=False):
+        made.append(Signal(f"s{len(made):02}", "shadow", kind, cause.step, cause.page, 0.0, cause=cause.key))
+    made += plant("control", 4)
+    made += [replace(one, android=1.5, country=0.4) for one in plant("control", 2)]
+    made += [replace(one, eager=-0.6) for one in plant("control", 2)]
+    made += [replace(one, weekend=2.0) for one in plant("control")]
+    made += [replace(one, new_release=-2.0) for one in plant("control")]
     return tuple(made)
 
 
@@ -217,7 +214,9 @@ def simulate(seed: int, persons: int = 20_000, weeks: int = 8, *, planted: bool 
     mature = signed_up <= (weeks * 7 - 7) * 86_400
     reach, rows = np.ones(persons, bool), _Rows()
     reached, moments, times = [reach], signed_up, [signed_up]
-    chances, without, met = [], {}, {}
+    chances: list[Floats] = []
+    without: dict[str, Floats] = {}
+    met: dict[str, Bools] = {}
     platform = np.where(android, 1, np.where(ios, 2, 0))
     for step in range(1, len(STEPS)):
         delay = np.maximum(180.0, 1800 * np.exp(rng.standard_normal(persons) - 0.3 * eager))
@@ -304,7 +303,8 @@ def _one_of(rng: np.random.Generator, persons: int, first: float, second: float)
 
 def _weekdays(weeks: int) -> Floats:
     weights = np.tile([1.1, 1.1, 1.05, 1.0, 0.95, 0.6, 0.6], weeks)
-    return weights / weights.sum()
+    shares: Floats = weights / weights.sum()
+    return shares
 
 
 def _sigmoid(logit: Floats) -> Floats:
@@ -365,7 +365,7 @@ class _Rows:
                 self.add(met, when, "answer", f'{{"page":"{place}","late":true}}')
                 self.add(could, then, "answer", f'{{"page":"{place}","late":false}}')
             else:
-                element = f'{{"page":"{place}","element":"button"}}'
+                element = f'{{"page":"{path}/{one.key}","element":"button"}}'
                 for click in range(4):
                     self.add(met, when + 0.2 * click, "click", element)
                 self.add(could, then, "click", element)
