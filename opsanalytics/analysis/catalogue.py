@@ -29,6 +29,7 @@ from opsanalytics.improvement.tables import (
     PAIN_POINT_OVERLAPS,
     PAIN_POINT_PERSONS,
     PAIN_POINTS,
+    TRACKER_ISSUES,
 )
 from opsanalytics.lake.day_changes import DAY_CHANGES, read_day_changes
 from opsanalytics.lake.marts import read_mart
@@ -68,6 +69,7 @@ MARTS: tuple[Table, ...] = (
     PAIN_POINT_PERSONS,
     BACKLOG,
     BACKLOG_HISTORY,
+    TRACKER_ISSUES,
     INGESTION_LEDGER,
     EVENT_DRIFT,
     VOLUME_ANOMALIES,

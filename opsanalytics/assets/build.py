@@ -19,6 +19,7 @@ from opsanalytics.assets import (
     publishing,
     reporting,
     sources,
+    trackers,
 )
 from opsanalytics.config import Settings
 
@@ -38,6 +39,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         sources.source_comparison(settings),
         feedback.themes(settings),
         improvement.friction_and_backlog(settings),
+        *trackers.trackers(settings),
     ]
     reports = [reporting.report(settings, report) for report in settings.reports]
     books = [keys.LEDGER, keys.FEEDBACK, keys.PERSONS]

@@ -11,7 +11,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from opsanalytics.analysis.backlog import current_backlog
+from opsanalytics.analysis.trackers import tracker_issues
 from opsanalytics.cli.backlog_decisions import DECISIONS, find_item
+from opsanalytics.cli.backlog_trackers import sync
 from opsanalytics.cli.pipeline import config_option, read_config
 from opsanalytics.config import Settings
 from opsanalytics.improvement.decision_log import read_log
@@ -50,7 +52,7 @@ def backlog(ctx: click.Context, config: Path | None, everything: bool, as_json: 
         raise click.UsageError(f"put --config after {ctx.invoked_subcommand}")
 
 
-for _command in DECISIONS:
+for _command in (*DECISIONS, sync):
     backlog.add_command(_command)
 
 
@@ -169,7 +171,7 @@ def show(config: Path | None, item: str, as_json: bool) -> None:
     if asked != name:
         console.print(f"{asked} is merged into {name}.")
     console.print(f"[bold]{escape(row['title'])}[/]")
-    for label, text in _facts(row, evidence):
+    for label, text in [*_facts(row, evidence), *_issues(settings, name)]:
         console.print(f"[bold]{label}[/]  {escape(text)}")
     for quote in evidence["quotes"] if evidence else ():
         console.print(f"  [dim]“{escape(quote)}”[/]")
@@ -177,6 +179,14 @@ def show(config: Path | None, item: str, as_json: bool) -> None:
         console.print(Text(evidence["query"], style="dim"))
     possible = ", ".join(action.replace("_", "-") for action in follow_up(row["state"]))
     console.print(f"Possible now: {possible}, assign, effort, rename, merge, split")
+
+
+def _issues(settings: Settings, item: str) -> list[tuple[str, str]]:
+    issues = tracker_issues(settings).filter(pl.col("item_id") == item)
+    return [
+        (row["tracker"], f"{row['issue']} {row['status']} {row['url']}" if row["url"] else row["standing"])
+        for row in issues.iter_rows(named=True)
+    ]
 
 
 def _together(rows: pl.DataFrame, known: pl.DataFrame) -> str:

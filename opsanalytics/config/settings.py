@@ -28,6 +28,7 @@ from opsanalytics.behavior.trends_spec import Trends
 from opsanalytics.cleaning.privacy import PrivacyRules, PrivacySettings
 from opsanalytics.feedback.themes import ThemeSettings
 from opsanalytics.improvement.settings import BacklogSettings, FrictionSettings, PainPointSettings
+from opsanalytics.improvement.trackers.settings import AnyTracker
 from opsanalytics.lake.paths import Home
 from opsanalytics.quality.settings import QualitySettings
 from opsanalytics.sources.base import (
@@ -202,6 +203,7 @@ class Settings(Section):
     feedback: ThemeSettings = ThemeSettings()
     pain_points: PainPointSettings = PainPointSettings()
     backlog: BacklogSettings = BacklogSettings()
+    trackers: tuple[AnyTracker, ...] = ()
     reports: tuple[Report, ...] = (Report(name="weekly"),)
     thresholds: Thresholds = Thresholds()
     notify: Notify = Notify()
@@ -247,6 +249,7 @@ class Settings(Section):
         "cohorts",
         "segments",
         "reports",
+        "trackers",
     )
     @classmethod
     def _names_differ(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -325,3 +325,19 @@ BACKLOG_HISTORY = Table(
         Column("lost_high", pl.Float64, "95 % interval, upper end."),
     ),
 )
+
+TRACKER_ISSUES = Table(
+    name="tracker_issues",
+    description="Issues in trackers about items of the backlog, as last read.",
+    order=("tracker", "item_id"),
+    columns=(
+        Column("tracker", pl.String, "Name of the tracker in the configuration.", True),
+        Column("item_id", pl.String, "Item of the backlog.", True),
+        Column("standing", pl.String, "linked, pending (in doubt), refused, or gone (deleted there).", True),
+        Column("issue", pl.String, "What people call it: #12, WEB-7."),
+        Column("url", pl.String, "Where it is."),
+        Column("status", pl.String, "open, started, done or dropped, as last read."),
+        Column("closed_at", UTC_TIME, "When it was closed, UTC."),
+        Column("problem", pl.String, "What the tracker refused or left out."),
+    ),
+)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from opsanalytics.reports.text import one_line, script_json
+from opsanalytics.cleaning.printable import one_line
+from opsanalytics.reports.text import script_json
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from opsanalytics.cleaning.printable import clean
 from opsanalytics.reports import formats
-from opsanalytics.reports.text import clean
 
 FILTERS = (
     formats.count,

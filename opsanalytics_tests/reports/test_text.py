@@ -3,7 +3,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsanalytics.reports.text import anchor, clean, one_line, plotly_label, script_json
+from opsanalytics.cleaning.printable import clean, one_line
+from opsanalytics.reports.text import anchor, plotly_label, script_json
 from opsanalytics_tests.reports.samples import HOSTILE
 
 
