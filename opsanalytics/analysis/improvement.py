@@ -24,7 +24,7 @@ def feedback_themes(scope: Scope) -> Themes:
 
 
 def improvement(scope: Scope, themes: Themes) -> Improvement:
-    """FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS, PAIN_POINT_OVERLAPS and BACKLOG."""
+    """FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS, PAIN_POINT_GROUPS, PAIN_POINT_OVERLAPS and BACKLOG."""
     settings = scope.settings
     return analyse_improvement(
         scope.events,

@@ -186,6 +186,7 @@ def report_data(scope: Scope, report: Report, week: date) -> ReportData:
         feedback_themes=themes.audible.themes,
         friction=found.friction,
         pain_points=found.pain_points,
+        pain_point_overlaps=found.pain_point_overlaps,
         backlog=_backlog(scope, found, themes, report),
         quality_results=pl.concat([_results(scope), _monitored(arrived)]),
         ingestion_ledger=_ledger(scope),

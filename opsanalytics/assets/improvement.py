@@ -16,6 +16,7 @@ from opsanalytics.improvement.tables import (
     BACKLOG,
     BACKLOG_HISTORY,
     FRICTION,
+    PAIN_POINT_GROUPS,
     PAIN_POINT_OVERLAPS,
     PAIN_POINT_PERSONS,
     PAIN_POINTS,
@@ -57,6 +58,7 @@ def friction_and_backlog(settings: Settings) -> dg.AssetsDefinition:
         yield mart_result(FRICTION, refreshed, {"not available": table_preview(unavailable)})
         yield mart_result(PAIN_POINTS, refreshed)
         yield mart_result(PAIN_POINT_PERSONS, refreshed)
+        yield mart_result(PAIN_POINT_GROUPS, refreshed)
         yield mart_result(PAIN_POINT_OVERLAPS, refreshed)
         yield mart_result(BACKLOG, ranked, {"ranking": table_preview(ranking, 15)})
         yield mart_result(BACKLOG_HISTORY, ranked)

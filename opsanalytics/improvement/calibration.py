@@ -11,7 +11,7 @@ FEWEST_CONTROLS = 8
 """Comparisons of harmless events that are enough to say by themselves how far comparisons are off."""
 LEAST = 0.0025
 """However well harmless events come out, no comparison of people who chose is surer than a quarter point."""
-UNSEEN = 1 / 3
+UNSEEN = 0.5
 """Standard error of what was not measured, as a share of what measured differences between people explain."""
 Z = 1.959964
 
@@ -28,7 +28,7 @@ class Systematic:
     def of(self, crude: float | None, adjusted: float | None) -> float:
         """That of one comparison: the more is seen to set people apart, the more may set them apart unseen.
 
-        What is left unseen is taken to be a third as much as was seen, as one standard error (in the spirit
+        What is left unseen is taken to be half as much as was seen, as one standard error (in the spirit
         of Altonji, Elder and Taber 2005 and Oster 2019, who take as much as the utmost).
         """
         moved = 0.0 if crude is None or adjusted is None else abs(crude - adjusted)

@@ -123,7 +123,7 @@ def _columns(
     """Standardised columns of the model."""
     persons = population.persons
     logs = np.column_stack([np.log1p(known[name].to_numpy()) for name in MEASURES])
-    time = np.linspace(-1.0, 1.0, max(1, len(platform)))
+    time = np.linspace(-1.0, 1.0, len(platform))
     weekday = persons["reached"].dt.weekday().to_numpy()
     parts = [
         logs,

@@ -38,6 +38,8 @@ class Measured:
     """Of each person of the population."""
     seconds: Floats
     """From reaching the step to meeting it; inf for never."""
+    label: Labels
+    """Group within which each person is compared, -1 for none."""
     effect: Effect
     matched: float | None
     """Time-matched effect, see `behavior.exposure`."""
@@ -148,6 +150,7 @@ def measure(
             place,
             met[at],
             seconds[at],
+            labels[at],
             effects.get(
                 at,
                 Effect(

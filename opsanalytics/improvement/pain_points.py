@@ -16,7 +16,7 @@ from opsanalytics.improvement.friction import Friction
 from opsanalytics.improvement.links import Link, link_themes
 from opsanalytics.improvement.settings import PainPointSettings
 from opsanalytics.improvement.shared_persons import counted_once, overlaps
-from opsanalytics.improvement.tables import PAIN_POINT_PERSONS, PAIN_POINTS
+from opsanalytics.improvement.tables import PAIN_POINT_GROUPS, PAIN_POINT_PERSONS, PAIN_POINTS
 from opsanalytics.improvement.titles import behaviour_title
 from opsanalytics.improvement.voice import is_happy, message_rows, voice_rows
 
@@ -26,11 +26,12 @@ QUOTES = 3
 
 @dataclass(frozen=True)
 class PainPoints:
-    """`items` conforms to PAIN_POINTS, `persons` (the affected) to PAIN_POINT_PERSONS, `overlaps` to
-    PAIN_POINT_OVERLAPS."""
+    """`items` conforms to PAIN_POINTS, `persons` (the affected) to PAIN_POINT_PERSONS, `groups` (within which
+    they were compared) to PAIN_POINT_GROUPS, `overlaps` to PAIN_POINT_OVERLAPS."""
 
     items: pl.DataFrame
     persons: pl.DataFrame
+    groups: pl.DataFrame
     overlaps: pl.DataFrame
 
 
@@ -105,7 +106,36 @@ def find_pain_points(
         row | {"lost_once": once.get(row["item_id"]), "as_of": as_of, "quality": quality} for row in rows
     ]
     return PainPoints(
-        PAIN_POINTS.conform(pl.DataFrame(stamped, schema=PAIN_POINTS.schema)), persons, overlaps(persons)
+        PAIN_POINTS.conform(pl.DataFrame(stamped, schema=PAIN_POINTS.schema)),
+        persons,
+        PAIN_POINT_GROUPS.conform(pl.concat([PAIN_POINT_GROUPS.empty(), *map(_groups, candidates)])),
+        overlaps(persons),
+    )
+
+
+def _groups(candidate: Candidate) -> pl.DataFrame:
+    """Counts of the groups with affected persons, of a candidate whose effect is stated."""
+    step, measured = candidate.step, candidate.measured
+    if not candidate.stated:
+        return PAIN_POINT_GROUPS.empty()
+    met, passed = pl.col("met"), pl.col("passed")
+    return (
+        pl.DataFrame({"label": measured.label, "met": measured.met, "passed": step.passed})
+        .with_columns(platform=step.population.persons["platform"])
+        .filter(pl.col("label") >= 0)
+        .group_by("label")
+        .agg(
+            pl.col("platform").first(),
+            affected=met.sum(),
+            affected_passed=(met & passed).sum(),
+            others=(~met).sum(),
+            others_passed=(~met & passed).sum(),
+        )
+        .filter(pl.col("affected") > 0)
+        .with_columns(
+            item_id=pl.lit(item_id(candidate.identity)), group=pl.col("label").rank("dense").cast(pl.Int32)
+        )
+        .select(pl.col(name).cast(dtype) for name, dtype in PAIN_POINT_GROUPS.schema.items())
     )
 
 
@@ -197,6 +227,14 @@ def _row(
             "SELECT person, reached_ts, first_ts, passed FROM pain_point_persons "
             f"WHERE item_id = '{name}' ORDER BY first_ts, person"
         ),
+        "effect_query": (
+            "SELECT sum(affected_passed) / sum(affected) AS rate_affected,\n"
+            "       sum(affected * others_passed / others) / sum(affected) AS rate_of_others_alike,\n"
+            "       rate_affected - rate_of_others_alike AS effect_alone\n"
+            f"FROM pain_point_groups WHERE item_id = '{name}' AND others > 0"
+        )
+        if stated
+        else None,
         "caveat": "; ".join([*candidate.caveats, *([note] if note else [])]),
     }
 

@@ -253,6 +253,9 @@ class BacklogSettings(Settings):
     default_effort_weeks: float = Field(default=1.0, gt=0)
     effort: dict[ItemId, Annotated[float, Field(gt=0)]] = {}
     """Person-weeks by item id, where somebody has estimated them; the command line goes first."""
+    causal_share: float = Field(default=0.8, gt=0, le=1)
+    """How much of what a comparison shows counts as caused: people were not sent to the signal by lot. A
+    factor of every behavioural item's confidence."""
     unrated_severity: float = Field(default=0.5, ge=0, le=1)
     """Assumed severity of a theme that nobody has rated; its score's interval runs from 0 to 1."""
     ranking: RankingMethod = "rice"

@@ -187,6 +187,11 @@ PAIN_POINTS = Table(
         Column("last_seen", UTC_TIME, "Last seen, UTC."),
         Column("first_version", pl.String, "Product version in which it was first seen."),
         Column("query", pl.String, "SQL on the published file that lists the affected persons.", True),
+        Column(
+            "effect_query",
+            pl.String,
+            "SQL on the published file that makes effect_alone from the groups that were compared.",
+        ),
         Column("caveat", pl.String, "What weakens the estimate; empty if nothing known.", True),
         Column("as_of", UTC_TIME, "Data up to here was complete, UTC.", True),
         Column("quality", pl.String, "Quality checks upstream.", True),
@@ -203,6 +208,21 @@ PAIN_POINT_PERSONS = Table(
         Column("reached_ts", UTC_TIME, "When the person reached the step, UTC.", True),
         Column("first_ts", UTC_TIME, "When the person first met the signal there, UTC.", True),
         Column("passed", pl.Boolean, "Whether the person passed the step within the funnel's window.", True),
+    ),
+)
+
+PAIN_POINT_GROUPS = Table(
+    name="pain_point_groups",
+    description="Groups of persons alike within which the affected of behavioural pain points were compared.",
+    order=("item_id", "group"),
+    columns=(
+        Column("item_id", pl.String, "Pain point.", True),
+        Column("group", pl.Int32, "Group, from 1.", True),
+        Column("platform", pl.String, "Platform of its persons.", True),
+        Column("affected", pl.Int64, "Persons who met it.", True),
+        Column("affected_passed", pl.Int64, "Of these, who passed the step.", True),
+        Column("others", pl.Int64, "Persons who could have met it and did not.", True),
+        Column("others_passed", pl.Int64, "Of these, who passed the step.", True),
     ),
 )
 

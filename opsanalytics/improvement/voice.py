@@ -263,6 +263,7 @@ _MEASURED = (
     "revenue_low",
     "revenue_high",
     "also_seen_as",
+    "effect_query",
     "matched_effect",
     "crude_effect",
     "overlap",

@@ -19,7 +19,7 @@ from opsanalytics.behavior.tables import (
     RETENTION_CELLS,
 )
 from opsanalytics.feedback.tables import FEEDBACK_THEMES
-from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINTS
+from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINT_OVERLAPS, PAIN_POINTS
 from opsanalytics.lake.day_changes import DAY_CHANGES
 from opsanalytics.lake.schemas import INGESTION_LEDGER
 from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, QUALITY_RESULTS, VOLUME_ANOMALIES
@@ -43,6 +43,7 @@ FRAMES = {
     "feedback_themes": FEEDBACK_THEMES,
     "friction": FRICTION,
     "pain_points": PAIN_POINTS,
+    "pain_point_overlaps": PAIN_POINT_OVERLAPS,
     "backlog": BACKLOG,
     "quality_results": QUALITY_RESULTS,
     "ingestion_ledger": INGESTION_LEDGER,
@@ -95,6 +96,7 @@ class ReportData:
     feedback_themes: pl.DataFrame = field(default_factory=FEEDBACK_THEMES.empty)
     friction: pl.DataFrame = field(default_factory=FRICTION.empty)
     pain_points: pl.DataFrame = field(default_factory=PAIN_POINTS.empty)
+    pain_point_overlaps: pl.DataFrame = field(default_factory=PAIN_POINT_OVERLAPS.empty)
     backlog: pl.DataFrame = field(default_factory=BACKLOG.empty)
     quality_results: pl.DataFrame = field(default_factory=QUALITY_RESULTS.empty)
     ingestion_ledger: pl.DataFrame = field(default_factory=INGESTION_LEDGER.empty)

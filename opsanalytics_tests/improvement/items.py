@@ -29,6 +29,7 @@ def pain_point(item_id: str, lost: float = 10.0, **known: Any) -> dict[str, Any]
             "title": f"Error at {item_id}",
             "funnel": "onboarding",
             "theme_ids": [],
+            "also_seen_as": [],
             "affected": 100,
             "n": 1_000,
             "reach_per_week": lost * 4,
