@@ -135,6 +135,14 @@ class Candidate:
         return e_value(rate, self.found.rate_others), e_value(rate, min(1.0, max(0.0, rate - ends[1])))
 
     @property
+    def explained(self) -> bool:
+        """Whether it seems harmful alone, and what other signals did explains most of that."""
+        found = self.found
+        if not self.stated or found.alone is None or found.effect is None or self.error is None:
+            return False
+        return found.alone < -2 * self.error and found.effect > 0.5 * found.alone
+
+    @property
     def identity(self) -> str:
         """What the item's id is made of. The step where it costs most is evidence, as are segment, rank and
         numbers: it may be another one next week."""
@@ -393,10 +401,10 @@ def _without_shadows(candidates: list[Candidate]) -> list[Candidate]:
             shown = replace(candidate, status="watch", caveats=(*candidate.caveats, reason))
         elif candidate.status == "finding":
             kept.append(candidate)
-        elif other is not None and together > TOGETHER and candidate.found.alone is not None:
+        elif other is not None and together > TOGETHER and candidate.explained:
             reason = (
                 f"met by the same persons as {_named(other)}, which explains it: alone it seems to cost "
-                f"{candidate.found.alone * 100:+.0f} points"
+                f"{(candidate.found.alone or 0.0) * 100:+.0f} points"
             )
             shown = replace(candidate, caveats=(*candidate.caveats, reason))
         if shown is not candidate and other is not None:

@@ -31,6 +31,9 @@ Labels: TypeAlias = NDArray[np.int64]
 HARMFUL_Z = -2.0
 """Signals whose effect beside costlier ones is so many errors below zero are taken out of others' effects."""
 
+DISTINCT = 0.1
+"""Share of a signal's variance that costlier ones must leave for it to be told apart from them."""
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -121,6 +124,10 @@ def _with_effects_of_their_own(
     taken: list[int] = []
     for at in range(len(order)):
         tried = [*taken, at]
+        with_taken = products[taken, at]
+        rest = products[at, at] - with_taken @ np.linalg.pinv(products[np.ix_(taken, taken)]) @ with_taken
+        if rest < DISTINCT * products[at, at]:
+            continue
         inverse = np.linalg.pinv(products[np.ix_(tried, tried)], rcond=1e-9, hermitian=True)
         effects = inverse @ with_y[tried]
         variance = (left - float(with_y[tried] @ effects)) / max(1, free - len(tried))

@@ -89,6 +89,9 @@ def likeness(population: Population, known: pl.DataFrame, met: NDArray[np.bool_]
         met: a row a person, a column a signal.
     """
     persons = population.persons
+    if persons.is_empty():
+        nobody = np.empty(0, np.int64)
+        return Likeness(nobody, nobody, "nobody")
     # A property that nobody has, or all the same, tells nobody apart.
     segments = [name for name in known.columns if name not in MEASURES and known[name].n_unique() > 1]
     platform = persons["platform"].rank("dense").to_numpy().astype(np.int64) - 1

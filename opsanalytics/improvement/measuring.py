@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from opsanalytics.behavior.exposure import compare
 from opsanalytics.behavior.population import Population, first_met
+from opsanalytics.behavior.statistics import wilson
 from opsanalytics.improvement.effects import Effect, crude_effect, joint_effects, partition
 from opsanalytics.improvement.friction import Friction
 from opsanalytics.improvement.likeness import Likeness, known_before, likeness
@@ -26,6 +27,8 @@ HARMLESS = "harmless"
 """Name under which harmless events are measured like signals."""
 COMPARABLE = 0.8
 """Share of affected persons that others who had the chance must do for, else all others are taken."""
+
+NEARLY_ALL = 0.95
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,8 @@ def measure(
     labels = []
     for at, hit in enumerate(met):
         label = partition(hit, could[at] | hit, alike, settings.min_controls)
-        if told[at] and (label[hit] >= 0).mean() < COMPARABLE:
+        others = could[at] & ~hit
+        if told[at] and ((label[hit] >= 0).mean() < COMPARABLE or _part_of_passing(others, ~hit, passed)):
             told[at] = False
             label = partition(hit, np.ones(len(hit), bool), alike, settings.min_controls)
         labels.append(label)
@@ -206,6 +210,13 @@ def _chances(
         told.append(rows is not None)
         could.append(everybody if rows is None else _mark(persons.height, rows))
     return could, told
+
+
+def _part_of_passing(had: Bools, others: Bools, passed: Bools) -> bool:
+    """Whether what gives the chance is done on the way through, so that nearly all who do it pass."""
+    low, _ = wilson([int((had & passed).sum())], [int(had.sum())])
+    rest = others & ~had
+    return bool(rest.any() and low[0] > NEARLY_ALL and passed[rest].mean() < low[0])
 
 
 def _mark(size: int, rows: NDArray[np.int64]) -> Bools:

@@ -237,7 +237,7 @@ class PainPointSettings(Settings):
     them is how far comparisons are off. Eight or more, met by different kinds of people."""
     alike_by: tuple[Annotated[str, Field(min_length=1)], ...] | None = None
     """Properties that tell people apart, to compare like with like; the configured segments' if not given."""
-    sure_of_harm: float = Field(default=0.8, gt=0, lt=1)
+    sure_of_harm: float = Field(default=0.9, gt=0, lt=1)
     """A finding is at least so likely to have an effect of at least `min_effect`, given all estimates."""
     watch_limit: int = Field(default=20, ge=0)
     min_theme_authors: int = Field(default=3, ge=1)
