@@ -154,10 +154,8 @@ def _compared(daily: pl.DataFrame, release: _Release, span: timedelta, rule: Rel
     """Each event of the platform that enough persons did before."""
     here = daily.filter(pl.col("platform") == release.platform)
     before = here.filter(pl.col("day").is_between(release.day - span, release.day, closed="left"))
-    after = here.filter(
-        pl.col("day").is_between(release.day, release.day + span, closed="left")
-        & (pl.col("app_version") == release.version)
-    )
+    # All versions: who has the new one first is not like the others, and newcomers have it at once.
+    after = here.filter(pl.col("day").is_between(release.day, release.day + span, closed="left"))
     active = before["person"].n_unique(), after["person"].n_unique()
     did = before.group_by("event").agg(before=pl.col("person").n_unique())
     does = after.group_by("event").agg(after=pl.col("person").n_unique())

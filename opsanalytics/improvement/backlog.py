@@ -24,6 +24,7 @@ from typing import Any
 import polars as pl
 
 from opsanalytics.improvement.backlog_history import history
+from opsanalytics.improvement.calibration import spoken_points
 from opsanalytics.improvement.decision_log import Log, Sighting
 from opsanalytics.improvement.decisions import STAGES, stage_of
 from opsanalytics.improvement.ranking import Ranked, scored, sureness, urgencies
@@ -294,7 +295,7 @@ def _behaviour_confidence(
     confidence = settings.causal_share * chance * item["overlap"] * agreement * _quality(item)
     reason = (
         f"{item['affected']} affected; {_percent(chance)} sure of harm above "
-        f"{thresholds.min_effect * 100:g} points; {item['overlap']:.0%} comparable; "
+        f"{spoken_points(thresholds.min_effect)}; {item['overlap']:.0%} comparable; "
         f"q = {item['q_value']:.2g}; "
         + ("feedback of affected persons agrees" if agreed else "no feedback of affected persons")
         + ("; other signals of the same persons agree" if item["also_seen_as"] else "")

@@ -50,7 +50,7 @@ def systematic_error(effects: Sequence[float], errors: Sequence[float], default:
 
     count = len(effects)
     if count < 2:
-        return Systematic(default, f"{default * 100:g} points assumed; no harmless events are named")
+        return Systematic(default, f"{spoken_points(default)} assumed, as no harmless events are named")
     found = combine_effects(np.asarray(effects), np.asarray(errors) ** 2, method_re="iterated")
     between = max(0.0, float(found.tau2))
     # The mean is known with error, too: only what it shows beyond that is systematic.
@@ -58,10 +58,15 @@ def systematic_error(effects: Sequence[float], errors: Sequence[float], default:
     measured = float(np.sqrt(between + mean))
     enough = count >= FEWEST_CONTROLS
     error = max(measured, LEAST if enough else default)
-    told = f"{measured * 100:.2g} points between {count} comparisons of harmless events"
+    told = f"{spoken_points(float(f'{measured:.2g}'))} between {count} comparisons of harmless events"
     return Systematic(
         error, told if enough else f"{told}, at least {default * 100:g} with so few", measured=enough
     )
+
+
+def spoken_points(share: float) -> str:
+    """Such as "1 point", "2.5 points"."""
+    return f"{share * 100:g} point{'' if share == 0.01 else 's'}"
 
 
 @dataclass(frozen=True)

@@ -113,10 +113,8 @@ def likeness(population: Population, known: pl.DataFrame, met: NDArray[np.bool_]
     return Likeness(
         fine=coarse * periods + period,
         coarse=coarse,
-        words=(
-            f"platform ({platforms}), likelihood to go on by {named} ({bins} groups), "
-            f"time ({periods} periods)"
-        ),
+        words=f"platform ({platforms}), likelihood to go on by {named} ({bins} groups)"
+        + (f", time ({periods} periods)" if periods > 1 else ""),
     )
 
 
