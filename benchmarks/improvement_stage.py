@@ -4,8 +4,8 @@
 
 185,000 persons of the product of `opsanalytics_tests/simulators/planted.py` make five million events, with
 forty signals at four steps; another process makes them and writes them to a Parquet file. Themes are not part
-of it: `benchmarks/themes.py` has them. Prints seconds by part, the peak of memory and, so that fast is not wrong,
-how many of the planted problems worth 1 % of conversions were found and how many findings are none.
+of it: `benchmarks/themes.py` has them. Prints seconds by part, the peak of memory and, so that fast is not
+wrong, how many of the planted problems worth 1 % of conversions were found and how many findings are none.
 """
 
 import argparse

@@ -88,8 +88,8 @@ class ReleaseDrop(Settings):
     """`release_drop`: after a release far fewer of the active persons do an event than in the days before.
 
     A release is the first day on which `min_share` of a platform's active persons have a version of the
-    product. Whole weeks and all versions are compared, so that weekdays and persons are the same; a version that
-    few take up in these weeks can hardly be seen.
+    product. Whole weeks and all versions are compared, so that weekdays and persons are the same; a version
+    that few take up in these weeks can hardly be seen.
     """
 
     weeks: int = Field(default=1, ge=1)
