@@ -2,8 +2,8 @@
 
 For notebooks: `connect()` opens the published file, `events()` scans the lake; `funnel()`, `funnel_trend()`,
 `retention()`, `reconcile()`, `lifecycle()`, `stickiness()`, `usage_interval()`, `trends()`, `sessions()`,
-`paths()` and `cohort()` ask questions of such events, of any table of events, or of the lake itself.
-Everything is imported at first use.
+`paths()`, `cohort()` and `diagnose()` ask questions of such events, of any table of events, or of the lake
+itself. Everything is imported at first use.
 """
 
 import importlib
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from opsanalytics.behavior.activity_spec import Lifecycle, Stickiness, UsageInterval
     from opsanalytics.behavior.cohort_spec import Cohort
+    from opsanalytics.behavior.diagnosis_spec import Diagnosis
     from opsanalytics.behavior.journey_spec import Paths, Sessions, UrlGroup
     from opsanalytics.behavior.segments import Segment
     from opsanalytics.behavior.semantics import Semantics
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     )
     from opsanalytics.queries.answers import FunnelResult, RetentionResult
     from opsanalytics.queries.ask import funnel, funnel_trend, reconcile, retention
+    from opsanalytics.queries.diagnosis import DiagnosisResult, diagnose
     from opsanalytics.queries.journey_answers import CohortResult, PathsResult, SessionsResult
     from opsanalytics.queries.journeys import cohort, paths, sessions
 
@@ -35,6 +37,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Cohort",
     "CohortResult",
+    "Diagnosis",
+    "DiagnosisResult",
     "Exclusion",
     "Filter",
     "Formula",
@@ -62,6 +66,7 @@ __all__ = [
     "__version__",
     "cohort",
     "connect",
+    "diagnose",
     "events",
     "funnel",
     "funnel_trend",
@@ -78,6 +83,8 @@ __all__ = [
 _MODULES = {
     "Cohort": "opsanalytics.behavior.cohort_spec",
     "CohortResult": "opsanalytics.queries.journey_answers",
+    "Diagnosis": "opsanalytics.behavior.diagnosis_spec",
+    "DiagnosisResult": "opsanalytics.queries.diagnosis",
     "Exclusion": "opsanalytics.behavior.spec",
     "Filter": "opsanalytics.behavior.spec",
     "Formula": "opsanalytics.behavior.trends_spec",
@@ -104,6 +111,7 @@ _MODULES = {
     "UsageIntervalResult": "opsanalytics.queries.activity_answers",
     "cohort": "opsanalytics.queries.journeys",
     "connect": "opsanalytics.notebook",
+    "diagnose": "opsanalytics.queries.diagnosis",
     "events": "opsanalytics.notebook",
     "funnel": "opsanalytics.queries.ask",
     "funnel_trend": "opsanalytics.queries.ask",

@@ -166,7 +166,7 @@ def metric_definitions(settings: Settings) -> pl.DataFrame:
         pl.concat(
             [
                 definitions_frame(settings.funnels, settings.retentions, described(activity)),
-                journey_definitions(settings.sessions, settings.paths, settings.cohorts),
+                journey_definitions(settings.sessions, settings.paths, settings.cohorts, settings.diagnosed),
             ]
         )
     )

@@ -20,6 +20,7 @@ from opsanalytics.behavior.tables import (
     METRIC_DEFINITIONS,
     RETENTION_CELLS,
 )
+from opsanalytics.behavior.tables_diagnosis import DROP_OFF_DIAGNOSIS, DROP_OFF_NEXT, DROP_OFF_STEPS
 from opsanalytics.behavior.tables_journeys import COHORT_PERSONS, COHORTS, PATHS, SESSIONS
 from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES, THEME_HISTORY
 from opsanalytics.improvement.tables import (
@@ -48,6 +49,9 @@ MARTS: tuple[Table, ...] = (
     FUNNEL_TIMES,
     FUNNEL_COMPARISON,
     FUNNEL_BREAKDOWN,
+    DROP_OFF_STEPS,
+    DROP_OFF_DIAGNOSIS,
+    DROP_OFF_NEXT,
     RETENTION_CELLS,
     LIFECYCLE,
     STICKINESS,

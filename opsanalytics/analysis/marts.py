@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
-from opsanalytics.analysis import activity, behavior, journeys
+from opsanalytics.analysis import activity, behavior, diagnosis, journeys
 from opsanalytics.analysis.backlog import log_fact, log_for, occurrences
 from opsanalytics.analysis.improvement import feedback_themes, improvement
 from opsanalytics.analysis.monitoring import monitoring
@@ -25,6 +25,7 @@ from opsanalytics.behavior.tables import (
     METRIC_DEFINITIONS,
     RETENTION_CELLS,
 )
+from opsanalytics.behavior.tables_diagnosis import DROP_OFF_DIAGNOSIS, DROP_OFF_NEXT, DROP_OFF_STEPS
 from opsanalytics.behavior.tables_journeys import COHORT_PERSONS, COHORTS, PATHS, SESSIONS
 from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES, THEME_HISTORY
 from opsanalytics.improvement.backlog import make_backlog
@@ -44,6 +45,7 @@ from opsanalytics.lake.tables import Table
 from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, VOLUME_ANOMALIES
 
 FUNNEL_TABLES = (FUNNEL_STEPS, FUNNEL_TREND, FUNNEL_TIMES, FUNNEL_COMPARISON, FUNNEL_BREAKDOWN)
+DIAGNOSIS_TABLES = (DROP_OFF_STEPS, DROP_OFF_DIAGNOSIS, DROP_OFF_NEXT)
 COHORT_TABLES = (COHORTS, COHORT_PERSONS)
 THEME_TABLES = (FEEDBACK_THEMES, FEEDBACK_ASSIGNMENTS, THEME_HISTORY)
 IMPROVEMENT_TABLES = (FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS, PAIN_POINT_GROUPS, PAIN_POINT_OVERLAPS)
@@ -135,6 +137,20 @@ def cohort_marts(scope: Scope) -> Refreshed:
         for name, each in wanted.items()
     }
     return refresh(scope, "cohorts", COHORT_TABLES, parts, compute, by="cohort")
+
+
+def diagnosis_marts(scope: Scope) -> Refreshed:
+    """DIAGNOSIS_TABLES, diagnosis by diagnosis. Friction and cohorts may be those of any source."""
+    wanted = {each.name: each for each in scope.settings.diagnosed}
+
+    def compute(names: Sequence[str]) -> dict[str, pl.DataFrame]:
+        return diagnosis.diagnosis_rows(scope, [wanted[name] for name in names])
+
+    without = ("feedback", "pain_points", "backlog")
+    parts = {
+        name: scope.facts(DIAGNOSIS_TABLES, definition=each, without=without) for name, each in wanted.items()
+    }
+    return refresh(scope, "diagnoses", DIAGNOSIS_TABLES, parts, compute, by="diagnosis")
 
 
 def definition_mart(scope: Scope) -> Refreshed:

@@ -9,6 +9,7 @@ import polars as pl
 
 from opsanalytics.analysis import behavior
 from opsanalytics.analysis.backlog import log_fact, log_for, occurrences
+from opsanalytics.analysis.diagnosis import diagnosis_rows
 from opsanalytics.analysis.improvement import feedback_themes, improvement
 from opsanalytics.analysis.monitoring import Monitoring, monitoring
 from opsanalytics.analysis.refresh import refresh_files
@@ -16,6 +17,7 @@ from opsanalytics.analysis.scope import Scope, frame_digest
 from opsanalytics.behavior.source_comparison import SOURCE_COMPARISON
 from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.behavior.tables import FUNNEL_TREND
+from opsanalytics.behavior.tables_diagnosis import DROP_OFF_DIAGNOSIS, DROP_OFF_NEXT, DROP_OFF_STEPS
 from opsanalytics.config import Settings
 from opsanalytics.config.settings import Report
 from opsanalytics.feedback.themes import Themes
@@ -50,6 +52,11 @@ def refresh_page(scope: Scope, report: Report, week: date) -> WrittenPage:
     chosen = scope.until(end).only(
         funnels=[each for each in scope.settings.funnels if _on_page(each.name, report.funnels)],
         retentions=[each for each in scope.settings.retentions if _on_page(each.name, report.retentions)],
+        diagnoses=[
+            each
+            for each in scope.settings.diagnoses
+            if isinstance(each.funnel, Funnel) and _on_page(each.funnel.name, report.funnels)
+        ],
     )
     path, entry = page_files(scope.home, report.name, week)
     because = refresh_files(
@@ -70,10 +77,12 @@ def _facts(scope: Scope, report: Report, week: date) -> dict[str, str]:
     """Everything that a page shows comes from these."""
     settings = scope.settings
     definitions: tuple[Funnel | Retention, ...] = (*settings.funnels, *settings.retentions)
+    diagnoses = {f"diagnosis {each.name}": each.model_dump_json() for each in settings.diagnosed}
     return {
         **scope.facts([]),
         **scope.feedback_facts(),
         **{f"definition {each.name}": each.model_dump_json() for each in definitions},
+        **diagnoses,
         "report": report.model_dump_json(),
         "project": " ".join((settings.project.name, settings.project.notice or "", _inboxes(settings))),
         "quality checks": frame_digest(_results(scope)),
@@ -166,6 +175,7 @@ def report_data(scope: Scope, report: Report, week: date) -> ReportData:
     first_trend = week - timedelta(weeks=settings.thresholds.trend_weeks - 1)
     trend = behavior.funnel_trends(scope)
     arrived = monitoring(settings, scope.as_of)
+    dropped = diagnosis_rows(scope, scope.settings.diagnosed)
     return ReportData(
         product=project.name,
         report=report.name,
@@ -181,6 +191,9 @@ def report_data(scope: Scope, report: Report, week: date) -> ReportData:
         funnel_steps=behavior.funnel_steps(scope, behavior.funnel_results(scope)),
         funnel_trend=FUNNEL_TREND.conform(trend.filter(pl.col("period_start") >= first_trend)),
         funnel_breakdown=behavior.funnel_breakdowns(scope),
+        drop_off_steps=dropped[DROP_OFF_STEPS.name],
+        drop_off_diagnosis=dropped[DROP_OFF_DIAGNOSIS.name],
+        drop_off_next=dropped[DROP_OFF_NEXT.name],
         retention_cells=behavior.retention_cells(scope),
         metric_definitions=behavior.metric_definitions(settings),
         feedback_themes=themes.audible.themes,

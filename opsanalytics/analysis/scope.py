@@ -46,6 +46,7 @@ NO_MATTER = frozenset(
         "sessions",
         "paths",
         "cohorts",
+        "diagnoses",
         "reports",
         "notify",
     }

@@ -1,10 +1,17 @@
-"""Sessions, paths and cohorts as marts; empty where the configuration asks for none."""
+"""Sessions, paths, cohorts and drop-off diagnoses as marts; empty where the configuration asks for none."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 import dagster as dg
 
-from opsanalytics.analysis.marts import COHORT_TABLES, cohort_marts, path_marts, session_marts
+from opsanalytics.analysis.marts import (
+    COHORT_TABLES,
+    DIAGNOSIS_TABLES,
+    cohort_marts,
+    diagnosis_marts,
+    path_marts,
+    session_marts,
+)
 from opsanalytics.analysis.refresh import Refreshed
 from opsanalytics.analysis.scope import Scope
 from opsanalytics.assets import keys
@@ -15,10 +22,11 @@ from opsanalytics.lake.tables import Table
 
 
 def journeys(settings: Settings) -> list[dg.AssetsDefinition]:
-    """The assets of the sections `sessions`, `paths` and `cohorts`."""
+    """The assets of the sections `sessions`, `paths`, `cohorts` and `diagnoses`."""
     return [
         _marts(settings, "sessions_of_people", [SESSIONS], session_marts),
         _marts(settings, "paths_of_people", [PATHS], path_marts),
+        _marts(settings, "drop_off_diagnoses", DIAGNOSIS_TABLES, diagnosis_marts),
         _marts(settings, "cohorts_of_people", COHORT_TABLES, cohort_marts),
     ]
 

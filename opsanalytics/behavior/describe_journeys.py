@@ -1,4 +1,4 @@
-"""Definitions of sessions, paths and cohorts in words, for the mart that says what every number means."""
+"""Sessions, paths, cohorts and diagnoses in words, for the mart that says what every number means."""
 
 from collections.abc import Sequence
 
@@ -19,19 +19,24 @@ from opsanalytics.behavior.cohort_spec import (
 )
 from opsanalytics.behavior.conditions import ANY_EVENT, Definition, Step
 from opsanalytics.behavior.describe import in_words, length_in_words, sources_in_words, step_in_words
+from opsanalytics.behavior.diagnosis_spec import Diagnosis
 from opsanalytics.behavior.journey_spec import Paths, Sessions
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.behavior.tables import METRIC_DEFINITIONS
 
 
 def journey_definitions(
-    sessions: Sequence[Sessions], paths: Sequence[Paths], cohorts: Sequence[Cohort]
+    sessions: Sequence[Sessions],
+    paths: Sequence[Paths],
+    cohorts: Sequence[Cohort],
+    diagnoses: Sequence[Diagnosis] = (),
 ) -> pl.DataFrame:
     """Rows of the mart METRIC_DEFINITIONS, one a definition."""
-    described: list[tuple[Sessions | Paths | Cohort, str]] = [
+    described: list[tuple[Sessions | Paths | Cohort | Diagnosis, str]] = [
         *((one, describe_sessions(one)) for one in sessions),
         *((one, describe_paths(one)) for one in paths),
         *((one, describe_cohort(one)) for one in cohorts),
+        *((one, describe_diagnosis(one)) for one in diagnoses),
     ]
     rows = [
         {
@@ -101,6 +106,25 @@ def describe_paths(definition: Paths) -> str:
         f"{sources_in_words(definition.sources)}{_among(definition.among)}. "
         f"{'Repeats count once. ' if definition.collapse else ''}"
         f"What fewer than {definition.min_persons} persons did is put together as (other)."
+    )
+
+
+def describe_diagnosis(definition: Diagnosis) -> str:
+    """Who is compared with whom, in words."""
+    funnel = definition.funnel.name if isinstance(definition.funnel, Funnel) else definition.funnel
+    which = "the step that most drop out after" if definition.step is None else f"step {definition.step}"
+    if definition.landmark is None:
+        landmark = "the time by which half of those who went on had done so"
+    else:
+        landmark = length_in_words(definition.landmark)
+    within = ", ".join([*definition.strata, "activity before the step", "time"])
+    return (
+        f"What goes with dropping out of the funnel {funnel} after {which}, in first attempts. What "
+        f"happened after the step counts up to {landmark}, among people who had not gone on by then; "
+        f"what was known at the step, "
+        f"among everybody. Compared within {within}; "
+        f"false discovery rate {definition.false_discovery_rate:g} over all comparisons of at least "
+        f"{definition.min_n} persons on both sides."
     )
 
 

@@ -19,7 +19,7 @@ interval where that shows less harm; a finding needs harm in both.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,9 +62,60 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class _Estimate:
+class Estimate:
+    """A difference of shares, and its standard error."""
+
     effect: float
     error: float
+
+
+@dataclass(frozen=True)
+class Stratified:
+    """Persons with something against persons without, over strata; NaN where nothing compares."""
+
+    compared: int
+    """Persons with it who have company in their stratum."""
+    rate_with: float
+    rate_without: float
+    """Both standardised with Mantel-Haenszel weights."""
+    effect: float
+    error: float
+    p_value: float
+    """Cochran-Mantel-Haenszel test, two-sided."""
+
+
+def stratified(n1: Floats, n0: Floats, a: Floats, b: Floats) -> Stratified:
+    """Compare n1 persons a stratum, of whom a passed, with n0, of whom b passed.
+
+    The test is statsmodels `StratifiedTable.test_null_odds`, without continuity correction.
+    """
+    usable = (n1 > 0) & (n0 > 0)
+    n1, n0, a, b = (counts[usable] for counts in (n1, n0, a, b))
+    compared = int(n1.sum())
+    nothing = float("nan")
+    if not compared:
+        return Stratified(0, nothing, nothing, nothing, nothing, nothing)
+    weights = n1 * n0 / (n1 + n0)
+    found = _mantel_haenszel(n1, n0, a, b)
+    # Where all passed, or none did, there is nothing to test.
+    varies = bool((((a + b) > 0) & ((a + b) < n1 + n0)).any())
+    test = odds_tables(n1, n0, a, b).test_null_odds(correction=False) if varies else None
+    return Stratified(
+        compared,
+        float(np.average(a / n1, weights=weights)),
+        float(np.average(b / n0, weights=weights)),
+        found.effect,
+        found.error,
+        float(test.pvalue) if test is not None else 1.0,
+    )
+
+
+def odds_tables(n1: Floats, n0: Floats, a: Floats, b: Floats) -> Any:
+    """The strata of `stratified` as a statsmodels `StratifiedTable`; those of one person say nothing."""
+    from statsmodels.stats.contingency_tables import StratifiedTable
+
+    several = n1 + n0 > 1
+    return StratifiedTable(np.array([[a, n1 - a], [b, n0 - b]])[:, :, several])
 
 
 def compare(
@@ -103,7 +154,7 @@ def compare(
     found = _mantel_haenszel(n1, n0, a, b)
     error = float(np.hypot(found.error, systematic_error))
     reach = float(norm.ppf(0.5 + CONFIDENCE / 2)) * error
-    matched = _time_matched(passed, met, stratum, groups[usable], min_controls)
+    matched = time_matched(passed, met, stratum, groups[usable], min_controls)
     high = None if matched is None else matched.effect + float(norm.ppf(0.9)) * matched.error
     return Comparison(
         affected=affected,
@@ -120,20 +171,25 @@ def compare(
     )
 
 
-def _mantel_haenszel(n1: Floats, n0: Floats, a: Floats, b: Floats) -> _Estimate:
+def _mantel_haenszel(n1: Floats, n0: Floats, a: Floats, b: Floats) -> Estimate:
     """Risk difference over strata: affected n1, of whom a passed; unaffected n0, of whom b passed."""
     n = n1 + n0
     whole = (n1 * n0 / n).sum()
     effect = float(((a * n0 - b * n1) / n).sum() / whole)
     p = (n1**2 * b - n0**2 * a + n1 * n0 * (n0 - n1) / 2) / n**2
     q = (a * (n0 - b) + b * (n1 - a)) / (2 * n)
-    return _Estimate(effect, float(np.sqrt(max(0.0, effect * p.sum() + q.sum())) / whole))
+    return Estimate(effect, float(np.sqrt(max(0.0, effect * p.sum() + q.sum())) / whole))
 
 
-def _time_matched(
+def time_matched(
     passed: Floats, met: Floats, stratum: Labels, usable: Labels, min_controls: int
-) -> _Estimate | None:
-    """Mean difference of affected persons to what persons still there at the same time would have done."""
+) -> Estimate | None:
+    """Mean difference of affected persons to what persons still there at the same time would have done.
+
+    Args:
+        passed, met, stratum, min_controls: as `compare`.
+        usable: the strata to look at.
+    """
     hit = np.isfinite(met)
     differences, variance = [], 0.0
     for name in usable:
@@ -148,7 +204,7 @@ def _time_matched(
     if compared < 2:
         return None
     sampling = float(difference.var(ddof=1)) / compared + variance / compared**2
-    return _Estimate(float(difference.mean()), float(np.sqrt(sampling)))
+    return Estimate(float(difference.mean()), float(np.sqrt(sampling)))
 
 
 def _expected(passed: Floats, met: Floats, when: Floats, min_controls: int) -> tuple[Floats, float]:

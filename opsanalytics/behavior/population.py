@@ -90,9 +90,7 @@ def population(
     persons = reached.join(known, on="person", how="left", maintain_order="left").with_columns(
         pl.col("activity").fill_null(0), *(pl.col(name).fill_null("(unknown)") for name in by)
     )
-    # Which of many people with equal activity comes first must not decide: ranks are averaged.
-    tercile = ((pl.col("activity").rank("average") - 0.5) / pl.len() * 3).floor().clip(0, 2)
-    persons = persons.with_columns(tercile=tercile)
+    persons = persons.with_columns(tercile=terciles(pl.col("activity")))
     groups = persons.select(*by, "tercile").n_unique()
     periods = int(np.clip(persons.height // max(1, groups * STRATUM_SIZE), 1, MAX_PERIODS))
     persons = persons.with_columns(period=(pl.int_range(pl.len()) * periods // pl.len()).clip(0, periods - 1))
@@ -117,6 +115,11 @@ def population(
         ),
         ", ".join(parts),
     )
+
+
+def terciles(activity: pl.Expr) -> pl.Expr:
+    """0, 1 or 2. Which of many people with equal activity comes first must not decide: ranks are averaged."""
+    return ((activity.rank("average") - 0.5) / pl.len() * 3).floor().clip(0, 2)
 
 
 def strata_of(persons: pl.DataFrame, by: Sequence[str]) -> pl.Series:

@@ -1,10 +1,13 @@
 """Definitions that name others: the names replaced by what they stand for, so that ids tell all the rules."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from opsanalytics.behavior.cohort_spec import All, AnyOf, Cohort, In, Not
 from opsanalytics.behavior.conditions import Definition
+from opsanalytics.behavior.diagnosis_spec import Diagnosis
 from opsanalytics.behavior.journey_spec import Paths, check_funnel
 from opsanalytics.behavior.spec import Funnel
 
@@ -31,7 +34,7 @@ def resolved(definition: Asked, cohorts: Mapping[str, Cohort], funnels: Mapping[
     if isinstance(definition, Cohort):
         return definition.model_copy(update={"where": _cohort(definition, cohorts, ()).where})
     name = getattr(definition, "name", "definition")
-    changed: dict[str, Definition] = {}
+    changed: dict[str, Any] = {}
     among = getattr(definition, "among", None)
     if isinstance(among, str):
         changed["among"] = _known(among, cohorts, f"{name}: among names the cohort")
@@ -44,6 +47,14 @@ def resolved(definition: Asked, cohorts: Mapping[str, Cohort], funnels: Mapping[
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
         changed["funnel"] = funnel
+    if isinstance(definition, Diagnosis) and isinstance(definition.funnel, str):
+        funnel = _known(definition.funnel, funnels, f"{name}: funnel names")
+        try:
+            changed["funnel"] = Diagnosis(
+                funnel=funnel, step=definition.step, landmark=definition.landmark
+            ).funnel
+        except ValidationError as error:
+            raise ValueError(f"{name}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
     return definition.model_copy(update=changed) if changed else definition
 
 

@@ -97,9 +97,11 @@ def two_proportion_p(
         elif expected_freq(table).min() < SMALL_EXPECTED_COUNT:
             p[i] = fisher_exact(table).pvalue
         else:
-            p[i] = test_proportions_2indep(
-                a, m, b, k, method="score", compare="diff", correction=False
-            ).pvalue
+            # Ratios, which statsmodels computes besides, are undefined where a group has no success.
+            with np.errstate(divide="ignore", invalid="ignore"):
+                p[i] = test_proportions_2indep(
+                    a, m, b, k, method="score", compare="diff", correction=False
+                ).pvalue
     return p
 
 

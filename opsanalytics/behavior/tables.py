@@ -177,7 +177,8 @@ METRIC_DEFINITIONS = Table(
         Column(
             "kind",
             pl.String,
-            "funnel, retention, lifecycle, stickiness, usage interval, trends, sessions, paths or cohort.",
+            "funnel, retention, lifecycle, stickiness, usage interval, trends, sessions, paths, cohort or "
+            "diagnosis.",
             True,
         ),
         Column("name", pl.String, "Name in the configuration.", True),

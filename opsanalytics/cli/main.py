@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "trends": ("opsanalytics.cli.activity", "Show numbers by period, and formulas over them."),
     "sessions": ("opsanalytics.cli.journeys", "Count sessions: length, events, bounces."),
     "paths": ("opsanalytics.cli.journeys", "Show what people did next, or just before."),
+    "diagnose": ("opsanalytics.cli.diagnosis", "Say what goes with dropping out of a funnel."),
     "cohort": ("opsanalytics.cli.journeys", "Say who belongs to a cohort."),
     "reconcile": (
         "opsanalytics.cli.questions",

@@ -18,6 +18,7 @@ from pydantic import (
 
 from opsanalytics.behavior.activity_spec import Lifecycle, Stickiness, UsageInterval
 from opsanalytics.behavior.cohort_spec import Cohort, CohortField
+from opsanalytics.behavior.diagnosis_spec import LEAST, Diagnosis, check_diagnosed
 from opsanalytics.behavior.journey_spec import Paths, Sessions
 from opsanalytics.behavior.overlaps import Overlap
 from opsanalytics.behavior.periods import WEEKDAYS, Weekday
@@ -198,6 +199,8 @@ class Settings(Section):
     sessions: Annotated[tuple[Sessions, ...], BeforeValidator(_listed)] = ()
     paths: tuple[Paths, ...] = ()
     cohorts: tuple[Cohort, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+    """Beside those that every funnel without one gets; see `diagnosed`."""
     segments: tuple[Segment, ...] = ()
     friction: FrictionSettings = FrictionSettings()
     feedback: ThemeSettings = ThemeSettings()
@@ -227,6 +230,22 @@ class Settings(Section):
         """Name as exported -> canonical name."""
         return {exported: name for name, names in self.events.items() for exported in names}
 
+    @property
+    def diagnosed(self) -> tuple[Diagnosis, ...]:
+        """The diagnoses of the configuration, and of every other funnel of persons the largest drop."""
+        own = {each.funnel.name for each in self.diagnoses if isinstance(each.funnel, Funnel)}
+        taken = {each.name for each in self.diagnoses}
+        others = [
+            Diagnosis(
+                name=each.name if each.name not in taken else f"{each.name}_largest_drop",
+                funnel=each,
+                min_n=max(LEAST, self.thresholds.min_n),
+            )
+            for each in self.funnels
+            if each.name not in own and _can_be_diagnosed(each)
+        ]
+        return (*self.diagnoses, *others)
+
     def privacy_rules(self, environ: Mapping[str, str]) -> dict[str, PrivacyRules]:
         """What must not be kept, by source; sources that keep everything are not in it.
 
@@ -247,6 +266,7 @@ class Settings(Section):
         "sessions",
         "paths",
         "cohorts",
+        "diagnoses",
         "segments",
         "reports",
         "trackers",
@@ -311,13 +331,21 @@ class Settings(Section):
             "funnels": tuple(funnels.values()),
             **{
                 section: tuple(resolved(each, cohorts, funnels) for each in getattr(self, section))
-                for section in ("retentions", "sessions", "paths")
+                for section in ("retentions", "sessions", "paths", "diagnoses")
             },
             "segments": tuple(_with_cohort(each, cohorts) for each in self.segments),
         }
         # The model is frozen for everybody else.
         self.__dict__.update(whole)
         return self
+
+
+def _can_be_diagnosed(funnel: Funnel) -> bool:
+    try:
+        check_diagnosed(funnel)
+    except ValueError:
+        return False  # it counts no persons, or has no order: nothing that the configuration gets wrong
+    return True
 
 
 def _with_cohort(segment: Segment, cohorts: Mapping[str, Cohort]) -> Segment:

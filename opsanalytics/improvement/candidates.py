@@ -22,7 +22,7 @@ from opsanalytics.improvement.effects import Effect
 from opsanalytics.improvement.friction import Friction
 from opsanalytics.improvement.measuring import HARMLESS, Bools, Measured, Step, measure
 from opsanalytics.improvement.settings import PainPointSettings
-from opsanalytics.improvement.signals import EXPOSURES, OTHER, OUTCOMES, SYMPTOMS
+from opsanalytics.improvement.signals import EXPOSURES, SYMPTOMS, telling
 from opsanalytics.improvement.worth import Triple, Worth, lost, lost_revenue, worth_of_passing
 
 TOGETHER = 0.35
@@ -175,7 +175,8 @@ def find_candidates(
         settings: thresholds.
         as_of: events up to here are complete, UTC.
     """
-    exposures = pl.concat([_usable(funnels, friction.exposures), _harmless(friction.events, settings)])
+    labels = {step.label for funnel in funnels for step in funnel.definition.steps}
+    exposures = pl.concat([telling(friction.exposures, labels), _harmless(friction.events, settings)])
     causes = exposures["signal"].unique().to_list()
     steps = [
         measure(
@@ -198,17 +199,6 @@ def find_candidates(
     ]
     judged = _without_shadows([_judge(one, settings) for one in _weighed(everything)])
     return _one_per_place(judged, settings)
-
-
-def _usable(funnels: Sequence[FunnelPersons], exposures: pl.DataFrame) -> pl.DataFrame:
-    """Exposures that may open an item."""
-    labels = {step.label for funnel in funnels for step in funnel.definition.steps}
-    # Trying a step again is not passing it, said twice; only an event that somebody named as a sign of
-    # trouble can stand for itself.
-    symptom = pl.col("signal").is_in(list(SYMPTOMS)) & ~(
-        (pl.col("signal") == "repeated_attempt") & ~pl.col("place").is_in(list(labels))
-    )
-    return exposures.filter(~symptom & ~pl.col("signal").is_in(list(OUTCOMES)) & (pl.col("place") != OTHER))
 
 
 def _harmless(events: pl.DataFrame, settings: PainPointSettings) -> pl.DataFrame:

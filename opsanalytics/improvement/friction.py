@@ -6,6 +6,7 @@ from datetime import datetime
 
 import polars as pl
 
+from opsanalytics.behavior.rows import Events, checked
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.behavior.statistics import wilson
 from opsanalytics.improvement.absence_signals import form_abandonment, release_drops
@@ -23,6 +24,7 @@ from opsanalytics.improvement.signals import (
     prepare,
     repeated_attempts,
     slow_loads,
+    telling,
 )
 from opsanalytics.improvement.tables import FRICTION
 
@@ -99,6 +101,55 @@ def find_friction(
         settings,
         chances,
         pages,
+    )
+
+
+def friction_met(
+    events: Events, settings: FrictionSettings, funnel: Funnel, *, as_of: datetime
+) -> pl.DataFrame:
+    """What may make people drop out of a funnel: `person`, `ts` (UTC), `signal` (in words), `place`.
+
+    Rare places, leaving itself and what may be the consequence of failing at a step are not among them.
+
+    Args:
+        events: see `rows.Events`.
+        settings, as_of: as `find_friction`.
+        funnel: whose steps it is about.
+
+    Raises:
+        EventsError: a column is missing or has the wrong type.
+    """
+    frame, _ = checked(events)
+    repeated = settings.repeated_attempt.events
+    names = [
+        *settings.error_events,
+        *(one for one in (settings.slow_load.event, settings.empty_search.event) if one is not None),
+        *(rule.event for rule in settings.custom),
+        *(name for step in funnel.steps for name in (*step.events, *repeated) if repeated),
+    ]
+    # None of these signals looks at other events, and those are most.
+    known = frame.filter(pl.col("ts") <= as_of, pl.col("event").is_in(names) | ("*" in names))
+    prepared = prepare(known.with_columns(pl.col("person").cast(pl.String)), settings)
+    everybody = prepared["person"].n_unique()
+    found = [
+        _few_places(detection, settings.max_places, everybody)
+        for detection in (
+            errors(prepared, settings),
+            slow_loads(prepared, settings),
+            empty_searches(prepared, settings),
+            *([repeated_attempts(prepared, settings, [funnel])] if settings.repeated_attempt.events else []),
+            *(custom(prepared, rule) for rule in settings.custom),
+        )
+    ]
+    met = [
+        one.exposures.with_columns(signal=pl.lit(one.signal)).select(list(EXPOSURES))
+        for one in found
+        if one.exposures is not None
+    ]
+    return (
+        telling(pl.concat([pl.DataFrame(schema=EXPOSURES), *met]), {step.label for step in funnel.steps})
+        .with_columns(pl.col("signal").replace_strict(settings.titles, return_dtype=pl.String))
+        .drop("app_version")
     )
 
 

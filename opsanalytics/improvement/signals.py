@@ -4,7 +4,7 @@ Each takes the prepared events (see `prepare`) and returns a `Detection`. Defini
 those of the settings classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -239,6 +239,18 @@ def back_and_forth(events: pl.DataFrame, settings: FrictionSettings) -> Detectio
         exposed(exposures),
         persons_by_place(pairs.join(exposures.select("place").unique(), on="place", how="semi")),
     )
+
+
+def telling(exposures: pl.DataFrame, labels: Collection[str]) -> pl.DataFrame:
+    """Exposures that may be a cause of dropping out: columns signal and place, `labels` those of the steps.
+
+    Trying a step again is not passing it, said twice; only an event that somebody named as a sign of
+    trouble can stand for itself.
+    """
+    symptom = pl.col("signal").is_in(list(SYMPTOMS)) & ~(
+        (pl.col("signal") == "repeated_attempt") & ~pl.col("place").is_in(list(labels))
+    )
+    return exposures.filter(~symptom & ~pl.col("signal").is_in(list(OUTCOMES)) & (pl.col("place") != OTHER))
 
 
 def exposed(found: pl.DataFrame) -> pl.DataFrame:

@@ -12,6 +12,7 @@ from opsanalytics.reports import figures, formats
 from opsanalytics.reports.charts import Chart
 from opsanalytics.reports.comparison import WeekChange, by_year, week_change
 from opsanalytics.reports.data import ReportData
+from opsanalytics.reports.diagnosis_section import DropOffView, drop_off_views
 from opsanalytics.reports.text import anchor
 
 RECENT_WEEKS = 26
@@ -60,6 +61,7 @@ class FunnelView:
     older_weeks: int
     long_chart: Chart | None
     breakdowns: list[Breakdown]
+    drop_offs: list[DropOffView]
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ def _funnel(data: ReportData, name: str, title: str) -> FunnelView:
         if trend.height > recent.height
         else None,
         breakdowns=_breakdowns(data, name, title, last["rate"]),
+        drop_offs=drop_off_views(data, name, title),
     )
 
 

@@ -18,6 +18,7 @@ from opsanalytics.behavior.tables import (
     METRIC_DEFINITIONS,
     RETENTION_CELLS,
 )
+from opsanalytics.behavior.tables_diagnosis import DROP_OFF_DIAGNOSIS, DROP_OFF_NEXT, DROP_OFF_STEPS
 from opsanalytics.feedback.tables import FEEDBACK_THEMES
 from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINT_OVERLAPS, PAIN_POINTS
 from opsanalytics.lake.day_changes import DAY_CHANGES
@@ -38,6 +39,9 @@ FRAMES = {
     "funnel_steps": FUNNEL_STEPS,
     "funnel_trend": FUNNEL_TREND,
     "funnel_breakdown": FUNNEL_BREAKDOWN,
+    "drop_off_steps": DROP_OFF_STEPS,
+    "drop_off_diagnosis": DROP_OFF_DIAGNOSIS,
+    "drop_off_next": DROP_OFF_NEXT,
     "retention_cells": RETENTION_CELLS,
     "metric_definitions": METRIC_DEFINITIONS,
     "feedback_themes": FEEDBACK_THEMES,
@@ -91,6 +95,9 @@ class ReportData:
     funnel_steps: pl.DataFrame = field(default_factory=FUNNEL_STEPS.empty)
     funnel_trend: pl.DataFrame = field(default_factory=FUNNEL_TREND.empty)
     funnel_breakdown: pl.DataFrame = field(default_factory=FUNNEL_BREAKDOWN.empty)
+    drop_off_steps: pl.DataFrame = field(default_factory=DROP_OFF_STEPS.empty)
+    drop_off_diagnosis: pl.DataFrame = field(default_factory=DROP_OFF_DIAGNOSIS.empty)
+    drop_off_next: pl.DataFrame = field(default_factory=DROP_OFF_NEXT.empty)
     retention_cells: pl.DataFrame = field(default_factory=RETENTION_CELLS.empty)
     metric_definitions: pl.DataFrame = field(default_factory=METRIC_DEFINITIONS.empty)
     feedback_themes: pl.DataFrame = field(default_factory=FEEDBACK_THEMES.empty)

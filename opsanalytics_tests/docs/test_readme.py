@@ -43,6 +43,7 @@ COVERED = {
     "opsanalytics tracking-plan infer": "opsanalytics_tests/cli/test_tracking.py",
     "opsanalytics sessions NAME": "opsanalytics_tests/cli/test_journeys.py",
     "opsanalytics paths NAME": "opsanalytics_tests/cli/test_journeys.py",
+    "opsanalytics diagnose FUNNEL": "opsanalytics_tests/cli/test_diagnosis.py",
     "opsanalytics cohort NAME": "opsanalytics_tests/cli/test_journeys.py",
     "opsanalytics ui": "opsanalytics_tests/cli/test_ui.py",
 }

@@ -9,6 +9,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from opsanalytics.behavior.diagnosis import diagnose
+from opsanalytics.behavior.diagnosis_spec import Diagnosis
 from opsanalytics.behavior.funnel import funnel
 from opsanalytics.behavior.population import FunnelPersons
 from opsanalytics.behavior.spec import Funnel
@@ -17,6 +19,7 @@ from opsanalytics.demo.product.catalogue import END
 from opsanalytics.feedback.themes import find_themes
 from opsanalytics.improvement.analysis import Improvement, analyse_improvement
 from opsanalytics.improvement.decision_log import read_log
+from opsanalytics.improvement.friction import friction_met
 from opsanalytics.improvement.settings import FrictionSettings
 from opsanalytics.lake.paths import Home
 from opsanalytics_tests.feedback.messages import messages
@@ -108,6 +111,23 @@ def test_findings_are_the_planted_problems(analysed: tuple[dict[str, Any], Impro
     problems = {PLACES[plant["key"]] for plant in truth["plants"] if plant["kind"] == "problem"}
     assert places <= problems
     assert len(places) >= 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [7, 11])
+def test_the_diagnosis_of_the_steps_blames_planted_problems_and_no_decoy(seed: int) -> None:
+    product = weeks(seed)
+    definition = Funnel(name="onboarding", steps=product.truth["funnel"], window="14d")
+    signals = friction_met(product.events, FRICTION, definition, as_of=END)
+    blamed = set()
+    for step in range(1, len(definition.steps)):
+        asked = Diagnosis(funnel=definition, step=step)
+        found = diagnose(product.events, asked, as_of=END, signals=signals).compared
+        met = found.filter(pl.col("kind") == "signal", pl.col("verdict") == "drops_more")
+        blamed |= set(met["value"])
+    problems = {PLACES[plant["key"]] for plant in product.truth["plants"] if plant["kind"] == "problem"}
+    assert blamed <= problems
+    assert len(blamed) >= 4
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from opsanalytics.reports.figures.activity import (
     trends_figure,
     usage_interval_figure,
 )
+from opsanalytics.reports.figures.diagnosis import diagnosis_figure
 from opsanalytics.reports.figures.funnels import (
     FINDING_Q,
     breakdown_figure,
@@ -23,6 +24,7 @@ __all__ = [
     "active_figure",
     "breakdown_figure",
     "cohort_figure",
+    "diagnosis_figure",
     "funnel_figure",
     "funnel_trend_figure",
     "lifecycle_figure",
