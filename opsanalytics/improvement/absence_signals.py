@@ -85,9 +85,9 @@ def release_drops(events: pl.DataFrame, rule: ReleaseDrop, as_of: datetime) -> D
     first event with that version.
     """
     name = "release_drop"
-    known = events.filter(pl.col("app_version").is_not_null())
-    if known.is_empty():
+    if events["app_version"].null_count() == events.height:
         return Detection(name, "no event has a version of the product (app_version)")
+    events = events.select("person", "ts", "event", "app_version", "platform")
     daily = events.select(
         "person",
         "event",

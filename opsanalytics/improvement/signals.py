@@ -179,19 +179,18 @@ def dead_ends(events: pl.DataFrame, settings: FrictionSettings, funnels: Sequenc
         return Detection("dead_end", "there are no events")
     goals = {funnel.steps[-1].event for funnel in funnels}
     silent = session_number(pl.col("ts"), rule.gap).over("person")
-    sessions = events.with_columns(
-        session=pl.coalesce(
-            pl.format("id {}", "session_id"),
-            pl.format("gap {}", silent),
-        )
-    ).with_columns(
-        last=pl.int_range(pl.len()).over("person", "session") + 1 == pl.len().over("person", "session")
+    # Without the other columns: all events are held at once.
+    key = ["person", "session_id", "silence"]
+    sessions = (
+        events.select("person", "ts", "event", "app_version", "session_id", silence=silent)
+        .with_columns(pl.when(pl.col("session_id").is_null()).then("silence").otherwise(-1))
+        .with_columns(last=pl.int_range(pl.len()).over(key) + 1 == pl.len().over(key))
     )
     by_event = (
         sessions.filter(~pl.col("event").is_in(list(goals)))
         .group_by("event")
         .agg(
-            sessions=pl.struct("person", "session").n_unique(),
+            sessions=pl.struct(key).n_unique(),
             ended=pl.col("last").sum(),
         )
         .filter(pl.col("sessions") >= rule.min_sessions)
@@ -210,11 +209,14 @@ def dead_ends(events: pl.DataFrame, settings: FrictionSettings, funnels: Sequenc
 def back_and_forth(events: pl.DataFrame, settings: FrictionSettings) -> Detection:
     """Between two pages and back, again and again; place is the pair."""
     rule = settings.back_and_forth
-    views = events.drop_nulls("page")
+    views = events.select("person", "ts", "app_version", "page").drop_nulls("page")
     if views.is_empty():
         return Detection("back_and_forth", "no event has a page or URL")
+    # Numbers in the order of the names: a pair of names for every visit takes much memory.
+    names = views["page"].unique().sort()
+    numbered = views.with_columns(page=pl.col("page").rank("dense").cast(pl.UInt32) - 1)
     moved = (pl.col("page") != pl.col("page").shift().over("person")).fill_null(True)
-    visits = views.filter(moved)
+    visits = numbered.filter(moved)
     # A, B, A, B, A is two returns to A: each page equals the one before last.
     same = [
         (pl.col("page").shift(back).over("person") == pl.col("page").shift(back + 2).over("person"))
@@ -223,21 +225,24 @@ def back_and_forth(events: pl.DataFrame, settings: FrictionSettings) -> Detectio
     took = pl.col("ts") - pl.col("ts").shift(2 * rule.returns).over("person")
     other = pl.col("page").shift().over("person")
     found = visits.with_columns(
-        place=pl.concat_str(
-            pl.min_horizontal("page", other), pl.lit(" and "), pl.max_horizontal("page", other)
-        ),
+        first=pl.min_horizontal("page", other),
+        second=pl.when(other.is_not_null()).then(pl.max_horizontal("page", other)),
         swing=pl.all_horizontal(*same, took <= rule.within).fill_null(False),
     )
     # A longer swing is one occurrence, at the time it became long enough.
     starts = pl.col("swing") & ~pl.col("swing").shift().over("person").fill_null(False)
-    pairs = found.select("person", "place", "ts").drop_nulls("place")
-    reason = f"{rule.returns} returns between two pages within {words(rule.within.total_seconds())}"
     exposures = found.filter(starts)
+    met = exposures.select("first", "second").unique()
+    could = found.select("person", "first", "second").join(met, on=["first", "second"], how="semi")
+    named = pl.concat_str(
+        pl.lit(names).gather(pl.col("first")), pl.lit(" and "), pl.lit(names).gather(pl.col("second"))
+    )
+    reason = f"{rule.returns} returns between two pages within {words(rule.within.total_seconds())}"
     return Detection(
         "back_and_forth",
         reason,
-        exposed(exposures),
-        persons_by_place(pairs.join(exposures.select("place").unique(), on="place", how="semi")),
+        exposed(exposures.with_columns(place=named)),
+        persons_by_place(could.select("person", place=named)),
     )
 
 
