@@ -36,6 +36,8 @@ from opsanalytics.improvement.tables import (
     BACKLOG,
     BACKLOG_HISTORY,
     FRICTION,
+    PAIN_POINT_GROUPS,
+    PAIN_POINT_OVERLAPS,
     PAIN_POINT_PERSONS,
     PAIN_POINTS,
 )
@@ -55,7 +57,7 @@ FUNNEL_TABLES = (FUNNEL_STEPS, FUNNEL_TREND, FUNNEL_TIMES, FUNNEL_COMPARISON, FU
 DIAGNOSIS_TABLES = (DROP_OFF_STEPS, DROP_OFF_DIAGNOSIS, DROP_OFF_NEXT)
 COHORT_TABLES = (COHORTS, COHORT_PERSONS)
 THEME_TABLES = (FEEDBACK_THEMES, FEEDBACK_ASSIGNMENTS, THEME_HISTORY)
-IMPROVEMENT_TABLES = (FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS)
+IMPROVEMENT_TABLES = (FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS, PAIN_POINT_GROUPS, PAIN_POINT_OVERLAPS)
 VERIFICATION_TABLES = (VERIFICATIONS, VERIFICATION_DAYS, PREDICTION_LEDGER, CALIBRATION)
 BACKLOG_TABLES = (BACKLOG, BACKLOG_HISTORY)
 
@@ -259,7 +261,7 @@ def theme_marts(scope: Scope) -> Refreshed:
 
 
 def improvement_marts(scope: Scope) -> Refreshed:
-    """FRICTION, PAIN_POINTS and PAIN_POINT_PERSONS: depend on all data."""
+    """IMPROVEMENT_TABLES: depend on all data."""
 
     def compute(_: object) -> dict[str, pl.DataFrame]:
         found = improvement(scope, feedback_themes(scope))
@@ -267,6 +269,8 @@ def improvement_marts(scope: Scope) -> Refreshed:
             FRICTION.name: found.friction,
             PAIN_POINTS.name: found.pain_points,
             PAIN_POINT_PERSONS.name: found.pain_point_persons,
+            PAIN_POINT_GROUPS.name: found.pain_point_groups,
+            PAIN_POINT_OVERLAPS.name: found.pain_point_overlaps,
         }
 
     facts = scope.facts(IMPROVEMENT_TABLES, without=("backlog",)) | scope.feedback_facts()

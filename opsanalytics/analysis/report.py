@@ -211,6 +211,7 @@ def report_data(scope: Scope, report: Report, week: date) -> ReportData:
         feedback_themes=themes.audible.themes,
         friction=found.friction,
         pain_points=found.pain_points,
+        pain_point_overlaps=found.pain_point_overlaps,
         backlog=_backlog(scope, found, themes, report, fixes),
         verifications=items,
         verification_days=fixes.days.filter(pl.col("item_id").is_in(items["item_id"].implode())),

@@ -23,6 +23,8 @@ from opsanalytics.improvement.tables import (
     BACKLOG,
     BACKLOG_HISTORY,
     FRICTION,
+    PAIN_POINT_GROUPS,
+    PAIN_POINT_OVERLAPS,
     PAIN_POINT_PERSONS,
     PAIN_POINTS,
 )
@@ -69,6 +71,8 @@ def friction_and_backlog(settings: Settings) -> dg.AssetsDefinition:
         yield mart_result(FRICTION, refreshed, {"not available": table_preview(unavailable)})
         yield mart_result(PAIN_POINTS, refreshed)
         yield mart_result(PAIN_POINT_PERSONS, refreshed)
+        yield mart_result(PAIN_POINT_GROUPS, refreshed)
+        yield mart_result(PAIN_POINT_OVERLAPS, refreshed)
         verdicts = verified.frames[VERIFICATIONS.name].select(JUDGED)
         for table in VERIFICATION_TABLES:
             more = {"verdicts": table_preview(verdicts)} if table == VERIFICATIONS else {}

@@ -20,7 +20,7 @@ from opsanalytics.behavior.tables import (
 )
 from opsanalytics.behavior.tables_diagnosis import DROP_OFF_DIAGNOSIS, DROP_OFF_NEXT, DROP_OFF_STEPS
 from opsanalytics.feedback.tables import FEEDBACK_THEMES
-from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINTS
+from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINT_OVERLAPS, PAIN_POINTS
 from opsanalytics.improvement.verification.tables import (
     CALIBRATION,
     PREDICTION_LEDGER,
@@ -53,6 +53,7 @@ FRAMES = {
     "feedback_themes": FEEDBACK_THEMES,
     "friction": FRICTION,
     "pain_points": PAIN_POINTS,
+    "pain_point_overlaps": PAIN_POINT_OVERLAPS,
     "backlog": BACKLOG,
     "verifications": VERIFICATIONS,
     "verification_days": VERIFICATION_DAYS,
@@ -112,6 +113,7 @@ class ReportData:
     feedback_themes: pl.DataFrame = field(default_factory=FEEDBACK_THEMES.empty)
     friction: pl.DataFrame = field(default_factory=FRICTION.empty)
     pain_points: pl.DataFrame = field(default_factory=PAIN_POINTS.empty)
+    pain_point_overlaps: pl.DataFrame = field(default_factory=PAIN_POINT_OVERLAPS.empty)
     backlog: pl.DataFrame = field(default_factory=BACKLOG.empty)
     verifications: pl.DataFrame = field(default_factory=VERIFICATIONS.empty)
     verification_days: pl.DataFrame = field(default_factory=VERIFICATION_DAYS.empty)
