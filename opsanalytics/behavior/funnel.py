@@ -90,7 +90,8 @@ class FunnelResult:
         open_persons = _made(self.attempts.filter(~pl.col("mature")), definition)
         rate_low, rate_high = wilson(persons, entered)
         step_low, step_high = wilson(persons, previous)
-        times = [gaps(self, k).drop_nulls().to_numpy() / 1e6 for k in _numbers(definition)]
+        # Sorted, so that the last digit of a mean does not depend on the order of the persons.
+        times = [gaps(self, k).drop_nulls().sort().to_numpy() / 1e6 for k in _numbers(definition)]
         medians = [median_interval(seconds) for seconds in times]
         frame = pl.DataFrame(
             {
