@@ -66,6 +66,7 @@ def test_the_order_of_persons_and_nothing_else_but_the_seed_matters() -> None:
     shuffled = found.counts.attempts.sample(fraction=1.0, shuffle=True, seed=5)
     moved = type(found.counts)(AB, LATER, shuffled, found.counts.left_out)
     assert bootstrap(moved).equals(found.bootstrap())
+    assert moved.to_polars().equals(found.to_polars())
     assert not found.bootstrap(seed=1).equals(found.bootstrap())
 
 
