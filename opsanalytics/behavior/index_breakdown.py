@@ -68,7 +68,8 @@ def _of_entries(index: BehaviorIndex, whole: FunnelResult, name: str) -> pl.Data
     when = attempts["first_entry_ts"].to_physical().to_numpy()
     # The days of the entries, each looked up by itself.
     number = when // DAY
-    days = [one for one in index.segments if (one.day - EPOCH).days in set(np.unique(number).tolist())]
+    entered = set(np.unique(number).tolist())
+    days = [one for one in index.segments if (one.day - EPOCH).days in entered]
     codes = class_codes(index, coding, days, until=min(microseconds(whole.as_of), index.until))
     column = index.property_of(name, days)
     labels = column.values.to_frame("value").select(labelled(pl.col("value"))).to_series()

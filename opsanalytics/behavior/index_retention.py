@@ -103,7 +103,7 @@ def _as_funnel(definition: Retention) -> Funnel:
         for group in groups_of(definition)
     ]
     steps = [Step(event=first.event, where=first.where, also=also) for first, *also in matches]
-    return Funnel(steps=steps, window=timedelta(days=1), sources=definition.sources)
+    return Funnel(steps=tuple(steps), window=timedelta(days=1), sources=definition.sources)
 
 
 def _fold(
