@@ -1,10 +1,32 @@
 """Themes, friction, pain points and the backlog."""
 
+import logging
+
 from opsanalytics.analysis.behavior import funnel_results
 from opsanalytics.analysis.scope import Scope
 from opsanalytics.behavior.population import FunnelPersons
+from opsanalytics.feedback.sentences import MODEL_SHA256, Encode, EncoderMissingError, SentenceEncoder
 from opsanalytics.feedback.themes import Themes, find_themes
+from opsanalytics.feedback.vector_cache import cached
 from opsanalytics.improvement.analysis import Improvement, analyse_improvement
+
+_log = logging.getLogger(__name__)
+
+
+def sentence_encoder(scope: Scope) -> Encode | None:
+    """What gives sentence embeddings, if any week of themes was found with them.
+
+    None also where they cannot be computed: then themes are found by words, and the log says why.
+    """
+    if all(each.encoder == "tfidf" for each in scope.theme_encoders):
+        return None
+    try:
+        encode = SentenceEncoder()
+    except EncoderMissingError as error:
+        _log.warning("Themes are found by words, and may have other ids until this is mended: %s", error)
+        return None
+    # a look back asks for fewer texts than there are
+    return cached(encode, scope.home.embeddings_file(MODEL_SHA256), keep_others=scope.wider is not None)
 
 
 def feedback_themes(scope: Scope) -> Themes:
@@ -18,6 +40,8 @@ def feedback_themes(scope: Scope) -> Themes:
         zone=scope.settings.project.zone,
         week_start=scope.settings.project.week_start_number,
         decisions=scope.theme_decisions,
+        encoders=scope.theme_encoders,
+        encode=sentence_encoder(scope),
     )
 
 
