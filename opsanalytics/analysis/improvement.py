@@ -5,7 +5,14 @@ import logging
 from opsanalytics.analysis.behavior import funnel_results
 from opsanalytics.analysis.scope import Scope
 from opsanalytics.behavior.population import FunnelPersons
-from opsanalytics.feedback.sentences import MODEL_SHA256, Encode, EncoderMissingError, SentenceEncoder
+from opsanalytics.feedback.encoders import encoder_at
+from opsanalytics.feedback.sentences import (
+    MODEL_SHA256,
+    Encode,
+    EncoderMissingError,
+    SentenceEncoder,
+    missing_packages,
+)
 from opsanalytics.feedback.themes import Themes, find_themes
 from opsanalytics.feedback.vector_cache import cached
 from opsanalytics.improvement.analysis import Improvement, analyse_improvement
@@ -18,7 +25,8 @@ def sentence_encoder(scope: Scope) -> Encode | None:
 
     None also where they cannot be computed: then themes are found by words, and the log says why.
     """
-    if all(each.encoder == "tfidf" for each in scope.theme_encoders):
+    wanted = scope.settings.feedback.encoder == "minilm"
+    if not wanted and all(each.encoder == "tfidf" for each in scope.theme_encoders):
         return None
     try:
         encode = SentenceEncoder()
@@ -27,6 +35,14 @@ def sentence_encoder(scope: Scope) -> Encode | None:
         return None
     # a look back asks for fewer texts than there are
     return cached(encode, scope.home.embeddings_file(MODEL_SHA256), keep_others=scope.wider is not None)
+
+
+def encoder_in_use(scope: Scope) -> str:
+    """The encoder that the newest themes are found with, and why it is not the configured one."""
+    missing = missing_packages()
+    if scope.settings.feedback.encoder == "minilm" and missing:
+        return f"tfidf: minilm is configured, but {', '.join(missing)} cannot be imported"
+    return encoder_at(scope.theme_encoders, scope.as_of)
 
 
 def feedback_themes(scope: Scope) -> Themes:

@@ -86,8 +86,8 @@ class Said:
     """The week in which the author first said it."""
     sentences: Sentences | None = None
     """Embeddings of the texts, if any week uses them."""
-    by_sentences: np.ndarray | None = None
-    """Of each week, whether it is gone through with `sentences`."""
+    by_sentences: tuple[bool, ...] = ()
+    """Whether `sentences` are in force: before the first week, and at the end of each. Empty: never."""
 
 
 class Limits(Protocol):
@@ -144,7 +144,6 @@ class _Run:
         self.founders: set[str] = set()
         self.space: TextSpace
         self.sentences: Sentences | None = None
-        self.embedded = False
         self.vectors: Vectors = np.empty((0, 0))
         self.fitted_to = 0
         self.space_of = 0
@@ -161,13 +160,12 @@ class _Run:
         self.at = self.said.ends[week]
         self.theme = np.concatenate([self.theme, np.full(known - before, -1, dtype=np.int64)])
         self.phrases.update(counted(self.said.words[before:known]))
-        by_sentences = self.said.by_sentences
-        self.sentences = self.said.sentences if by_sentences is not None and by_sentences[week] else None
+        then, now = self.said.by_sentences[week : week + 2] or (False, False)
+        self.sentences = self.said.sentences if then else None
         if self.weights.sum() < self.limits.min_messages:
             return
-        changed = bool(self.fitted_to) and self.embedded != (self.sentences is not None)
-        if not self.fitted_to or changed or known >= GROWTH * self.fitted_to:
-            self._reorganise(known, changed=changed)
+        if not self.fitted_to or known >= GROWTH * self.fitted_to:
+            self._reorganise(known)
         else:
             self.vectors = np.vstack([self.vectors, self.space.vectors(np.arange(before, known))])
         self._assign()
@@ -175,6 +173,12 @@ class _Run:
         unfamiliar = len(new) and self.space.known(new).mean() < FAMILIAR
         if unfamiliar and known >= WORTH_FITTING * self.space_of:
             self._fit(known)
+        if now != then:
+            # after the week was taken in as before: what it found keeps its ids too
+            self.sentences = self.said.sentences if now else None
+            self._reorganise(known, changed=True)
+            self._assign()
+            self._find_new()
 
     def result(self) -> Registry:
         similarity = np.zeros(len(self.said.ids))
@@ -186,7 +190,7 @@ class _Run:
             similarity[inside] = np.einsum("ij,ij->i", self.vectors[inside], centres[self.theme[inside]])
         return Registry(self.themes, theme, similarity, self.history)
 
-    def _reorganise(self, known: int, *, changed: bool) -> None:
+    def _reorganise(self, known: int, *, changed: bool = False) -> None:
         """Fit the space anew, group everything, and follow what is a split, a merger, or new."""
         weights = self.weights[:known]
         settling = changed or self.fitted_to < SETTLED <= known
@@ -222,7 +226,6 @@ class _Run:
         self.space = self._space(chosen(self.said.ids[:known], FITTED_TEXTS))
         self.vectors = self.space.vectors(np.arange(known))
         self.space_of = known
-        self.embedded = self.sentences is not None
 
     def _space(self, rows: Labels) -> TextSpace:
         if self.sentences is None:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
-from opsanalytics.feedback.encoders import EncoderSince, encoder_at
+from opsanalytics.feedback.encoders import ALWAYS, EncoderSince, encoder_at
 from opsanalytics.feedback.sentences import Encode, Sentences
 
 if TYPE_CHECKING:
@@ -67,8 +67,10 @@ def register_messages(
     ends = [
         min(as_of, datetime.combine(day + timedelta(days=7), time(), zone).astimezone(UTC)) for day in days
     ]
-    embedded = np.array([encode is not None and encoder_at(encoders, end) == "minilm" for end in ends])
-    sentences = Sentences(encode(texts["text"].to_list())) if encode and embedded.any() else None
+    embedded = tuple(
+        encode is not None and encoder_at(encoders, moment) == "minilm" for moment in (ALWAYS, *ends)
+    )
+    sentences = Sentences(encode(texts["text"].to_list())) if encode and any(embedded) else None
     said = Said(
         ids=texts["text_id"].to_list(),
         words=texts["words"].to_list(),
