@@ -14,6 +14,7 @@ from opsanalytics.assets.partitions import days_of, key_of, of_days
 from opsanalytics.assets.previews import table_preview
 from opsanalytics.cleaning.events import clean_events
 from opsanalytics.cleaning.retired import retire
+from opsanalytics.cleaning.telling import telling
 from opsanalytics.config import Settings
 from opsanalytics.identity.persons import rebuild
 from opsanalytics.lake.day_changes import note_day_changes
@@ -61,7 +62,11 @@ def events(settings: Settings) -> dg.AssetsDefinition:
             privacy = settings.privacy_rules(os.environ)
             for source in settings.event_sources:
                 report = clean_events(
-                    source, settings.home, settings.event_names, privacy=privacy.get(source.name)
+                    source,
+                    settings.home,
+                    settings.event_names,
+                    privacy=privacy.get(source.name),
+                    progress=telling(source.name, context.log.info),
                 )
                 quarantined += report.quarantined
                 touched.update(report.days)

@@ -81,15 +81,25 @@ def decide(
     with `superseded`, and `kept_id`, the event that an equal one is kept as.
     """
     rules = settings.deduplication
-    keys = keys.with_columns(
-        pl.lit(False).alias("superseded"), pl.lit(None, dtype=pl.String).alias("kept_id")
-    )
-    if rules.newest_delivery_wins:
-        keys = with_superseded(keys, parts)
-    keys = with_first_of_key(keys)
+    keys = with_first_of_key(undecided(settings, keys, parts))
     if rules.second_key_days:
         keys = with_first_of_second_key(keys, rules.second_key_days)
     return keys.filter(pl.col("day").is_in(list(days)))
+
+
+def decide_single(
+    settings: EventSourceSettings, keys: pl.DataFrame, parts: Sequence[Part], days: Sequence[date]
+) -> pl.DataFrame:
+    """As `decide`, of rows that share no key with another one."""
+    return undecided(settings, keys, parts).filter(pl.col("day").is_in(list(days)))
+
+
+def undecided(settings: EventSourceSettings, keys: pl.DataFrame, parts: Sequence[Part]) -> pl.DataFrame:
+    """With `superseded`, and `kept_id` null: no row repeats another one yet."""
+    keys = keys.with_columns(
+        pl.lit(False).alias("superseded"), pl.lit(None, dtype=pl.String).alias("kept_id")
+    )
+    return with_superseded(keys, parts) if settings.deduplication.newest_delivery_wins else keys
 
 
 def to_events(

@@ -15,12 +15,15 @@ SIDES = 2
 """So many calls run at once. Polars uses the other processors; more would take more memory."""
 
 
-def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The items, of which the next are made while one is used. What making them raises is raised here."""
+def ahead(items: Iterable[Item], depth: int = DEPTH) -> Iterator[Item]:
+    """The items, of which the next `depth` are made while one is used.
+
+    What making them raises is raised here.
+    """
     source = iter(items)
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
         made: deque[Future[tuple[Item, ...]]] = deque()
-        for _ in range(DEPTH):
+        for _ in range(depth):
             made.append(thread.submit(take, source))
         while taken := made.popleft().result():
             made.append(thread.submit(take, source))

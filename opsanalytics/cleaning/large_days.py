@@ -23,21 +23,33 @@ from opsanalytics.cleaning.assembly import (
     Part,
     days_in_reach,
     decide,
+    decide_single,
     parts_with_rows,
     scan_rows,
     to_duplicates,
     to_events,
 )
-from opsanalytics.cleaning.day_files import ROW_GROUP, WrittenDay, replace_by, replace_file, write_duplicates
+from opsanalytics.cleaning.beside import Behind, ahead
+from opsanalytics.cleaning.day_files import (
+    ROW_GROUP,
+    ZSTD_LEVEL,
+    WrittenDay,
+    replace_by,
+    replace_file,
+    write_duplicates,
+)
+from opsanalytics.cleaning.parsing import PARSED
 from opsanalytics.lake.paths import Home
 from opsanalytics.lake.schemas import DUPLICATES, EVENTS
 from opsanalytics.sources.base import EventSourceSettings
 
-BUCKET_ROWS = ROW_GROUP
+BUCKET_ROWS = ROW_GROUP // 2
 MOST_BUCKETS = 200
 """So many temporary files are open at once."""
-READ_ROWS = 64 * 1024
+READ_ROWS = 32 * 1024
 NO_BUCKET = -1
+STORED_KEYS = [name for name in KEYS if name in PARSED.names()]
+EMPTY = pl.Series(dtype=pl.UInt64)
 SHARE_ROWS = 500_000
 """So many keys are decided at once."""
 PASS_SHARES = 8
@@ -94,8 +106,9 @@ def decide_by_share(
 ) -> tuple[NDArray[np.uint32], pl.DataFrame]:
     """Which rows of the deliveries (in the order of `scan_rows`) are events, as they are to be sorted.
 
-    And the duplicates. Equal ids are in one share, so that one share after the other can be decided; ids
-    that share a second key are together in one more.
+    And the duplicates. Rows that share no key with others are decided as they are read. The others are
+    read again, equal ids in one share, so that one share after the other can be decided; ids that share a
+    second key are together in one more.
     """
     rows = scan_rows(settings, home, parts, days_in_reach(settings, [day]))
     # Names of deliveries and members repeat in every row; sorted categories sort as their texts do.
@@ -103,24 +116,70 @@ def decide_by_share(
         name: pl.Enum(rows.select(pl.col(name).unique().sort()).collect()[name])
         for name in ("delivery", "ingest_run", "member")
     }
-    keys = rows.select(
-        pl.col(name).cast(categories[name]) if name in categories else name for name in KEYS
-    ).with_row_index("at")
-    shares = -(-rows_in_reach(settings, parts, day) // SHARE_ROWS)
+    coded = [pl.col(name).cast(categories[name]) if name in categories else pl.col(name) for name in KEYS]
     identity = pl.col("event_id").hash()
-    own_shares = [identity % shares == share for share in range(shares)]
-    if settings.deduplication.second_key_days and shares > 1:
-        together = identity.is_in(ids_with_shared_keys(keys, shares).implode())
-        own_shares = [*(share & ~together for share in own_shares), together]
+    together = EMPTY
+    if settings.deduplication.second_key_days:
+        together = ids_with_shared_keys(rows, -(-rows_in_reach(settings, parts, day) // SHARE_ROWS))
+    shared = with_shared_id(settings, home, parts, day, together)
     chosen: list[pl.DataFrame] = []
     duplicates: list[pl.DataFrame] = []
-    for share in own_shares:
-        decided = decide(settings, keys.filter(share).collect(), parts, [day])
+
+    def take(decided: pl.DataFrame) -> None:
         duplicates.append(to_duplicates(settings, decided))
         chosen.append(decided.filter(IS_EVENT).select("at", "ts", *ID_PARTS))
-        del decided
-    places = pl.concat(chosen).sort("ts", *ID_NAMES)["at"].to_numpy()
+
+    for first, part in read_rows(settings, home, parts, day, STORED_KEYS):
+        alone = part.select(coded).with_row_index("at", offset=first)
+        single = ~pl.Series(shared[first : first + part.height])
+        take(decide_single(settings, alone.filter(single), parts, [day]))
+    shares = -(-int(shared.sum()) // SHARE_ROWS)
+    keys = rows.select(coded).with_row_index("at").filter(pl.Series(shared))
+    own_shares = [identity % shares == share for share in range(shares)]
+    if len(together) and shares > 1:
+        apart = identity.is_in(together.implode())
+        own_shares = [*(share & ~apart for share in own_shares), apart]
+    for share in own_shares:
+        take(decide(settings, keys.filter(share).collect(), parts, [day]))
+    # The numbers alone are brought into order: what they are sorted by is several times as large.
+    places = pl.concat(chosen).select(pl.col("at").sort_by("ts", *ID_NAMES))["at"].to_numpy()
     return places, DUPLICATES.conform(pl.concat(duplicates))
+
+
+def with_shared_id(
+    settings: EventSourceSettings, home: Home, parts: Sequence[Part], day: date, together: pl.Series
+) -> NDArray[np.bool_]:
+    """Of each row within reach whether another one has its id too, or its id is one of `together`."""
+    hashes = pl.concat(
+        [rows["event_id"].hash() for _, rows in read_rows(settings, home, parts, day, ["ts", "event_id"])]
+    )
+    ascending = np.sort(hashes.to_numpy())
+    repeated = pl.Series(ascending[1:][ascending[1:] == ascending[:-1]], dtype=pl.UInt64)
+    return hashes.is_in(pl.concat([repeated, together]).unique().implode()).to_numpy()
+
+
+def read_rows(
+    settings: EventSourceSettings, home: Home, parts: Sequence[Part], day: date, columns: Sequence[str]
+) -> Iterator[tuple[int, pl.DataFrame]]:
+    """What `scan_rows` gives of the rows within reach of the day, some at a time: columns that are stored,
+    and the delivery's. And how many came before."""
+    days = days_in_reach(settings, [day])
+    own = pl.col("ts").dt.date()
+    begin = 0
+    for part, path in parts_with_rows(settings, home, parts, days):
+        with pq.ParquetFile(path) as file:
+            for batch in ahead(file.iter_batches(READ_ROWS, columns=list(columns)), 1):
+                rows = pl.DataFrame(batch).filter(own.is_in(sorted(days)))
+                yield (
+                    begin,
+                    rows.with_columns(
+                        own.alias("day"),
+                        pl.lit(part.manifest.delivery).alias("delivery"),
+                        pl.lit(part.summary.ingest_run).alias("ingest_run"),
+                        pl.lit(part.rank, dtype=pl.Int64).alias("rank"),
+                    ),
+                )
+                begin += rows.height
 
 
 def ids_with_shared_keys(keys: pl.LazyFrame, shares: int) -> pl.Series:
@@ -161,8 +220,12 @@ class Buckets:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def add(self, bucket: int, rows: pl.DataFrame) -> None:
-        table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+    def add(self, rows: Sequence[tuple[int, pa.Table]]) -> None:
+        """Rows by bucket."""
+        for bucket, table in rows:
+            self._add(bucket, table)
+
+    def _add(self, bucket: int, table: pa.Table) -> None:
         if bucket not in self._writers:
             options = pa.ipc.IpcWriteOptions(compression="lz4")
             self._writers[bucket] = pa.ipc.new_stream(self._files[bucket], table.schema, options=options)
@@ -188,19 +251,22 @@ def fill(
     bucket_of: NDArray[np.int16],
 ) -> None:
     """Read the day's deliveries once more, whole rows now, and put every row into its bucket."""
-    days = days_in_reach(settings, [day])
-    begin = 0
-    for part, path in parts_with_rows(settings, home, parts, days):
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(READ_ROWS):
-                rows = pl.DataFrame(batch).filter(pl.col("ts").dt.date().is_in(sorted(days)))
-                bucket = bucket_of[begin : begin + rows.height]
-                begin += rows.height
-                rows = rows.with_columns(
-                    pl.lit(part.summary.ingest_run).alias("ingest_run"), pl.Series("bucket", bucket)
-                ).filter(pl.col("bucket") != NO_BUCKET)
-                for key, chosen in rows.partition_by("bucket", as_dict=True, include_key=False).items():
-                    buckets.add(key[0], chosen)
+    with Behind[Sequence[tuple[int, pa.Table]]](buckets.add) as added:
+        for begin, rows in read_rows(settings, home, parts, day, PARSED.names()):
+            bucket = bucket_of[begin : begin + rows.height]
+            order = np.argsort(bucket, kind="stable")
+            order = order[np.searchsorted(bucket[order], 0) :]  # NO_BUCKET comes first
+            keys, starts = np.unique(bucket[order], return_index=True)
+            table = rows.select(*PARSED.names(), "ingest_run")[order].to_arrow(
+                compat_level=pl.CompatLevel.oldest()
+            )
+            ends = np.append(starts, len(order))[1:]
+            added.add(
+                [
+                    (int(key), table.slice(start, end - start))
+                    for key, start, end in zip(keys, starts, ends, strict=True)
+                ]
+            )
 
 
 def write_stream(path: Path, batches: Iterator[pl.DataFrame]) -> None:
@@ -211,5 +277,10 @@ def write_stream(path: Path, batches: Iterator[pl.DataFrame]) -> None:
         yield from batches
 
     register_io_source(source, schema=EVENTS.schema).sink_parquet(
-        path, compression="zstd", statistics=True, row_group_size=ROW_GROUP, maintain_order=True
+        path,
+        compression="zstd",
+        compression_level=ZSTD_LEVEL,
+        statistics=True,
+        row_group_size=ROW_GROUP,
+        maintain_order=True,
     )

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from opsanalytics.cleaning.beside import Behind, ahead
+from opsanalytics.cleaning.beside import Behind, ahead, side_by_side
 from opsanalytics.cleaning.lines import Batch, read_batches, records
 from opsanalytics.cleaning.privacy import PrivacyRules
 from opsanalytics.cleaning.private_records import parse_private
@@ -110,7 +110,8 @@ def parse_delivery(
 ) -> ParsedDelivery:
     """Parse all records of a delivery in bounded memory and replace its files in the lake.
 
-    Decompressing and writing go on in threads beside the parsing: neither holds the interpreter's lock.
+    Decompressing, parsing of two batches and writing go on side by side: compiled code and that of
+    libraries do not hold the interpreter's lock.
 
     Raises:
         FileNotFoundError: a fetch replaced the delivery meanwhile; read its manifest again.
@@ -133,8 +134,9 @@ def parse_delivery(
         ) as writer,
         Behind[pl.DataFrame](lambda rows: writer.write_table(to_arrow(rows))) as written,
     ):
-        for batch in ahead(batches):
-            parsed = parse_batch(settings, manifest.delivery, batch, privacy)
+        for parsed in side_by_side(
+            lambda batch: parse_batch(settings, manifest.delivery, batch, privacy), ahead(batches)
+        ):
             rows.update(parsed.days)
             verbs += parsed.identity_verbs
             counted.update({day.isoformat(): count for day, count in parsed.days.items()})

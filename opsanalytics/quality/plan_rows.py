@@ -30,6 +30,7 @@ _DESCRIPTIONS: Mapping[str, str] = {
     VALUES: "Properties have only values that the tracking plan allows.",
     BLOCKING: "Events that the tracking plan calls blocking have required properties, types and values.",
 }
+_TEXT = "CASE WHEN properties LIKE '{%' AND json_valid(properties) THEN properties ELSE '{}' END"
 _JSON_TYPES: Mapping[PropertyType, tuple[str, ...]] = {
     "string": ("VARCHAR",),
     "datetime": ("VARCHAR",),
@@ -103,31 +104,34 @@ def _judged(
     row; values are compared row by row.
     """
     names = list(event.properties)
-    paths = "[" + ", ".join(sql_text(json_pointer(name)) for name in names) + "]::VARCHAR[]"
+    compared = [name for name, planned in event.properties.items() if list(_wrong(planned, ""))]
+    paths = _pointers(names)
     columns = [f'"{name}" IS NOT NULL' if name in COLUMNS else "false" for name in names]
     con.register("part", part.to_arrow())
+    # Lists of names and types are many times as large as what they are hashed to.
     con.execute(
         "CREATE OR REPLACE TEMP TABLE rows AS "
-        f"SELECT row, json_keys(text) AS names, json_type(text, {paths}) AS kinds, "
-        f"json_extract_string(text, {paths}) AS texts, [{', '.join(columns)}]::BOOLEAN[] AS held "
-        "FROM (SELECT *, CASE WHEN properties LIKE '{%' AND json_valid(properties) THEN properties "
-        "ELSE '{}' END AS text FROM part)"
+        f"SELECT row, hash(json_keys(text)) AS names, hash(json_type(text, {paths}), held) AS kinds, "
+        f"json_extract_string(text, {_pointers(compared)}) AS texts "
+        f"FROM (SELECT row, {_TEXT} AS text, [{', '.join(columns)}]::BOOLEAN[] AS held FROM part)"
     )
-    con.unregister("part")
     forms = con.sql(
-        "SELECT hash(names) AS form, any_value(names) AS names FROM rows GROUP BY form"
+        f"SELECT names, json_keys({_TEXT}) FROM part "
+        "JOIN (SELECT names, min(row) AS row FROM rows GROUP BY names) USING (row)"
     ).fetchall()
+    shapes = con.sql(
+        f"SELECT kinds, json_type({_TEXT}, {paths}), [{', '.join(columns)}]::BOOLEAN[] FROM part "
+        "JOIN (SELECT kinds, min(row) AS row FROM rows GROUP BY kinds) USING (row)"
+    ).fetchall()
+    con.unregister("part")
     yield _of_forms(
         con,
-        "hash(names)",
+        "names",
         [(form, UNDECLARED, name) for form, sent in forms for name in sent if name not in event.properties],
     )
-    shapes = con.sql(
-        "SELECT hash(kinds, held) AS form, any_value(kinds), any_value(held) FROM rows GROUP BY form"
-    ).fetchall()
     yield _of_forms(
         con,
-        "hash(kinds, held)",
+        "kinds",
         [
             (form, kind, name)
             for form, kinds, held in shapes
@@ -135,23 +139,28 @@ def _judged(
             if (kind := _fault(planned, sent, column)) is not None
         ],
     )
-    compared = [
+    faults = [
         (kind, name, wrong)
-        for number, (name, planned) in enumerate(event.properties.items(), start=1)
-        for kind, wrong in _wrong(planned, f"texts[{number}]")
+        for number, name in enumerate(compared, start=1)
+        for kind, wrong in _wrong(event.properties[name], f"texts[{number}]")
     ]
-    if compared:
-        faults = ", ".join(
+    if faults:
+        told = ", ".join(
             f"CASE WHEN {wrong} THEN {{'kind': {sql_text(kind)}, 'name': {sql_text(name)}}} END"
-            for kind, name, wrong in compared
+            for kind, name, wrong in faults
         )
         found = con.sql(
-            f"SELECT row, unnest([{faults}], recursive := true) FROM rows "
-            f"WHERE {' OR '.join(wrong for _, _, wrong in compared)}"
+            f"SELECT row, unnest([{told}], recursive := true) FROM rows "
+            f"WHERE {' OR '.join(wrong for _, _, wrong in faults)}"
         ).pl()
         yield found.filter(pl.col("kind").is_not_null()).select(
             pl.col(name).cast(dtype) for name, dtype in _FAULTS.items()
         )
+
+
+def _pointers(names: list[str]) -> str:
+    """Where properties lie, as a list in SQL."""
+    return "[" + ", ".join(sql_text(json_pointer(name)) for name in names) + "]::VARCHAR[]"
 
 
 def _fault(planned: PlannedProperty, sent: str | None, column: bool) -> str | None:

@@ -184,6 +184,19 @@ def _about_nulls(rule: Rule) -> bool:
     return rule.expectation in ("ExpectColumnValuesToBeNull", "ExpectColumnValuesToNotBeNull")
 
 
+def _about_equality(rule: Rule) -> bool:
+    """Whether it looks at nothing but nulls and which values are equal."""
+    return _about_nulls(rule) or rule.expectation == "ExpectCompoundColumnsToBeUnique"
+
+
+def _numbered(column: pl.Series) -> pl.Series:
+    """The values numbered, equal ones alike; null stays null."""
+    if column.dtype != pl.String:
+        return column
+    codes = column.to_arrow(compat_level=pl.CompatLevel.oldest()).dictionary_encode().indices
+    return pl.Series(column.name, codes)
+
+
 def _examples(rule: Rule, rows: pl.DataFrame) -> list[str]:
     shown = rows.select(rule.shows).unique(maintain_order=True).head(EXAMPLES) if rule.shows else rows.head(0)
     return [example(row) for row in shown.to_dicts()]
@@ -257,9 +270,15 @@ class _Session:
     def _batch(self, frame: pl.DataFrame, rules: Sequence[Rule]) -> Any:
         columns = sorted({name for rule in rules for name in (*rule.columns, *rule.needs)}) or [PARTITION]
         compared = {name for rule in rules if not _about_nulls(rule) for name in (*rule.columns, *rule.needs)}
-        # Great Expectations hashes every value of a frame: where only nulls matter, none is shown to it.
+        read = {name for rule in rules if not _about_equality(rule) for name in (*rule.columns, *rule.needs)}
+        # Great Expectations hashes every value of a frame: where only nulls matter, none is shown to it,
+        # and where values are only compared with each other, numbers that are equal where they are.
         slim = frame.select(
-            pl.col(name) if name in compared else pl.when(pl.col(name).is_not_null()).then(1.0).alias(name)
+            pl.when(pl.col(name).is_not_null()).then(1.0).alias(name)
+            if name not in compared
+            else pl.col(name)
+            if name in read
+            else _numbered(frame[name])
             for name in columns
         )
         return self._batches.get_batch(batch_parameters={"dataframe": slim.to_pandas()})

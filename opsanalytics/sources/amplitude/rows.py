@@ -29,6 +29,9 @@ IDENTITY_VERBS = frozenset({"$identify", "$groupidentify"})
 URL_PROPERTIES = ("[Amplitude] Page URL", "[Amplitude] Page Location", "[Amplitude] Screen Name")
 REST = "$amplitude"
 BROWSERS = frozenset({"web"})
+# ASCII, since a lone surrogate can only be written as an escape
+write = json.JSONEncoder(separators=(",", ":")).encode
+USUAL_TIME = len("2026-01-26 04:23:35.379000")
 
 # Usually `2026-01-26 04:23:35.379000`; some rows have colons in the date.
 TIME = re.compile(r"(\d{4})[-:](\d\d)[-:](\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)?")
@@ -94,14 +97,27 @@ def properties_of(record: dict[str, Any], text: str) -> tuple[dict[str, Any], st
     else:
         inner, own = {}, ""
         rest = record
-    # ASCII, since a lone surrogate can only be written as an escape
-    others = f'"{REST}":{json.dumps(rest, separators=(",", ":"))}'
+    others = f'"{REST}":{write(rest)}'
     return inner, "{" + (f"{own},{others}" if own else others) + "}"
 
 
 def utc_moment(value: Any) -> datetime | None:
     """The vendor's times: UTC with a space and no zone. None if it is no such time."""
-    match = TIME.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    if len(value) == USUAL_TIME and value[4] == value[7] == "-" and value[10] == " " and value[19] == ".":
+        try:
+            usual = datetime.fromisoformat(value)
+        except ValueError:
+            return by_parts(value)
+        if usual.tzinfo is None:
+            return in_range(usual.replace(tzinfo=UTC))
+    return by_parts(value)
+
+
+def by_parts(value: str) -> datetime | None:
+    """As `utc_moment`, of any of the vendor's times."""
+    match = TIME.fullmatch(value.strip())
     if match is None:
         return None
     year, month, day, hour, minute, second = map(int, match.groups()[:6])

@@ -127,7 +127,7 @@ def usual_lines(records: RawLines) -> tuple[UsualLines, NDArray[np.int64]]:
     count, names = len(records), to_names()
     content = np.frombuffer(records.content, np.uint8)
     kinds = np.zeros((len(COLUMNS), count), np.uint8)
-    begins, lengths = np.zeros((2, len(COLUMNS), count), np.int64)
+    begins, lengths = np.zeros((2, len(COLUMNS), count), np.int32)
     numbers = np.zeros((len(NUMBERS), count), np.int64)
     usual = np.zeros(count, np.uint8)
     read_lines(
@@ -160,8 +160,8 @@ def text_column(
     content: bytes,
     rows: NDArray[np.int64],
     kinds: NDArray[np.uint8],
-    begins: NDArray[np.int64],
-    lengths: NDArray[np.int64],
+    begins: NDArray[np.int32],
+    lengths: NDArray[np.int32],
 ) -> pl.Series:
     """One member of the lines `rows` as text that stays where it is in `content`."""
     from opsanalytics.sources.mixpanel.kernels_lines import ESCAPED, write_views

@@ -4,9 +4,13 @@ Self-contained, as `compilation` says why. JSON is judged strictly (RFC 8259), a
 careful reader does: a line that this does not accept is not broken, it is left to that one.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from opsanalytics.compilation import compiled, inner
 
@@ -27,6 +31,85 @@ ZERO, NINE = 48, 57
 STANDS_ALONE = np.ones(256, np.uint8)
 """Bytes of text that are neither its end, nor an escape, nor forbidden."""
 STANDS_ALONE[:32] = STANDS_ALONE[QUOTE] = STANDS_ALONE[BACKSLASH] = 0
+EACH = np.uint64(0x0101010101010101)
+"""One in each of eight bytes."""
+HIGH, QUOTES, BACKSLASHES, SPACES = (
+    EACH * np.uint64(128),
+    EACH * np.uint64(34),
+    EACH * np.uint64(92),
+    EACH * np.uint64(32),
+)
+GUESSES = 64
+"""Of so many members of an object is remembered how they were called in the line before."""
+
+
+def _generated(function: Callable[..., Any]) -> Any:
+    """A function that compiled ones call, made of the instructions that `function` gives for its types."""
+    return intrinsic(function)
+
+
+@_generated
+def _address(_: Any, content: Any) -> tuple[Any, Callable[..., Any]]:
+    """Where the bytes of an array lie: to be read from there, without counting who holds the array."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.make_array(signature.args[0])(context, builder, arguments[0]).data
+
+    return types.CPointer(content.dtype)(content), generate  # type: ignore[no-untyped-call]
+
+
+@_generated
+def _eight(_: Any, b: Any, _at: Any) -> tuple[Any, Callable[..., Any]]:
+    """The eight bytes from `at`, the first the lowest. Compiles to one load; nothing is checked."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        word = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), cgutils.intp_t.as_pointer())
+        return builder.load(word, align=1)
+
+    return types.uint64(b, types.int64), generate
+
+
+@_generated
+def _lowest(_: Any, _word: Any) -> tuple[Any, Callable[..., Any]]:
+    """How many zero bits stand below the lowest one of a word that is not zero."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], cgutils.true_bit)
+
+    return types.int64(types.uint64), generate
+
+
+@inner
+def _plain_end(b: Any, i: int, end: int) -> int:
+    """The first byte from `i` that does not stand alone, eight looked at together; `end`: none."""
+    while i + 8 <= end:
+        word = _eight(b, i)
+        quotes, escapes = word ^ QUOTES, word ^ BACKSLASHES
+        # A byte borrows only from those above it: the lowest one that is found is right.
+        found = (
+            ((quotes - EACH) & ~quotes) | ((escapes - EACH) & ~escapes) | ((word - SPACES) & ~word)
+        ) & HIGH
+        if found:
+            return i + int(_lowest(found) >> 3)
+        i += 8
+    while i < end and STANDS_ALONE[b[i]]:
+        i += 1
+    return i
+
+
+@inner
+def _same(b: Any, one: int, other: int, length: int) -> bool:
+    """Whether the bytes from `one` and from `other` are equal."""
+    k = 0
+    while k + 8 <= length:
+        if _eight(b, one + k) != _eight(b, other + k):
+            return False
+        k += 8
+    while k < length:
+        if b[one + k] != b[other + k]:
+            return False
+        k += 1
+    return True
 
 
 @inner
@@ -61,8 +144,7 @@ def _text_end(b: Any, i: int, end: int) -> tuple[int, bool]:
     """Of text that begins at `i`: where its closing quote is (-1: nowhere), and whether it has escapes."""
     escaped = False
     while True:
-        while i < end and STANDS_ALONE[b[i]]:
-            i += 1
+        i = _plain_end(b, i, end)
         if i < end and b[i] == QUOTE:
             return i, escaped
         if i + 1 >= end or b[i] != BACKSLASH:
@@ -276,19 +358,32 @@ def _whole(b: Any, begin: int, length: int) -> int:
 @inner
 def _read_members(
     b: Any, i: int, end: int, row: int, names: Any, name_starts: Any, candidates: Any, roles: Any,
-    slots: Any, kinds: Any, begins: Any, lengths: Any, numbers: Any,
+    slots: Any, kinds: Any, begins: Any, lengths: Any, numbers: Any, guesses: Any,
 ) -> int:  # fmt: skip
-    """Read the object at `i` into the row. Returns where it ends, or -1."""
+    """Read the object at `i` into the row. Returns where it ends, or -1.
+
+    `guesses`: of the members of the line before, where the name begins, how long it is, its number. Lines
+    of one program name their members in one order, so a name is mostly known after one comparison.
+    """
     i = _after_space(b, i + 1, end)
     if i < end and b[i] == CLOSE_OBJECT:
         return i + 1
+    member = -1
     while i < end:
         if b[i] != QUOTE:
             return -1
-        closing, escaped = _text_end(b, i + 1, end)
-        if closing < 0 or escaped:
-            return -1
-        name = _find_name(b, i + 1, closing - i - 1, names, name_starts, candidates)
+        member += 1
+        guess = min(member, GUESSES - 1)
+        begin, length = guesses[guess, 0], guesses[guess, 1]
+        closing = i + 1 + length
+        if length > 0 and closing < end and b[closing] == QUOTE and _same(b, i + 1, begin, length):
+            name = guesses[guess, 2]
+        else:
+            closing, escaped = _text_end(b, i + 1, end)
+            if closing < 0 or escaped:
+                return -1
+            name = _find_name(b, i + 1, closing - i - 1, names, name_starts, candidates)
+            guesses[guess, 0], guesses[guess, 1], guesses[guess, 2] = i + 1, closing - i - 1, name
         i = _after_space(b, closing + 1, end)
         if i >= end or b[i] != COLON:
             return -1
@@ -348,56 +443,58 @@ def read_lines(
         numbers: by slot and line; 0 where absent.
         usual: set to 1 for the lines that were read.
     """
+    b = _address(content)
+    guesses = np.zeros((GUESSES, 3), np.int64)
     for row in range(len(line_begins)):
         end = line_ends[row]
-        i = _after_space(content, line_begins[row], end)
-        if i >= end or content[i] != OPEN_OBJECT:
+        i = _after_space(b, line_begins[row], end)
+        if i >= end or b[i] != OPEN_OBJECT:
             continue
-        i = _after_space(content, i + 1, end)
+        i = _after_space(b, i + 1, end)
         events = objects = 0
         good = False
-        while i < end and content[i] == QUOTE:
-            closing, escaped = _text_end(content, i + 1, end)
+        while i < end and b[i] == QUOTE:
+            closing, escaped = _text_end(b, i + 1, end)
             if closing < 0 or escaped:
                 break
             begin, length = i + 1, closing - i - 1
-            i = _after_space(content, closing + 1, end)
-            if i >= end or content[i] != COLON:
+            i = _after_space(b, closing + 1, end)
+            if i >= end or b[i] != COLON:
                 break
-            i = _after_space(content, i + 1, end)
+            i = _after_space(b, i + 1, end)
             if i >= end:
                 break
-            if _is_name(content, begin, length, names, name_starts, 0):
-                kind, begin, length, i = _value_kind(content, i, end)
+            if _is_name(b, begin, length, names, name_starts, 0):
+                kind, begin, length, i = _value_kind(b, i, end)
                 if i < 0 or (kind != PLAIN and kind != ESCAPED) or length == 0:
                     break
                 events += 1
                 kinds[0, row], begins[0, row], lengths[0, row] = kind, begin, length
-            elif _is_name(content, begin, length, names, name_starts, 1):
-                if content[i] != OPEN_OBJECT:
+            elif _is_name(b, begin, length, names, name_starts, 1):
+                if b[i] != OPEN_OBJECT:
                     break
                 begin = i
                 i = _read_members(
-                    content, i, end, row, names, name_starts, candidates, roles,
-                    slots, kinds, begins, lengths, numbers,
+                    b, i, end, row, names, name_starts, candidates, roles,
+                    slots, kinds, begins, lengths, numbers, guesses,
                 )  # fmt: skip
                 if i < 0:
                     break
                 objects += 1
                 kinds[1, row], begins[1, row], lengths[1, row] = PLAIN, begin, i - begin
             else:
-                i = _value_end(content, i, end)
+                i = _value_end(b, i, end)
                 if i < 0:
                     break
-            i = _after_space(content, i, end)
+            i = _after_space(b, i, end)
             if i >= end:
                 break
-            if content[i] == CLOSE_OBJECT:
-                good = _after_space(content, i + 1, end) == end
+            if b[i] == CLOSE_OBJECT:
+                good = _after_space(b, i + 1, end) == end
                 break
-            if content[i] != COMMA:
+            if b[i] != COMMA:
                 break
-            i = _after_space(content, i + 1, end)
+            i = _after_space(b, i + 1, end)
         if good and events == 1 and objects == 1:
             usual[row] = 1
 
@@ -461,12 +558,12 @@ def _unescape(b: Any, i: int, end: int, out: Any, at: int) -> int:
 
 @inner
 def _write_view(source: Any, buffer: int, begin: int, length: int, views: Any, letters: Any, k: int) -> None:
-    views[k, 0] = length
+    views[4 * k] = length
     for at in range(length if length <= INLINE else 4):
-        letters[k, 4 + at] = source[begin + at]
+        letters[16 * k + 4 + at] = source[begin + at]
     if length > INLINE:
-        views[k, 2] = buffer
-        views[k, 3] = begin
+        views[4 * k + 2] = buffer
+        views[4 * k + 3] = begin
 
 
 @compiled
@@ -491,6 +588,7 @@ def write_views(
         views: int32, four a row, zero; letters: the same memory as bytes.
         present: set to 1 where there is text.
     """
+    b, out, words, texts = _address(content), _address(side), _address(views), _address(letters)
     filled = 0
     for k in range(len(rows)):
         row = rows[k]
@@ -499,8 +597,8 @@ def write_views(
         present[k] = 1
         begin, end = begins[row], begins[row] + lengths[row]
         if kinds[row] == ESCAPED:
-            behind = _unescape(content, begin, end, side, filled)
-            _write_view(side, 1, filled, behind - filled, views, letters, k)
+            behind = _unescape(b, begin, end, out, filled)
+            _write_view(out, 1, filled, behind - filled, words, texts, k)
             filled = behind
         else:
-            _write_view(content, 0, begin, end - begin, views, letters, k)
+            _write_view(b, 0, begin, end - begin, words, texts, k)
