@@ -30,7 +30,7 @@ ui: $(STAMP) ## Dagster on localhost: the demo's, or yours with make ui CONFIG=o
 test: $(STAMP) ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-extras: $(STAMP) ## Add what only some tests and benchmarks need: Spark and embedded ClickHouse (650 MB)
+extras: $(STAMP) ## Add what only some tests and benchmarks need: Spark, embedded ClickHouse, sentence embeddings (700 MB)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-extras.lock
 
 lint: $(STAMP) ## Check style, types and the direction of imports
@@ -42,7 +42,7 @@ lint: $(STAMP) ## Check style, types and the direction of imports
 lock: $(STAMP) ## Pin the dependencies anew
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra static-images --universal \
 	  --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements.lock
-	$(BIN)/python -c 'import tomllib; known = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*known["spark"], *known["rivals"], sep="\n")' \
+	$(BIN)/python -c 'import tomllib; known = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*known["embeddings"], *known["spark"], *known["rivals"], sep="\n")' \
 	  | $(BIN)/uv pip compile - --universal --constraint requirements.lock --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --quiet -o requirements-extras.lock
 

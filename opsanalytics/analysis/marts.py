@@ -29,6 +29,8 @@ from opsanalytics.behavior.tables import (
 )
 from opsanalytics.behavior.tables_diagnosis import DROP_OFF_DIAGNOSIS, DROP_OFF_NEXT, DROP_OFF_STEPS
 from opsanalytics.behavior.tables_journeys import COHORT_PERSONS, COHORTS, PATHS, SESSIONS
+from opsanalytics.feedback.encoders import put_in_force
+from opsanalytics.feedback.sentences import missing_packages
 from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES, THEME_HISTORY
 from opsanalytics.improvement.backlog import make_backlog
 from opsanalytics.improvement.decision_log import remember
@@ -249,6 +251,12 @@ def monitoring_marts(scope: Scope) -> Refreshed:
 
 def theme_marts(scope: Scope) -> Refreshed:
     """THEME_TABLES: depend on feedback, on who its authors are, and on what people decided about themes."""
+
+    encoder = scope.settings.feedback.encoder
+    if encoder == "tfidf" or not missing_packages():
+        # what cannot be used is not in force
+        known = not read_mart(scope.home, FEEDBACK_THEMES).is_empty()
+        put_in_force(scope.home, encoder, at=scope.as_of, themes_known=known)
 
     def compute(_: object) -> dict[str, pl.DataFrame]:
         found = feedback_themes(scope)

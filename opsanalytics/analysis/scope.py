@@ -21,6 +21,8 @@ from opsanalytics.behavior.spec import Definition
 from opsanalytics.cleaning.coverage import windows_of_undated
 from opsanalytics.config import Settings
 from opsanalytics.feedback.decisions import ThemeDecision, read_decisions, told
+from opsanalytics.feedback.encoders import EncoderSince, read_encoders
+from opsanalytics.feedback.sentences import missing_packages
 from opsanalytics.lake.day_prints import OPERATIONAL, day_prints
 from opsanalytics.lake.events import read_persons, scan_events
 from opsanalytics.lake.paths import Home
@@ -218,6 +220,13 @@ class Scope:
         """What people decided about themes, also about those of earlier weeks."""
         return read_decisions(self.home) if self.wider is None else self.wider.theme_decisions
 
+    @property
+    def theme_encoders(self) -> tuple[EncoderSince, ...]:
+        """Which encoder themes were found with since when; before the first themes the configured one."""
+        if self.wider is not None:
+            return self.wider.theme_encoders
+        return read_encoders(self.home) or (EncoderSince(self.settings.feedback.encoder),)
+
     @cached_property
     def day_states(self) -> dict[str, dict[date, DayState]]:
         """Rows and print of every day, by source."""
@@ -274,6 +283,8 @@ class Scope:
             "persons who gave feedback": frame_digest(authors.select("source", "id", "person")),
             "quality of feedback": self.feedback_quality,
             "decisions about themes": _digest(told(self.theme_decisions)),
+            "encoders of themes": _digest([repr(each) for each in self.theme_encoders]),
+            "missing for encoders": ", ".join(missing_packages()),
         }
 
     @property

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import polars as pl
 
+from opsanalytics.analysis.improvement import encoder_in_use
 from opsanalytics.analysis.marts import THEME_TABLES, theme_marts
 from opsanalytics.analysis.scope import Scope
 from opsanalytics.assets import keys
@@ -87,11 +88,14 @@ def themes(settings: Settings) -> dg.AssetsDefinition:
         ],
     )
     def themes() -> Iterator[dg.MaterializeResult]:
-        refreshed = theme_marts(Scope.of(settings))
+        scope = Scope.of(settings)
+        refreshed = theme_marts(scope)
         shown = refreshed.frames[FEEDBACK_THEMES.name].select(
-            "rank", "label", "authors", "share", "satisfaction", "recent", "earlier"
+            "rank", "label", "authors", "share", "satisfaction", "recent", "earlier", "trend"
         )
-        yield mart_result(FEEDBACK_THEMES, refreshed, {"themes": table_preview(shown, 20)})
+        yield mart_result(
+            FEEDBACK_THEMES, refreshed, {"themes": table_preview(shown, 20), "encoder": encoder_in_use(scope)}
+        )
         unassigned = refreshed.frames[FEEDBACK_ASSIGNMENTS.name]["theme_id"].null_count()
         yield mart_result(FEEDBACK_ASSIGNMENTS, refreshed, {"unassigned": dg.MetadataValue.int(unassigned)})
         history = refreshed.frames[THEME_HISTORY.name].sort("at", descending=True)

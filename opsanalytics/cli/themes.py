@@ -52,8 +52,20 @@ def list_themes(config: Path | None, muted: bool, as_json: bool) -> None:
         click.echo(shown.write_ndjson(), nl=False)
         return
     table = RichTable(header_style="bold")
-    for title in ("#", "id", "theme", "authors", "share", "4 weeks", "before", "satisfaction", ""):
-        left = title in ("id", "theme", "")
+    for title in (
+        "#",
+        "id",
+        "theme",
+        "authors",
+        "share",
+        "4 weeks",
+        "before",
+        "trend",
+        "satisfaction",
+        "rated",
+        "",
+    ):
+        left = title in ("id", "theme", "trend", "")
         table.add_column(title, justify="left" if left else "right", overflow="fold")
     for row in shown.iter_rows(named=True):
         marks = [mark for mark in ("pinned", "muted", "named") if row[mark]]
@@ -66,7 +78,9 @@ def list_themes(config: Path | None, muted: bool, as_json: bool) -> None:
             f"{row['share']:.1%}",
             f"{row['recent']:,}",
             f"{row['earlier']:,}",
+            "" if row["trend"] == "none" else row["trend"],
             happy,
+            f"{row['rated']:,}",
             ", ".join(marks),
         )
     Console().print(table)

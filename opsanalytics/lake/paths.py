@@ -97,6 +97,10 @@ class Home:
         """Small result tables, one Parquet file each; the published DuckDB file is made of them."""
         return self.root / "marts"
 
+    def embeddings_file(self, model: str) -> Path:
+        """Vectors of texts by a model (sha256 of its weights); can be deleted at any time."""
+        return self.root / "embeddings" / f"{model[:16]}.parquet"
+
     @property
     def fingerprints(self) -> Path:
         """What each mart and page was computed from. Delete it, and all of them are computed again."""

@@ -370,6 +370,9 @@ def themes() -> pl.DataFrame:
             "negative": authors // 2,
             "recent": recent,
             "earlier": earlier,
+            "trend": "more" if recent > 2 * earlier else "none",
+            "trend_q": 0.04 if recent > 2 * earlier else 0.6,
+            "weekly": [0, 1, 2, 0, 3, 1, 4, earlier, 0, 2, 1, recent],
             "open": authors + 5,
             "open_authors": authors,
             "active": authors + 5,
@@ -387,6 +390,7 @@ def themes() -> pl.DataFrame:
             "quality": "passed",
         }
         | share("share", authors, 318)
+        | {"negative_low": 0.3, "negative_high": 0.7}
         for rank, (theme_id, label, authors, recent, earlier, quotes) in enumerate(said, start=1)
     ]
     return table(FEEDBACK_THEMES, rows)
