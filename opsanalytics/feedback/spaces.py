@@ -47,7 +47,7 @@ class SentenceSpace:
         self._words = WordSpace(words, foreign) if len(foreign) else None
 
     def vectors(self, rows: Labels) -> Vectors:
-        read = self._sentences[rows].astype(np.float64)
+        read: Vectors = self._sentences[rows].astype(np.float64)
         # half precision is not quite of length one
         length = np.linalg.norm(read, axis=1, keepdims=True)
         read = np.divide(read, length, out=np.zeros_like(read), where=length > 0)
