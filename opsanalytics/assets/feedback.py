@@ -89,7 +89,9 @@ def themes(settings: Settings) -> dg.AssetsDefinition:
             "rank", "label", "authors", "share", "satisfaction", "recent", "earlier", "trend"
         )
         yield mart_result(
-            FEEDBACK_THEMES, refreshed, {"themes": table_preview(shown, 20), "encoder": encoder_in_use(scope)}
+            FEEDBACK_THEMES,
+            refreshed,
+            {"themes": table_preview(shown, 20), "encoder": dg.MetadataValue.text(encoder_in_use(scope))},
         )
         unassigned = refreshed.frames[FEEDBACK_ASSIGNMENTS.name]["theme_id"].null_count()
         yield mart_result(FEEDBACK_ASSIGNMENTS, refreshed, {"unassigned": dg.MetadataValue.int(unassigned)})
