@@ -21,7 +21,6 @@ from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES, 
 from opsanalytics.lake.publish import read_feedback
 from opsanalytics.quality.generated import feedback_rules
 from opsanalytics.quality.validate import validate_feedback
-from opsanalytics.sources.inbox import misplaced, printable
 
 
 def feedback(settings: Settings) -> dg.AssetsDefinition:
@@ -40,10 +39,7 @@ def feedback(settings: Settings) -> dg.AssetsDefinition:
             "addresses, phone and card numbers redacted."
         ),
     )
-    def feedback(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        stray = misplaced(settings.home.inboxes, [source.name for source in settings.feedback_sources])
-        for path, why in stray:
-            context.log.error(f"{printable(path)}: {why}.")
+    def feedback() -> dg.MaterializeResult:
         before = read_feedback(settings.home).height
         with clear_failures():
             privacy = settings.privacy_rules(os.environ)
@@ -68,7 +64,6 @@ def feedback(settings: Settings) -> dg.AssetsDefinition:
                 "dagster/row_count": frame.height,
                 "messages before": before,
                 "quarantined": sum(report.quarantined for report in reports),
-                "files that no source reads": len(stray),
                 "by source": table_preview(by_source.sort("source")),
             },
             check_results=check_results(keys.FEEDBACK, rules, outcomes),
@@ -94,7 +89,9 @@ def themes(settings: Settings) -> dg.AssetsDefinition:
             "rank", "label", "authors", "share", "satisfaction", "recent", "earlier", "trend"
         )
         yield mart_result(
-            FEEDBACK_THEMES, refreshed, {"themes": table_preview(shown, 20), "encoder": dg.MetadataValue.text(encoder_in_use(scope))}
+            FEEDBACK_THEMES,
+            refreshed,
+            {"themes": table_preview(shown, 20), "encoder": dg.MetadataValue.text(encoder_in_use(scope))},
         )
         unassigned = refreshed.frames[FEEDBACK_ASSIGNMENTS.name]["theme_id"].null_count()
         yield mart_result(FEEDBACK_ASSIGNMENTS, refreshed, {"unassigned": dg.MetadataValue.int(unassigned)})

@@ -60,15 +60,14 @@ def list_themes(config: Path | None, muted: bool, as_json: bool) -> None:
         "share",
         "4 weeks",
         "before",
-        "trend",
         "satisfaction",
-        "rated",
         "",
     ):
-        left = title in ("id", "theme", "trend", "")
+        left = title in ("id", "theme", "")
         table.add_column(title, justify="left" if left else "right", overflow="fold")
     for row in shown.iter_rows(named=True):
         marks = [mark for mark in ("pinned", "muted", "named") if row[mark]]
+        marks += [row["trend"]] if row["trend"] != "none" else []
         happy = "" if row["satisfaction"] is None else f"{row['satisfaction']:.2f}"
         table.add_row(
             str(row["rank"]),
@@ -78,9 +77,7 @@ def list_themes(config: Path | None, muted: bool, as_json: bool) -> None:
             f"{row['share']:.1%}",
             f"{row['recent']:,}",
             f"{row['earlier']:,}",
-            "" if row["trend"] == "none" else row["trend"],
             happy,
-            f"{row['rated']:,}",
             ", ".join(marks),
         )
     Console().print(table)

@@ -52,7 +52,7 @@ class SentenceSpace:
         length = np.linalg.norm(read, axis=1, keepdims=True)
         read = np.divide(read, length, out=np.zeros_like(read), where=length > 0)
         if self._words is None:
-            return read
+            return np.asarray(read)
         foreign = ~self._readable[rows]
         spelled = self._words.vectors(rows) * foreign[:, None]
         return np.hstack([read, spelled])
