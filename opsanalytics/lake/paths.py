@@ -97,9 +97,14 @@ class Home:
         """Small result tables, one Parquet file each; the published DuckDB file is made of them."""
         return self.root / "marts"
 
+    @property
+    def embeddings(self) -> Path:
+        """Vectors of what people wrote; can be deleted at any time."""
+        return self.root / "embeddings"
+
     def embeddings_file(self, model: str) -> Path:
-        """Vectors of texts by a model (sha256 of its weights); can be deleted at any time."""
-        return self.root / "embeddings" / f"{model[:16]}.parquet"
+        """Vectors of texts by a model (sha256 of its weights)."""
+        return self.embeddings / f"{model[:16]}.parquet"
 
     @property
     def fingerprints(self) -> Path:
