@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DATA ?= ../shared/data/stackexchange_history_meta
 
-.PHONY: help demo real test lint ui clean lock
+.PHONY: help demo real test extras lint ui clean lock
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 8
@@ -30,6 +30,9 @@ ui: $(STAMP) ## Dagster on localhost: the demo's, or yours with make ui CONFIG=o
 test: $(STAMP) ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+extras: $(STAMP) ## Add what only some tests and benchmarks need: Spark, embedded ClickHouse, sentence embeddings (700 MB)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-extras.lock
+
 lint: $(STAMP) ## Check style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -39,6 +42,9 @@ lint: $(STAMP) ## Check style, types and the direction of imports
 lock: $(STAMP) ## Pin the dependencies anew
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra static-images --universal \
 	  --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements.lock
+	$(BIN)/python -c 'import tomllib; known = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*known["embeddings"], *known["spark"], *known["rivals"], sep="\n")' \
+	  | $(BIN)/uv pip compile - --universal --constraint requirements.lock --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --quiet -o requirements-extras.lock
 
 clean: ## Remove the environment, caches and everything that a run made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

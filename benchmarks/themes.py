@@ -1,16 +1,21 @@
 """How good themes are, and how steady: banking77 and a site's real posts, with plain baselines beside.
 
-    python benchmarks/themes.py DATA [--seeds 3] [--volume 0]
+    python benchmarks/themes.py DATA [--seeds 3] [--volume 0] [--encoder tfidf]
 
 DATA holds `feedback_labelled/banking77_{train,test}.csv` (text, category) and
 `stackexchange_history_meta/feedback.csv` (created_at, user_id, title, text). NMI and ARI are over all
 messages; those in no theme count as one theme. "Kept" compares the theme id of a message when it was first
 put into a theme with the one at the end; "history" whether what was found as of an earlier week is still
-what is found as of that week when later messages are there. `--volume` adds a run on so many messages.
+what is found as of that week when later messages are there.
+
+`--volume` runs on so many messages instead. `--encoder minilm` (the extra `embeddings`) measures sentence
+embeddings: their cost, the figures they give, and what becomes of themes found by words when embeddings are
+switched on in the middle.
 """
 
 import argparse
 import resource
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -25,7 +30,10 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 
-from opsanalytics.feedback.themes import find_themes
+from opsanalytics.feedback.encoders import EncoderSince
+from opsanalytics.feedback.sentences import Encode, SentenceEncoder
+from opsanalytics.feedback.themes import ThemeSettings, find_themes
+from opsanalytics.feedback.vector_cache import cached
 from opsanalytics.lake.schemas import FEEDBACK
 from opsanalytics.lake.tables import UTC_TIME
 
@@ -178,6 +186,48 @@ def posts(path: Path) -> None:
     )
 
 
+def embedded(folder: Path) -> None:
+    """banking77 by sentence embeddings, and the change from words to them in week six."""
+    labelled = pl.concat([pl.read_csv(folder / f"banking77_{part}.csv") for part in ("train", "test")])
+    order = labelled.sample(fraction=1, shuffle=True, seed=0)
+    texts, truth = order["text"].to_list(), order["category"].to_list()
+    with tempfile.TemporaryDirectory() as home:
+        encode = cached(SentenceEncoder(), Path(home) / "vectors.parquet", keep_others=True)
+        used = time.process_time()
+        encode(texts)
+        print(f"encoding {len(texts):,} messages: CPU {time.process_time() - used:.0f} s")
+        for shown, weeks in (("all at once", 0.9), ("ten weeks", WEEKS - 0.01)):
+            began = time.perf_counter()
+            given = by_sentences(feedback(texts, spread(len(texts), weeks)), WEEKS, encode)
+            quality(f"banking77, minilm, {shown}", truth, list(given.values()), time.perf_counter() - began)
+        said = feedback(texts, spread(len(texts), WEEKS - 0.01))
+        half = START + timedelta(weeks=WEEKS // 2)
+        before = assigned(said.filter(pl.col("ts") < half), half)
+        switched = (EncoderSince("tfidf"), EncoderSince("minilm", half + timedelta(weeks=1)))
+        after = by_sentences(said, WEEKS, encode, switched)
+    known = set(before.values()) - {NONE}
+    held = [after[message] == theme for message, theme in before.items() if theme != NONE]
+    print(
+        f"banking77, words to minilm in week {WEEKS // 2 + 1}: of {len(known)} themes "
+        f"{len(known & set(after.values()))} keep their id, {np.mean(held):.3f} of messages their theme"
+    )
+    quality("banking77, after the change", truth, list(after.values()), 0)
+
+
+def by_sentences(
+    said: pl.DataFrame, weeks: int, encode: Encode, encoders: tuple[EncoderSince, ...] | None = None
+) -> dict[str, str]:
+    """Theme of each message by sentence embeddings, or as `encoders` say."""
+    found = find_themes(
+        said,
+        as_of=START + timedelta(weeks=weeks),
+        settings=ThemeSettings(encoder="minilm"),
+        encoders=encoders,
+        encode=encode,
+    ).assignments
+    return dict(found.select("feedback_id", pl.col("theme_id").fill_null(NONE)).iter_rows())
+
+
 def volume(folder: Path, size: int) -> None:
     """Messages of banking77 with words exchanged, over a year."""
     texts = pl.read_csv(folder / "banking77_train.csv")["text"].to_list()
@@ -203,7 +253,11 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--volume", type=int, default=0)
+    parser.add_argument("--encoder", choices=("tfidf", "minilm"), default="tfidf")
     given = parser.parse_args()
+    if given.encoder == "minilm":
+        embedded(given.data / "feedback_labelled")
+        return
     if given.volume:
         volume(given.data / "feedback_labelled", given.volume)
         return

@@ -1,9 +1,8 @@
 """Marts of lifecycle, stickiness, usage interval and trends."""
 
-from typing import Any
-
 import polars as pl
 
+from opsanalytics.analysis.behavior import calendar_limits
 from opsanalytics.analysis.scope import Scope
 from opsanalytics.behavior import lifecycle as lifecycle_reports
 from opsanalytics.behavior import stickiness as stickiness_reports
@@ -28,7 +27,7 @@ TRENDS_TABLES = (TRENDS,)
 def lifecycles(scope: Scope) -> dict[str, pl.DataFrame]:
     """LIFECYCLE."""
     frames = [
-        lifecycle_reports.lifecycle(scope.events_for(each.sources), each, **_limits(scope)).periods
+        lifecycle_reports.lifecycle(scope.events_for(each.sources), each, **calendar_limits(scope)).periods
         for each in scope.settings.lifecycles
     ]
     return {LIFECYCLE.name: mart_rows(LIFECYCLE, frames, quality=scope.event_quality)}
@@ -37,7 +36,7 @@ def lifecycles(scope: Scope) -> dict[str, pl.DataFrame]:
 def stickiness(scope: Scope) -> dict[str, pl.DataFrame]:
     """STICKINESS and ACTIVE_PERSONS."""
     found = [
-        stickiness_reports.stickiness(scope.events_for(each.sources), each, **_limits(scope))
+        stickiness_reports.stickiness(scope.events_for(each.sources), each, **calendar_limits(scope))
         for each in scope.settings.stickiness
     ]
     quality = scope.event_quality
@@ -50,7 +49,7 @@ def stickiness(scope: Scope) -> dict[str, pl.DataFrame]:
 def usage_intervals(scope: Scope) -> dict[str, pl.DataFrame]:
     """USAGE_INTERVALS and USAGE_INTERVAL_PAUSES."""
     found = [
-        usage_interval_reports.usage_interval(scope.events_for(each.sources), each, **_limits(scope))
+        usage_interval_reports.usage_interval(scope.events_for(each.sources), each, **calendar_limits(scope))
         for each in scope.settings.usage_intervals
     ]
     quality = scope.event_quality
@@ -64,12 +63,7 @@ def usage_intervals(scope: Scope) -> dict[str, pl.DataFrame]:
 def trends(scope: Scope) -> dict[str, pl.DataFrame]:
     """TRENDS."""
     frames = [
-        trends_reports.trends(scope.events_for(each.sources), each, **_limits(scope)).rows
+        trends_reports.trends(scope.events_for(each.sources), each, **calendar_limits(scope)).rows
         for each in scope.settings.trends
     ]
     return {TRENDS.name: mart_rows(TRENDS, frames, quality=scope.event_quality)}
-
-
-def _limits(scope: Scope) -> dict[str, Any]:
-    project = scope.settings.project
-    return {"as_of": scope.as_of, "timezone": project.timezone, "week_start": project.week_start}

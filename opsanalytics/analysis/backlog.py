@@ -1,20 +1,27 @@
 """The backlog of a home: what was found, joined with what people decided."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import polars as pl
 
+from opsanalytics.analysis.improvement import feedback_themes, improvement
 from opsanalytics.analysis.scope import Scope
+from opsanalytics.analysis.verification import TAKEN_ON, freeze_missing, scope_of_marts
 from opsanalytics.config import Settings
 from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS
 from opsanalytics.improvement.backlog import OCCURRENCES, Backlog, make_backlog
 from opsanalytics.improvement.decision_log import Log, decide, read_log
-from opsanalytics.improvement.decisions import MOVES, Decision, DecisionError, Life, stage_of
+from opsanalytics.improvement.decisions import MOVES, SHIPPED, Decision, DecisionError, Life, stage_of
 from opsanalytics.improvement.standing import recorded
 from opsanalytics.improvement.tables import BACKLOG, PAIN_POINT_PERSONS, PAIN_POINTS
+from opsanalytics.improvement.verification.ledger import NONE, Calibration, calibration_of
+from opsanalytics.improvement.verification.plan_log import PlanLog, read_plans
+from opsanalytics.improvement.verification.tables import CALIBRATION, VERIFICATIONS
 from opsanalytics.lake.marts import read_mart
 from opsanalytics.lake.publish import read_feedback
 
@@ -44,28 +51,72 @@ def occurrences(
     return pl.concat([met.cast(OCCURRENCES), written.cast(OCCURRENCES)])
 
 
-def current_backlog(settings: Settings, log: Log | None = None) -> Backlog:
+@dataclass(frozen=True)
+class Known:
+    """What is known when somebody looks or decides: by the last run, or as of an earlier moment."""
+
+    pain_points: pl.DataFrame
+    persons: pl.DataFrame
+    assignments: pl.DataFrame
+    feedback: pl.DataFrame
+    verdicts: pl.DataFrame
+    calibration: Calibration
+    scope: Callable[[], Scope | None]
+    """Its events, asked for only when a plan is made of them; None: they are not here."""
+
+    @classmethod
+    def by_last_run(cls, settings: Settings) -> "Known":
+        """The marts of a home."""
+        home = settings.home
+        return cls(
+            read_mart(home, PAIN_POINTS),
+            read_mart(home, PAIN_POINT_PERSONS),
+            read_mart(home, FEEDBACK_ASSIGNMENTS),
+            read_feedback(home),
+            read_mart(home, VERIFICATIONS),
+            calibration_of(read_mart(home, CALIBRATION)),
+            partial(scope_of_marts, settings),
+        )
+
+    @classmethod
+    def as_of(cls, scope: Scope) -> "Known":
+        """Computed from the data of a scope, where nothing has shipped yet."""
+        themes = feedback_themes(scope)
+        found = improvement(scope, themes)
+        return cls(
+            found.pain_points,
+            found.pain_point_persons,
+            themes.assignments,
+            scope.feedback,
+            VERIFICATIONS.empty(),
+            NONE,
+            lambda: scope,
+        )
+
+
+def current_backlog(settings: Settings, log: Log | None = None, known: Known | None = None) -> Backlog:
     """The backlog from the marts of the last run, with decisions as they are now; writes nothing.
 
     Args:
         log: decisions, if they are at hand.
+        known: what is known, if not by the last run.
     """
     home = settings.home
-    known = read_log(home) if log is None else log
-    pain_points = read_mart(home, PAIN_POINTS)
-    as_of = _as_of(pain_points, read_mart(home, BACKLOG), known)
+    decided = read_log(home) if log is None else log
+    what = known or Known.by_last_run(settings)
+    as_of = _as_of(what.pain_points, read_mart(home, BACKLOG), decided)
     if as_of is None:
         return Backlog.empty()
-    said = read_feedback(home).filter(pl.col("ts") < as_of)
+    said = what.feedback.filter(pl.col("ts") < as_of)
     return make_backlog(
-        pain_points,
+        what.pain_points,
         settings.backlog,
         settings.pain_points,
         as_of=as_of,
-        log=known,
-        occurrences=occurrences(
-            pain_points, read_mart(home, PAIN_POINT_PERSONS), read_mart(home, FEEDBACK_ASSIGNMENTS), said
-        ),
+        log=decided,
+        occurrences=occurrences(what.pain_points, what.persons, what.assignments, said),
+        verdicts=what.verdicts,
+        calibration=what.calibration,
     )
 
 
@@ -77,6 +128,7 @@ def decide_about(
     *,
     at: datetime,
     by: str,
+    known: Known | None = None,
 ) -> list[Decision]:
     """Take one decision about each of some items: about all of them, or about none.
 
@@ -88,17 +140,21 @@ def decide_about(
         details: as `Decision.details`, without what is known of the item, which is added.
         at: now, UTC.
         by: who decides.
+        known: what they know, if not what the last run found.
 
-    Returns what was added to the log.
+    Returns what was added to the log. Items that are taken on or shipped have their verification plan frozen.
 
     Raises:
         DecisionError: an item is not known, or the decision does not follow from where it stands.
         LockHeldError: another process has been deciding for ten minutes.
     """
-    evidence = {row["item_id"]: row for row in read_mart(settings.home, PAIN_POINTS).iter_rows(named=True)}
+    what = known or Known.by_last_run(settings)
+    evidence = {row["item_id"]: row for row in what.pain_points.iter_rows(named=True)}
 
     def wanted(log: Log) -> list[tuple[str, str, dict[str, Any]]]:
-        standing = {row["item_id"]: row for row in current_backlog(settings, log).items.iter_rows(named=True)}
+        standing = {
+            row["item_id"]: row for row in current_backlog(settings, log, what).items.iter_rows(named=True)
+        }
         result = []
         for item in items:
             row, life = standing.get(item), log.lives.get(item)
@@ -115,7 +171,47 @@ def decide_about(
                 result.append((item, action, told))
         return result
 
-    return decide(settings.home, at, by, wanted)
+    made = decide(settings.home, at, by, wanted)
+    if action in MOVES and MOVES[action][0] in (*TAKEN_ON, *SHIPPED):
+        _freeze_plans(settings, what, [decision.item_id for decision in made], at=at, by=by)
+    return made
+
+
+def record_shipped(
+    settings: Settings, item: str, day: date, *, at: datetime, by: str, reason: str
+) -> list[Decision]:
+    """Ship an item because something else says that its fix is out: a release, or a tracker's close date.
+
+    `by` ships an item once; whatever people decide afterwards stays. An item that is shipped or set aside
+    already, merged, split or not there is left alone.
+
+    Args:
+        day: on which the fix went out.
+        at: now, UTC.
+        by: what says so, such as "release 3.3.1" or "github".
+        reason: what it said.
+
+    Returns what was added to the log.
+
+    Raises:
+        LockHeldError: another process has been deciding for ten minutes.
+    """
+    log = read_log(settings.home)
+    if any(each.item_id == item and each.by == by and each.action == "ship" for each in log.decisions):
+        return []
+    try:
+        return decide_about(settings, [item], "ship", {"on": day.isoformat(), "reason": reason}, at=at, by=by)
+    except DecisionError:
+        return []
+
+
+def _freeze_plans(settings: Settings, known: Known, items: Sequence[str], *, at: datetime, by: str) -> None:
+    """Freeze what is promised of items that were just taken on. Without data the next run does."""
+    scope = known.scope() if items else None
+    if scope is None:
+        return
+    log = read_log(settings.home)
+    freeze_missing(scope, log, known.pain_points, known.persons, at=at, by=by, only=items)
 
 
 def _decided_already(
@@ -151,9 +247,18 @@ def log_for(scope: Scope) -> Log:
     return Log.of([each for each in log.decisions if each.at < due], log.sightings)
 
 
-def log_fact(log: Log) -> dict[str, str]:
-    """What a result depends on besides data, if it shows the backlog."""
-    return {"decisions": hashlib.sha256(log.told().encode()).hexdigest()[:16]}
+def plans_for(scope: Scope) -> PlanLog:
+    """Verification plans that count for a scope, as `log_for` has it."""
+    plans, due = read_plans(scope.home), scope.as_of + PAGE
+    return plans if _complete(scope) < due else plans.made_before(due)
+
+
+def log_fact(log: Log, plans: PlanLog | None = None) -> dict[str, str]:
+    """What a result depends on besides data, if it shows the backlog, and the plans of verification."""
+    facts = {"decisions": hashlib.sha256(log.told().encode()).hexdigest()[:16]}
+    if plans is not None:
+        facts["verification plans"] = hashlib.sha256(plans.told().encode()).hexdigest()[:16]
+    return facts
 
 
 def _complete(scope: Scope) -> datetime:

@@ -1,6 +1,9 @@
 """Marts of behaviour."""
 
-from datetime import timedelta
+import logging
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -10,11 +13,17 @@ from opsanalytics.behavior.describe import definitions_frame
 from opsanalytics.behavior.describe_activity import Described, described
 from opsanalytics.behavior.describe_journeys import journey_definitions
 from opsanalytics.behavior.funnel import FunnelResult, funnel
-from opsanalytics.behavior.funnel_breakdown import funnel_breakdown
+from opsanalytics.behavior.funnel_breakdown import Broken, breakdown_table, broken_down
 from opsanalytics.behavior.funnel_trend import funnel_trend
+from opsanalytics.behavior.index import BehaviorIndex, NotIndexedError
+from opsanalytics.behavior.index_breakdown import indexed_breakdown
+from opsanalytics.behavior.index_columns import EventsChangedError
+from opsanalytics.behavior.index_funnel import indexed_funnel, indexed_trend
+from opsanalytics.behavior.index_retention import indexed_retention
 from opsanalytics.behavior.marts import mart_rows, with_provenance
 from opsanalytics.behavior.retention import retention
 from opsanalytics.behavior.segments import Segment
+from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.behavior.tables import (
     FUNNEL_BREAKDOWN,
     FUNNEL_COMPARISON,
@@ -28,22 +37,17 @@ from opsanalytics.behavior.times import conversion_times
 from opsanalytics.config import Settings
 from opsanalytics.config.settings import Segment as SegmentSettings
 
+logger = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
+Asked = TypeVar("Asked", Funnel, Retention)
+
 COMPARED = timedelta(weeks=4)
 """Length of the periods that are set against each other."""
 
 
 def funnel_results(scope: Scope) -> list[FunnelResult]:
     """Every configured funnel, as configured."""
-    return [
-        funnel(
-            scope.events_for(definition.sources),
-            definition,
-            as_of=scope.as_of,
-            first=scope.first_entry,
-            timezone=scope.settings.project.timezone,
-        )
-        for definition in scope.settings.funnels
-    ]
+    return [_funnel(scope, definition, first=scope.first_entry) for definition in scope.settings.funnels]
 
 
 def funnel_steps(scope: Scope, results: list[FunnelResult]) -> pl.DataFrame:
@@ -53,14 +57,13 @@ def funnel_steps(scope: Scope, results: list[FunnelResult]) -> pl.DataFrame:
 
 def funnel_trends(scope: Scope) -> pl.DataFrame:
     """FUNNEL_TREND: all weeks."""
-    project = scope.settings.project
+    limits = calendar_limits(scope)
     frames = [
-        funnel_trend(
-            scope.events_for(definition.sources),
+        _from_index(
+            scope,
             definition,
-            as_of=scope.as_of,
-            timezone=project.timezone,
-            week_start=project.week_start,
+            lambda index, one: indexed_trend(index, one, **limits),
+            lambda events, one: funnel_trend(events, one, **limits),
         )
         for definition in scope.settings.funnels
     ]
@@ -73,14 +76,7 @@ def funnel_breakdowns(scope: Scope) -> pl.DataFrame:
     if not segments:
         return FUNNEL_BREAKDOWN.empty()
     frames = [
-        funnel_breakdown(
-            scope.events_for(definition.sources),
-            definition,
-            segment=segments,
-            as_of=scope.as_of,
-            first=scope.first_entry,
-            timezone=scope.settings.project.timezone,
-        )
+        breakdown_table(_broken_down(scope, definition, segments), definition, as_of=scope.as_of)
         for definition in scope.settings.funnels
     ]
     return mart_rows(FUNNEL_BREAKDOWN, frames, quality=scope.event_quality)
@@ -108,14 +104,7 @@ def funnel_comparisons(scope: Scope) -> pl.DataFrame:
         # The last local day whose entries are all mature.
         end = (scope.as_of - definition.window).astimezone(zone).date() - timedelta(days=1)
         later, before = (
-            funnel(
-                scope.events,
-                definition,
-                as_of=scope.as_of,
-                first=last - COMPARED + timedelta(days=1),
-                last=last,
-                timezone=scope.settings.project.timezone,
-            )
+            _funnel(scope, definition, first=last - COMPARED + timedelta(days=1), last=last)
             for last in (end, end - COMPARED)
         )
         rows = compared(later, before)
@@ -123,6 +112,59 @@ def funnel_comparisons(scope: Scope) -> pl.DataFrame:
         shaped = rows.select(pl.lit(definition.name).alias("funnel"), *days, *rows.columns)
         frames.append(with_provenance(shaped, definition, scope.as_of))
     return mart_rows(FUNNEL_COMPARISON, frames, quality=scope.event_quality)
+
+
+def _funnel(
+    scope: Scope, definition: Funnel, *, first: date | None, last: date | None = None
+) -> FunnelResult:
+    limits: dict[str, Any] = {
+        "as_of": scope.as_of,
+        "first": first,
+        "last": last,
+        "timezone": scope.settings.project.timezone,
+    }
+    return _from_index(
+        scope,
+        definition,
+        lambda index, one: indexed_funnel(index, one, **limits),
+        lambda events, one: funnel(events, one, **limits),
+    )
+
+
+def _broken_down(scope: Scope, definition: Funnel, segments: Sequence[Segment]) -> list[Broken]:
+    limits: dict[str, Any] = {
+        "as_of": scope.as_of,
+        "first": scope.first_entry,
+        "timezone": scope.settings.project.timezone,
+    }
+    return _from_index(
+        scope,
+        definition,
+        lambda index, one: indexed_breakdown(index, one, segments, **limits),
+        lambda events, one: broken_down(events, one, segments, **limits),
+    )
+
+
+def _from_index(
+    scope: Scope,
+    definition: Asked,
+    of_index: Callable[[BehaviorIndex, Asked], Answer],
+    of_events: Callable[[pl.LazyFrame, Asked], Answer],
+) -> Answer:
+    """An answer from the index, or from the events where that cannot give it."""
+    index = scope.index_for(definition.sources)
+    if index is not None:
+        try:
+            return of_index(index, definition)
+        except (NotIndexedError, EventsChangedError) as error:
+            logger.info("%s; reading the events", error)
+    return of_events(scope.events_for(definition.sources), definition)
+
+
+def calendar_limits(scope: Scope) -> dict[str, Any]:
+    """What the reports by local period are told."""
+    project = scope.settings.project
+    return {"as_of": scope.as_of, "timezone": project.timezone, "week_start": project.week_start}
 
 
 def segment_of(segment: SegmentSettings) -> Segment:
@@ -140,14 +182,13 @@ def segment_of(segment: SegmentSettings) -> Segment:
 
 def retention_cells(scope: Scope) -> pl.DataFrame:
     """RETENTION_CELLS."""
-    project = scope.settings.project
+    limits = calendar_limits(scope)
     frames = [
-        retention(
-            scope.events_for(definition.sources),
+        _from_index(
+            scope,
             definition,
-            as_of=scope.as_of,
-            timezone=project.timezone,
-            week_start=project.week_start,
+            lambda index, one: indexed_retention(index, one, **limits),
+            lambda events, one: retention(events, one, **limits),
         ).to_polars()
         for definition in scope.settings.retentions
     ]

@@ -27,9 +27,17 @@ from opsanalytics.improvement.tables import (
     BACKLOG,
     BACKLOG_HISTORY,
     FRICTION,
+    PAIN_POINT_GROUPS,
+    PAIN_POINT_OVERLAPS,
     PAIN_POINT_PERSONS,
     PAIN_POINTS,
     TRACKER_ISSUES,
+)
+from opsanalytics.improvement.verification.tables import (
+    CALIBRATION,
+    PREDICTION_LEDGER,
+    VERIFICATION_DAYS,
+    VERIFICATIONS,
 )
 from opsanalytics.lake.day_changes import DAY_CHANGES, read_day_changes
 from opsanalytics.lake.marts import read_mart
@@ -68,9 +76,15 @@ MARTS: tuple[Table, ...] = (
     FEEDBACK_ASSIGNMENTS,
     THEME_HISTORY,
     PAIN_POINTS,
+    PAIN_POINT_GROUPS,
+    PAIN_POINT_OVERLAPS,
     PAIN_POINT_PERSONS,
     BACKLOG,
     BACKLOG_HISTORY,
+    VERIFICATIONS,
+    VERIFICATION_DAYS,
+    PREDICTION_LEDGER,
+    CALIBRATION,
     TRACKER_ISSUES,
     INGESTION_LEDGER,
     EVENT_DRIFT,

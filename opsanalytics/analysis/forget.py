@@ -17,7 +17,7 @@ from pathlib import Path
 import polars as pl
 
 from opsanalytics.analysis.catalogue import published_tables
-from opsanalytics.analysis.traces import drop_index, take_out, traces
+from opsanalytics.analysis.traces import drop_remade, take_out, traces
 from opsanalytics.cleaning.erasing import candidates, scrub_source
 from opsanalytics.cleaning.events import clean_events
 from opsanalytics.cleaning.feedback import clean_feedback, read_or_refuse
@@ -281,7 +281,7 @@ def complete(
         {source.name: source.identity_rules for source in settings.event_sources},
     )
     tell("marts, reports and the published file")
-    drop_index(home)
+    drop_remade(home)
     names = (*begun.ids.own, *((begun.ids.person,) if begun.ids.person not in begun.ids.own else ()))
     hashes = tuple(email_hash(email) for email in begun.ids.emails)
     remade = home.published.exists()

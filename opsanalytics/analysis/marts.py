@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 import polars as pl
 
 from opsanalytics.analysis import activity, behavior, diagnosis, journeys
-from opsanalytics.analysis.backlog import log_fact, log_for, occurrences
+from opsanalytics.analysis.backlog import log_fact, log_for, occurrences, plans_for
 from opsanalytics.analysis.improvement import feedback_themes, improvement
 from opsanalytics.analysis.monitoring import monitoring
 from opsanalytics.analysis.refresh import WHOLE, Refreshed, refresh
+from opsanalytics.analysis.releases import apply_releases
 from opsanalytics.analysis.scope import Scope, frame_digest
+from opsanalytics.analysis.verification import freeze_missing, known_titles, plan_facts, verified
 from opsanalytics.behavior.journey_spec import Paths, Sessions
 from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.behavior.tables import (
@@ -27,6 +29,8 @@ from opsanalytics.behavior.tables import (
 )
 from opsanalytics.behavior.tables_diagnosis import DROP_OFF_DIAGNOSIS, DROP_OFF_NEXT, DROP_OFF_STEPS
 from opsanalytics.behavior.tables_journeys import COHORT_PERSONS, COHORTS, PATHS, SESSIONS
+from opsanalytics.feedback.encoders import put_in_force
+from opsanalytics.feedback.sentences import missing_packages
 from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES, THEME_HISTORY
 from opsanalytics.improvement.backlog import make_backlog
 from opsanalytics.improvement.decision_log import remember
@@ -34,8 +38,17 @@ from opsanalytics.improvement.tables import (
     BACKLOG,
     BACKLOG_HISTORY,
     FRICTION,
+    PAIN_POINT_GROUPS,
+    PAIN_POINT_OVERLAPS,
     PAIN_POINT_PERSONS,
     PAIN_POINTS,
+)
+from opsanalytics.improvement.verification.ledger import calibration_of, calibration_row
+from opsanalytics.improvement.verification.tables import (
+    CALIBRATION,
+    PREDICTION_LEDGER,
+    VERIFICATION_DAYS,
+    VERIFICATIONS,
 )
 from opsanalytics.lake.marts import mart_path, read_mart
 from opsanalytics.lake.records import hashes
@@ -46,7 +59,8 @@ FUNNEL_TABLES = (FUNNEL_STEPS, FUNNEL_TREND, FUNNEL_TIMES, FUNNEL_COMPARISON, FU
 DIAGNOSIS_TABLES = (DROP_OFF_STEPS, DROP_OFF_DIAGNOSIS, DROP_OFF_NEXT)
 COHORT_TABLES = (COHORTS, COHORT_PERSONS)
 THEME_TABLES = (FEEDBACK_THEMES, FEEDBACK_ASSIGNMENTS, THEME_HISTORY)
-IMPROVEMENT_TABLES = (FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS)
+IMPROVEMENT_TABLES = (FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS, PAIN_POINT_GROUPS, PAIN_POINT_OVERLAPS)
+VERIFICATION_TABLES = (VERIFICATIONS, VERIFICATION_DAYS, PREDICTION_LEDGER, CALIBRATION)
 BACKLOG_TABLES = (BACKLOG, BACKLOG_HISTORY)
 
 MONITORING_TABLES = (EVENT_DRIFT, VOLUME_ANOMALIES, EVENT_FRESHNESS)
@@ -238,6 +252,12 @@ def monitoring_marts(scope: Scope) -> Refreshed:
 def theme_marts(scope: Scope) -> Refreshed:
     """THEME_TABLES: depend on feedback, on who its authors are, and on what people decided about themes."""
 
+    encoder = scope.settings.feedback.encoder
+    if encoder == "tfidf" or not missing_packages():
+        # what cannot be used is not in force
+        known = not read_mart(scope.home, FEEDBACK_THEMES).is_empty()
+        put_in_force(scope.home, encoder, at=scope.as_of, themes_known=known)
+
     def compute(_: object) -> dict[str, pl.DataFrame]:
         found = feedback_themes(scope)
         frames = (found.themes, found.assignments, found.history)
@@ -249,7 +269,7 @@ def theme_marts(scope: Scope) -> Refreshed:
 
 
 def improvement_marts(scope: Scope) -> Refreshed:
-    """FRICTION, PAIN_POINTS and PAIN_POINT_PERSONS: depend on all data."""
+    """IMPROVEMENT_TABLES: depend on all data."""
 
     def compute(_: object) -> dict[str, pl.DataFrame]:
         found = improvement(scope, feedback_themes(scope))
@@ -257,6 +277,8 @@ def improvement_marts(scope: Scope) -> Refreshed:
             FRICTION.name: found.friction,
             PAIN_POINTS.name: found.pain_points,
             PAIN_POINT_PERSONS.name: found.pain_point_persons,
+            PAIN_POINT_GROUPS.name: found.pain_point_groups,
+            PAIN_POINT_OVERLAPS.name: found.pain_point_overlaps,
         }
 
     facts = scope.facts(IMPROVEMENT_TABLES, without=("backlog",)) | scope.feedback_facts()
@@ -264,8 +286,39 @@ def improvement_marts(scope: Scope) -> Refreshed:
     return refresh(scope, "improvement", IMPROVEMENT_TABLES, {WHOLE: facts}, compute)
 
 
+def verification_marts(scope: Scope) -> Refreshed:
+    """VERIFICATION_TABLES: depend on events, on what people decided and on what was promised of it.
+
+    Before, releases that the data now shows ship their items, and items that were taken on without a plan
+    get one; both are kept in the state of the home, so that a run that is repeated finds them.
+    """
+    home = scope.home
+    apply_releases(scope)
+    log = log_for(scope)
+    pain_points = read_mart(home, PAIN_POINTS)
+    freeze_missing(scope, log, pain_points, read_mart(home, PAIN_POINT_PERSONS), at=scope.as_of)
+    plans = plans_for(scope)
+    titles = known_titles(log, pain_points)
+
+    def compute(_: object) -> dict[str, pl.DataFrame]:
+        found = verified(scope, log, plans, titles)
+        return {
+            VERIFICATIONS.name: found.items,
+            VERIFICATION_DAYS.name: found.days,
+            PREDICTION_LEDGER.name: found.ledger,
+            CALIBRATION.name: calibration_row(found.ledger, scope.as_of),
+        }
+
+    told = scope.facts(VERIFICATION_TABLES)
+    facts = {name: told[name] for name in ("as of", "program", "tables")}
+    if plans.latest:  # without a plan nothing is read
+        facts |= told | {f"funnel {each.name}": each.model_dump_json() for each in scope.settings.funnels}
+    facts |= plan_facts(log, plans, titles)
+    return refresh(scope, "verification", VERIFICATION_TABLES, {WHOLE: facts}, compute)
+
+
 def backlog_marts(scope: Scope) -> Refreshed:
-    """BACKLOG and BACKLOG_HISTORY: depend on the marts of improvement and on what people decided.
+    """BACKLOG and BACKLOG_HISTORY: depend on the marts of improvement and verification, and on decisions.
 
     What the run saw of items that people decided about is kept in the log before the marts are written: a
     run that is killed between sees the same again.
@@ -288,12 +341,15 @@ def backlog_marts(scope: Scope) -> Refreshed:
             as_of=scope.as_of,
             log=log,
             occurrences=met,
+            verdicts=read_mart(home, VERIFICATIONS),
+            calibration=calibration_of(read_mart(home, CALIBRATION)),
         )
         remember(home, made.sightings)
         return {BACKLOG.name: made.items, BACKLOG_HISTORY.name: made.history}
 
     told = scope.facts(BACKLOG_TABLES)
-    inputs = [mart_path(home, table) for table in (PAIN_POINTS, PAIN_POINT_PERSONS, FEEDBACK_ASSIGNMENTS)]
+    read = (PAIN_POINTS, PAIN_POINT_PERSONS, FEEDBACK_ASSIGNMENTS, VERIFICATIONS, CALIBRATION)
+    inputs = [path for path in (mart_path(home, table) for table in read) if path.exists()]
     facts = {
         **{name: told[name] for name in ("as of", "program", "tables")},
         "configuration": settings.backlog.model_dump_json() + settings.pain_points.model_dump_json(),

@@ -8,12 +8,13 @@ from pathlib import Path
 import polars as pl
 
 from opsanalytics.analysis import behavior
-from opsanalytics.analysis.backlog import log_fact, log_for, occurrences
+from opsanalytics.analysis.backlog import log_fact, log_for, occurrences, plans_for
 from opsanalytics.analysis.diagnosis import diagnosis_rows
 from opsanalytics.analysis.improvement import feedback_themes, improvement
 from opsanalytics.analysis.monitoring import Monitoring, monitoring
 from opsanalytics.analysis.refresh import refresh_files
 from opsanalytics.analysis.scope import Scope, frame_digest
+from opsanalytics.analysis.verification import known_titles, verified
 from opsanalytics.behavior.source_comparison import SOURCE_COMPARISON
 from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.behavior.tables import FUNNEL_TREND
@@ -23,6 +24,8 @@ from opsanalytics.config.settings import Report
 from opsanalytics.feedback.themes import Themes
 from opsanalytics.improvement.analysis import Improvement
 from opsanalytics.improvement.backlog import make_backlog
+from opsanalytics.improvement.verification.ledger import calibration_row
+from opsanalytics.improvement.verification.verify import Verifications
 from opsanalytics.lake.day_changes import read_day_changes
 from opsanalytics.lake.marts import read_mart
 from opsanalytics.lake.schemas import INGESTION_LEDGER
@@ -86,7 +89,7 @@ def _facts(scope: Scope, report: Report, week: date) -> dict[str, str]:
         "report": report.model_dump_json(),
         "project": " ".join((settings.project.name, settings.project.notice or "", _inboxes(settings))),
         "quality checks": frame_digest(_results(scope)),
-        **log_fact(log_for(scope)),
+        **log_fact(log_for(scope), plans_for(scope)),
         "ledger": frame_digest(_ledger(scope)),
         "source comparison": frame_digest(_comparison(scope, week)),
         "days that changed since the last report": frame_digest(_changes(scope, week)),
@@ -136,7 +139,9 @@ def _changes(scope: Scope, week: date) -> pl.DataFrame:
     )
 
 
-def _backlog(scope: Scope, found: Improvement, themes: Themes, report: Report) -> pl.DataFrame:
+def _backlog(
+    scope: Scope, found: Improvement, themes: Themes, report: Report, known: Verifications
+) -> pl.DataFrame:
     """BACKLOG with what people decided. On a page of some funnels, what is gone may be another page's."""
     made = make_backlog(
         found.pain_points,
@@ -147,6 +152,8 @@ def _backlog(scope: Scope, found: Improvement, themes: Themes, report: Report) -
         occurrences=occurrences(
             found.pain_points, found.pain_point_persons, themes.assignments, scope.feedback
         ),
+        verdicts=known.items,
+        calibration=known.calibration,
     )
     return made.items if report.funnels is None else made.items.filter("seen")
 
@@ -175,6 +182,11 @@ def report_data(scope: Scope, report: Report, week: date) -> ReportData:
     first_trend = week - timedelta(weeks=settings.thresholds.trend_weeks - 1)
     trend = behavior.funnel_trends(scope)
     arrived = monitoring(settings, scope.as_of)
+    log, whole = log_for(scope), scope.wider if scope.wider is not None else scope
+    # The ledger is of all fixes, whatever funnels the page shows.
+    fixes = verified(whole.until(scope.as_of), log, plans_for(scope), known_titles(log, found.pain_points))
+    shown = pl.lit(report.funnels is None) | pl.col("funnel").is_in([each.name for each in settings.funnels])
+    items = fixes.items.filter(shown.fill_null(value=False))
     dropped = diagnosis_rows(scope, scope.settings.diagnosed)
     return ReportData(
         product=project.name,
@@ -199,7 +211,12 @@ def report_data(scope: Scope, report: Report, week: date) -> ReportData:
         feedback_themes=themes.audible.themes,
         friction=found.friction,
         pain_points=found.pain_points,
-        backlog=_backlog(scope, found, themes, report),
+        pain_point_overlaps=found.pain_point_overlaps,
+        backlog=_backlog(scope, found, themes, report, fixes),
+        verifications=items,
+        verification_days=fixes.days.filter(pl.col("item_id").is_in(items["item_id"].implode())),
+        prediction_ledger=fixes.ledger,
+        prediction_calibration=calibration_row(fixes.ledger, scope.as_of),
         quality_results=pl.concat([_results(scope), _monitored(arrived)]),
         ingestion_ledger=_ledger(scope),
         day_changes=_changes(scope, week),

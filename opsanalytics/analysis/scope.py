@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import logging
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -11,11 +13,16 @@ import polars as pl
 
 from opsanalytics.analysis.monitoring import DESCRIPTIONS as MONITORED
 from opsanalytics.analysis.program import program_version
+from opsanalytics.behavior.index import BehaviorIndex, open_index
+from opsanalytics.behavior.index_build import IndexFullError, MisplacedEventsError
+from opsanalytics.behavior.index_views import index_counted_once
 from opsanalytics.behavior.overlaps import counted_once
 from opsanalytics.behavior.spec import Definition
 from opsanalytics.cleaning.coverage import windows_of_undated
 from opsanalytics.config import Settings
 from opsanalytics.feedback.decisions import ThemeDecision, read_decisions, told
+from opsanalytics.feedback.encoders import EncoderSince, read_encoders
+from opsanalytics.feedback.sentences import missing_packages
 from opsanalytics.lake.day_prints import OPERATIONAL, day_prints
 from opsanalytics.lake.events import read_persons, scan_events
 from opsanalytics.lake.paths import Home
@@ -27,6 +34,8 @@ from opsanalytics.reports.states import begun
 from opsanalytics.sources.base import EventSourceSettings
 from opsanalytics.sources.fetching import landed_windows
 from opsanalytics.sources.windows import merged
+
+logger = logging.getLogger(__name__)
 
 HELD_BYTES = 64 * 1024 * 1024
 """Compressed size of events up to which they are held in memory (some ten times as large there): a
@@ -47,12 +56,15 @@ NO_MATTER = frozenset(
         "paths",
         "cohorts",
         "diagnoses",
+        "verification",
+        "releases",
+        "trackers",
         "reports",
         "notify",
     }
 )
-"""Sections that change no number except through the data (how they are landed and cleaned) or a definition,
-which is a fact of its own."""
+"""Sections that change no number except through the data (how they are landed and cleaned), a definition, a
+frozen plan or a decision, which are facts of their own."""
 
 
 class NothingLandedError(RuntimeError):
@@ -159,6 +171,34 @@ class Scope:
             self._counted[between] = counted.collect().lazy() if self._few else counted
         return self._counted[between]
 
+    def index_for(self, sources: Sequence[str] | None) -> BehaviorIndex | None:
+        """The index of what `events_for` has. None where the lake is read-only or cannot be indexed."""
+        overlaps = self.settings.overlaps
+        between = tuple(sorted({name for each in overlaps for name in each.among(sources)}))
+        if between not in self._indexes:
+            index = None if self._index is None else self._index.before(self.as_of)
+            counted = None if index is None else index_counted_once(index, overlaps, sources=sources)
+            self._indexes[between] = counted
+        return self._indexes[between]
+
+    @cached_property
+    def _index(self) -> BehaviorIndex | None:
+        if self.wider is not None:
+            return self.wider._index
+        if not os.access(self.home.root, os.W_OK):
+            return None
+        try:
+            return open_index(self.home)
+        except (IndexFullError, MisplacedEventsError) as error:
+            logger.warning("%s; reading the events", error)
+            return None
+
+    @cached_property
+    def _indexes(self) -> dict[tuple[str, ...], BehaviorIndex | None]:
+        """By the sources between which overlaps were settled."""
+        same = self.wider is not None and self.wider.as_of == self.as_of
+        return self.wider._indexes if same and self.wider is not None else {}
+
     @cached_property
     def _counted(self) -> dict[tuple[str, ...], pl.LazyFrame]:
         """Events by the sources between which overlaps were settled."""
@@ -179,6 +219,13 @@ class Scope:
     def theme_decisions(self) -> tuple[ThemeDecision, ...]:
         """What people decided about themes, also about those of earlier weeks."""
         return read_decisions(self.home) if self.wider is None else self.wider.theme_decisions
+
+    @property
+    def theme_encoders(self) -> tuple[EncoderSince, ...]:
+        """Which encoder themes were found with since when; before the first themes the configured one."""
+        if self.wider is not None:
+            return self.wider.theme_encoders
+        return read_encoders(self.home) or (EncoderSince(self.settings.feedback.encoder),)
 
     @cached_property
     def day_states(self) -> dict[str, dict[date, DayState]]:
@@ -236,6 +283,8 @@ class Scope:
             "persons who gave feedback": frame_digest(authors.select("source", "id", "person")),
             "quality of feedback": self.feedback_quality,
             "decisions about themes": _digest(told(self.theme_decisions)),
+            "encoders of themes": _digest([repr(each) for each in self.theme_encoders]),
+            "missing for encoders": ", ".join(missing_packages()),
         }
 
     @property

@@ -166,6 +166,8 @@ def blank_database(path: Path, names: Names) -> None:
         con.close()
 
 
-def drop_index(home: Home) -> None:
-    """Remove the behavior index, which names persons; the next run builds it again."""
-    shutil.rmtree(home.index, ignore_errors=True)
+def drop_remade(home: Home) -> None:
+    """Remove the behavior index, which names persons, and the vectors of what they wrote; the next run makes
+    them again."""
+    for folder in (home.index, home.embeddings):
+        shutil.rmtree(folder, ignore_errors=True)

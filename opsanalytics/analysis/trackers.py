@@ -90,7 +90,9 @@ def _drafts(settings: Settings, tracker: TrackerSettings, lines: Sequence[Line])
 
     def of(item: str, head: str) -> Draft:
         row = rows[head] | {"item_id": item}
-        told = () if item == head else (f"It was merged into {head}: {row['title']}.",)
+        told = [] if item == head else [f"It was merged into {head}: {row['title']}."]
+        if row["verdict"]:
+            told.append(f"Verification of the fix: {row['verdict']}.")
         return draft(
             row,
             points.get(row["evidence_id"]),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import polars as pl
 
+from opsanalytics.analysis.improvement import encoder_in_use
 from opsanalytics.analysis.marts import THEME_TABLES, theme_marts
 from opsanalytics.analysis.scope import Scope
 from opsanalytics.assets import keys
@@ -20,7 +21,6 @@ from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES, 
 from opsanalytics.lake.publish import read_feedback
 from opsanalytics.quality.generated import feedback_rules
 from opsanalytics.quality.validate import validate_feedback
-from opsanalytics.sources.inbox import misplaced, printable
 
 
 def feedback(settings: Settings) -> dg.AssetsDefinition:
@@ -39,10 +39,7 @@ def feedback(settings: Settings) -> dg.AssetsDefinition:
             "addresses, phone and card numbers redacted."
         ),
     )
-    def feedback(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        stray = misplaced(settings.home.inboxes, [source.name for source in settings.feedback_sources])
-        for path, why in stray:
-            context.log.error(f"{printable(path)}: {why}.")
+    def feedback() -> dg.MaterializeResult:
         before = read_feedback(settings.home).height
         with clear_failures():
             privacy = settings.privacy_rules(os.environ)
@@ -67,7 +64,6 @@ def feedback(settings: Settings) -> dg.AssetsDefinition:
                 "dagster/row_count": frame.height,
                 "messages before": before,
                 "quarantined": sum(report.quarantined for report in reports),
-                "files that no source reads": len(stray),
                 "by source": table_preview(by_source.sort("source")),
             },
             check_results=check_results(keys.FEEDBACK, rules, outcomes),
@@ -87,11 +83,16 @@ def themes(settings: Settings) -> dg.AssetsDefinition:
         ],
     )
     def themes() -> Iterator[dg.MaterializeResult]:
-        refreshed = theme_marts(Scope.of(settings))
+        scope = Scope.of(settings)
+        refreshed = theme_marts(scope)
         shown = refreshed.frames[FEEDBACK_THEMES.name].select(
-            "rank", "label", "authors", "share", "satisfaction", "recent", "earlier"
+            "rank", "label", "authors", "share", "satisfaction", "recent", "earlier", "trend"
         )
-        yield mart_result(FEEDBACK_THEMES, refreshed, {"themes": table_preview(shown, 20)})
+        yield mart_result(
+            FEEDBACK_THEMES,
+            refreshed,
+            {"themes": table_preview(shown, 20), "encoder": dg.MetadataValue.text(encoder_in_use(scope))},
+        )
         unassigned = refreshed.frames[FEEDBACK_ASSIGNMENTS.name]["theme_id"].null_count()
         yield mart_result(FEEDBACK_ASSIGNMENTS, refreshed, {"unassigned": dg.MetadataValue.int(unassigned)})
         history = refreshed.frames[THEME_HISTORY.name].sort("at", descending=True)

@@ -90,8 +90,7 @@ def best_attempts(
     columns.append(pl.Series("first_entry_ts", first_entry, dtype=pl.Int64).cast(UTC_TIME))
     frame = pl.DataFrame(columns)
     by_step = {
-        f"ts_{k}": pl.Series(_made(step_times[:, k - 1], reached, k), dtype=pl.Int64).cast(UTC_TIME)
-        for k in range(1, len(definition.steps) + 1)
+        f"ts_{k}": made_at(step_times[:, k - 1], reached, k) for k in range(1, len(definition.steps) + 1)
     }
     frame = frame.with_columns(**by_step).select(*frame.columns, pl.col("ts_1").alias("entry_ts"), *by_step)
     if definition.hold and definition.counting == "persons" and semantics.hold != "pairs":
@@ -142,12 +141,13 @@ def _buckets(bucket: Bucket | None, times: Int64) -> pl.Series | None:
     return None if bucket is None else bucket(pl.Series("ts", times, dtype=pl.Int64).cast(UTC_TIME))
 
 
-def _made(times: Int64, reached: Int32, step: int) -> pl.Series:
-    """Times of a step, null where it was not made."""
+def made_at(times: Int64, reached: Int32, step: int) -> pl.Series:
+    """Times of a step (microseconds) as UTC time stamps, null where it was not made."""
     from opsanalytics.behavior.kernels import NEVER
 
     made = (reached >= step) & (times != NEVER)
-    return pl.select(pl.when(pl.Series(made)).then(pl.Series(times, dtype=pl.Int64))).to_series()
+    moments = pl.Series(times, dtype=pl.Int64).cast(UTC_TIME)
+    return pl.select(pl.when(pl.Series(made)).then(moments)).to_series()
 
 
 def _run_starts(keys: list[npt.NDArray[np.generic]]) -> Int64:

@@ -15,13 +15,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from opsanalytics.behavior.duration import Duration
 
 Scalar = bool | int | float | str
-Operator = Literal[
+OPERATORS = Literal[
     "eq",
     "ne",
     "in",
     "not_in",
     "contains",
     "not_contains",
+    "icontains",
+    "not_icontains",
     "regex",
     "not_regex",
     "gt",
@@ -31,8 +33,31 @@ Operator = Literal[
     "set",
     "not_set",
 ]
+SPELLINGS = {
+    "=": "eq",
+    "==": "eq",
+    "exact": "eq",
+    "!=": "ne",
+    "is_not": "ne",
+    ">": "gt",
+    ">=": "ge",
+    "gte": "ge",
+    "<": "lt",
+    "<=": "le",
+    "lte": "le",
+    "is_set": "set",
+    "is_not_set": "not_set",
+}
+"""How others write these operators."""
+
+
+def _operator(value: Any) -> Any:
+    return SPELLINGS.get(value, value) if isinstance(value, str) else value
+
+
+Operator = Annotated[OPERATORS, BeforeValidator(_operator)]
 LISTS = ("in", "not_in")
-TEXTS = ("contains", "not_contains", "regex", "not_regex")
+TEXTS = ("contains", "not_contains", "icontains", "not_icontains", "regex", "not_regex")
 NAME = r"^[a-z][a-z0-9_]*$"
 """What a definition may be called."""
 SourceName = Annotated[str, Field(min_length=1)]
@@ -81,9 +106,13 @@ def _without_defaults(definition: Definition, rules: dict[str, Any]) -> dict[str
 class Filter(Definition):
     """One condition on an event: a column (`platform`, `url`, ...) or else a key of `properties`.
 
+    `Filter("plan", "eq", "pro")` is the short form. A key with dots that no object has leads into objects
+    (`geo.city`).
+
     `eq`, `ne` and `in` compare as text if `value` is text, as numbers if it is a number ("5" equals 5),
-    and with `true` or `false` if it is a boolean. `contains` looks for a piece of text, upper and lower
-    case distinct; `regex` for a regular expression anywhere in the text (`^`, `$` and `(?i)` as usual).
+    and with `true` or `false` if it is a boolean; `eq` and `ne` with a list mean `in` and `not_in`.
+    `contains` looks for a piece of text, upper and lower case distinct (alike with `icontains`); `regex` for
+    a regular expression anywhere in the text (`^`, `$` and `(?i)` as usual).
     `gt`, `ge`, `lt`, `le` compare numbers. A missing value, a JSON null among them, fails every operator
     except `not_set`, `ne` and the others with `not_`; so does text that is no number where numbers are
     compared.
@@ -97,6 +126,20 @@ class Filter(Definition):
 
     later: ClassVar[frozenset[str]] = frozenset({"of"})
 
+    def __init__(
+        self, name: str | None = None, op: str | None = None, value: Any = None, /, **data: Any
+    ) -> None:
+        given = {"property": name, "op": op, "value": value}
+        super().__init__(**{key: one for key, one in given.items() if one is not None}, **data)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_of_several(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("value"), (list, tuple)):
+            of_list = {"eq": "in", "ne": "not_in"}.get(_operator(data.get("op", "eq")))
+            return data | {"op": of_list} if of_list else data
+        return data
+
     @model_validator(mode="after")
     def _value_fits(self) -> "Filter":
         if self.op in ("set", "not_set"):
@@ -105,8 +148,12 @@ class Filter(Definition):
         elif self.op in LISTS:
             if not isinstance(self.value, tuple) or not self.value:
                 raise ValueError(f"op {self.op!r} takes a list of values")
-        elif self.value is None or isinstance(self.value, tuple):
-            raise ValueError(f"op {self.op!r} takes one value")
+        elif self.value is None:
+            raise ValueError(
+                f"op {self.op!r} takes one value, not none; op 'not_set' finds events without the property"
+            )
+        elif isinstance(self.value, tuple):
+            raise ValueError(f"op {self.op!r} takes one value, not a list")
         elif self.op in TEXTS:
             if not isinstance(self.value, str) or not self.value:
                 raise ValueError(f"op {self.op!r} takes a piece of text, not {self.value!r}")
@@ -127,17 +174,23 @@ def _check_pattern(pattern: str) -> None:
 
 
 def _filters(value: Any) -> Any:
-    """Accept the short form `{plan = "pro"}` for a list of equality filters."""
+    """Accept the short forms `{plan = "pro"}` for equality filters and `("plan", "ne", "pro")` for one."""
     if isinstance(value, dict) and "property" not in value:
-        return [
-            {"property": key, "op": "in" if isinstance(wanted, list) else "eq", "value": wanted}
-            for key, wanted in value.items()
-        ]
-    return [value] if isinstance(value, (dict, Filter)) else value
+        return [{"property": key, "value": wanted} for key, wanted in value.items()]
+    if isinstance(value, (dict, Filter)) or _is_short(value):
+        value = [value]
+    if not isinstance(value, (list, tuple)):
+        return value
+    names = ("property", "op", "value")
+    return [dict(zip(names, one, strict=False)) if _is_short(one) else one for one in value]
+
+
+def _is_short(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) in (2, 3) and isinstance(value[0], str)
 
 
 Filters = Annotated[tuple[Filter, ...], BeforeValidator(_filters)]
-"""Filters that must all pass; also written as `{plan = "pro"}`."""
+"""Filters that must all pass; also written as `{plan = "pro"}` or `("plan", "ne", "pro")`."""
 
 
 def _event(value: Any) -> Any:
@@ -194,7 +247,7 @@ class Step(Definition):
 
 def _step(value: Any) -> Any:
     """Accept a name, or a list of names and matches, any of which serves the step."""
-    if isinstance(value, list) and value:
+    if isinstance(value, (list, tuple)) and value:
         first, *also = (_event(one) for one in value)
         return {**(first if isinstance(first, dict) else first.model_dump()), "also": also}
     return _event(value)

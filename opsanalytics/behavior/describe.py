@@ -10,7 +10,14 @@ from opsanalytics.behavior.conditions import ANY_EVENT, Definition, Filter, Matc
 from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.behavior.tables import METRIC_DEFINITIONS
 
-UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+UNITS = (
+    ("day", 86_400_000_000),
+    ("hour", 3_600_000_000),
+    ("minute", 60_000_000),
+    ("second", 1_000_000),
+    ("millisecond", 1_000),
+    ("microsecond", 1),
+)
 OPERATORS = {
     "eq": "is",
     "ne": "is not",
@@ -18,6 +25,8 @@ OPERATORS = {
     "not_in": "is none of",
     "contains": "contains",
     "not_contains": "does not contain",
+    "icontains": "contains, in any case,",
+    "not_icontains": "does not contain, in any case,",
     "regex": "matches",
     "not_regex": "does not match",
     "gt": "is above",
@@ -232,9 +241,9 @@ def _value(value: Scalar) -> str:
 
 def length_in_words(length: timedelta) -> str:
     """A length of time in its largest whole unit."""
-    seconds = int(length.total_seconds())
-    unit, size = next((unit, size) for unit, size in UNITS if seconds % size == 0)
-    count = seconds // size
+    microseconds = length // timedelta(microseconds=1)
+    unit, size = next((unit, size) for unit, size in UNITS if microseconds % size == 0)
+    count = microseconds // size
     return f"{count} {unit}{'' if count == 1 else 's'}"
 
 

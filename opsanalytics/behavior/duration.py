@@ -6,45 +6,67 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
 
-UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-WORDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400, "week": 604_800, "month": 30 * 86_400}
-FORM = re.compile(rf"(\d+)\s*(?:([{''.join(UNITS)}])|({'|'.join(WORDS)})s?)")
+SECOND = 1_000_000
+UNITS = {
+    "us": 1,
+    "ms": 1_000,
+    "s": SECOND,
+    "m": 60 * SECOND,
+    "h": 3_600 * SECOND,
+    "d": 86_400 * SECOND,
+    "w": 604_800 * SECOND,
+}
+"""In microseconds."""
+WORDS = {
+    "microsecond": 1,
+    "millisecond": 1_000,
+    "second": SECOND,
+    "minute": 60 * SECOND,
+    "hour": 3_600 * SECOND,
+    "day": 86_400 * SECOND,
+    "week": 604_800 * SECOND,
+    "month": 30 * 86_400 * SECOND,
+    "year": 365 * 86_400 * SECOND,
+}
+SHORT = {"sec": SECOND, "min": 60 * SECOND, "hr": 3_600 * SECOND}
+LENGTHS = UNITS | {f"{word}{s}": size for word, size in (WORDS | SHORT).items() for s in ("", "s")}
+PART = re.compile(r"(\d+)\s*([a-z]+)")
+FORM = re.compile(rf"{PART.pattern}(\s*{PART.pattern})*")
 LONGEST = timedelta(days=36_525)
 """A hundred years: longer than any data, short enough for arithmetic in 64-bit microseconds."""
 
 
 def parse_duration(value: Any) -> timedelta:
-    """Read `30m`, `24h`, `7d`, `2w`, `14 days`, `1 month` (or a timedelta).
+    """Read `30m`, `24h`, `7d`, `2w`, `14 days`, `1 month`, `500ms`, `1h 30m` (or a timedelta).
 
-    A day is 24 hours and a month 30 days, whatever the calendar says.
+    A day is 24 hours, a month 30 days and a year 365, whatever the calendar says.
 
     Raises:
-        ValueError: anything else, zero or negative, parts of a second, more than a hundred years.
+        ValueError: anything else, zero or negative, more than a hundred years.
     """
     if isinstance(value, timedelta):
         length = value
     else:
-        match = FORM.fullmatch(value.strip()) if isinstance(value, str) else None
-        if match is None:
-            raise ValueError(f"{value!r} is not a length of time; write a number and s, m, h, d or w: '7d'")
-        seconds = int(match[1]) * (UNITS | WORDS)[match[2] or match[3]]
-        length = timedelta(seconds=min(seconds, 2 * int(LONGEST.total_seconds())))
+        text = value.strip().lower() if isinstance(value, str) else ""
+        parts = PART.findall(text) if FORM.fullmatch(text) else []
+        if not parts or any(unit not in LENGTHS for _, unit in parts):
+            raise ValueError(
+                f"{value!r} is not a length of time; write a number and us, ms, s, m, h, d or w: '7d'"
+            )
+        most = 2 * LONGEST // timedelta(microseconds=1)
+        length = timedelta(microseconds=min(most, sum(int(number) * LENGTHS[unit] for number, unit in parts)))
     if length <= timedelta(0):
         raise ValueError(f"{value!r} must be longer than zero")
     if length > LONGEST:
         raise ValueError(f"{value!r} is longer than a hundred years ({LONGEST.days}d)")
-    if length % timedelta(seconds=1):
-        raise ValueError(f"{value!r} is not a whole number of seconds")
     return length
 
 
 def format_duration(length: timedelta) -> str:
-    """The shortest spelling that `parse_duration` reads back."""
-    seconds = int(length.total_seconds())
-    for unit in ("w", "d", "h", "m"):
-        if seconds % UNITS[unit] == 0:
-            return f"{seconds // UNITS[unit]}{unit}"
-    return f"{seconds}s"
+    """The shortest spelling in one unit that `parse_duration` reads back."""
+    count = length // timedelta(microseconds=1)
+    unit = next(unit for unit in reversed(UNITS) if count % UNITS[unit] == 0)
+    return f"{count // UNITS[unit]}{unit}"
 
 
 Duration = Annotated[

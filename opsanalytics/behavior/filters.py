@@ -42,7 +42,7 @@ def property_text(name: str, columns: Collection[str]) -> pl.Expr:
 
 
 def json_text(column: pl.Expr, name: str) -> pl.Expr:
-    """A key of JSON objects as text; null where it is missing.
+    """A key of JSON objects as text; null where it is missing. A key with dots may lead into objects.
 
     Raises:
         PropertyError: the key has a backslash.
@@ -52,8 +52,12 @@ def json_text(column: pl.Expr, name: str) -> pl.Expr:
             f"property {name!r}: JSON paths cannot name a key with a backslash; "
             "give the events a column of that name"
         )
-    key = name.replace("'", "\\'")
-    return column.str.json_path_match(f"$['{key}']")
+    quoted = name.replace("'", "\\'")
+    value = column.str.json_path_match(f"$['{quoted}']")
+    if "." not in name:
+        return value
+    inside = "".join(f"['{part}']" for part in quoted.split("."))
+    return pl.coalesce(value, column.str.json_path_match(f"${inside}"))
 
 
 def person_property_text(name: str, columns: Collection[str]) -> pl.Expr:
@@ -114,7 +118,10 @@ def filter_passes(condition: Filter, columns: Collection[str]) -> pl.Expr:
     if condition.op == "ne":
         return ~_equals(text, value)
     if condition.op in TEXTS:
-        found = text.str.contains(str(value), literal=condition.op.endswith("contains")).fill_null(False)
+        wanted_text = str(value)
+        if condition.op.endswith("icontains"):
+            text, wanted_text = text.str.to_lowercase(), wanted_text.lower()
+        found = text.str.contains(wanted_text, literal=condition.op.endswith("contains")).fill_null(False)
         return ~found if condition.op.startswith("not_") else found
     number = text.cast(pl.Float64, strict=False)
     limit = pl.lit(value, dtype=pl.Float64)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,14 +28,23 @@ class FunnelResult:
 
     definition: Funnel
     as_of: datetime
-    persons: pl.DataFrame
-    """`person`, `mature`, `step_reached`, `entry_ts`, `ts_1`, `ts_2`, ...: a person's best attempt.
-    One row a person with mature attempts, one a person with open attempts, so some have both. Where the
-    funnel counts attempts or sessions, one row each, told apart by `unit`. With `order = "any"` ts_k is
-    the time of the k-th distinct step. Where the definition has a `value`, also `value_1`, `value_2`, ..."""
+    attempts: pl.DataFrame
+    """`persons` before its names are known: `person` may be a number, and the order another one."""
     left_out: LeftOut
     """Matching events without person or time, which count nowhere."""
     semantics: Semantics = OPSANALYTICS
+    names: Callable[[pl.DataFrame], pl.DataFrame] | None = None
+    """From `attempts` to `persons`, where these differ: names are looked up only when asked for."""
+
+    @cached_property
+    def persons(self) -> pl.DataFrame:
+        """`person`, `mature`, `step_reached`, `entry_ts`, `ts_1`, `ts_2`, ...: a person's best attempt.
+
+        One row a person with mature attempts, one a person with open attempts, so some have both. Where the
+        funnel counts attempts or sessions, one row each, told apart by `unit`. With `order = "any"` ts_k is
+        the time of the k-th distinct step. Where the definition has a `value`, also `value_1`, `value_2`, ...
+        """
+        return self.attempts if self.names is None else self.names(self.attempts)
 
     @property
     def definition_id(self) -> str:
@@ -48,22 +58,23 @@ class FunnelResult:
 
     @property
     def entered(self) -> int:
-        return self.mature.height
+        return int(self.attempts["mature"].sum())
 
     @property
     def conversion(self) -> float | None:
         """Share of mature entrants that reached the last step; None if nobody entered."""
         steps = len(self.definition.steps)
-        return self.mature.select((pl.col("step_reached") >= steps).mean()).item()  # type: ignore[no-any-return]
+        mature = self.attempts.filter("mature")
+        return mature.select((pl.col("step_reached") >= steps).mean()).item()  # type: ignore[no-any-return]
 
     def so_far(self) -> pl.DataFrame:
         """`step`, `persons`: distinct persons at each step over mature and open attempts together.
 
         What tools show that count open attempts as they stand; it still grows for the last entrants.
         """
-        units = ["person", *(["unit"] if "unit" in self.persons.columns else [])]
+        units = ["person", *(["unit"] if "unit" in self.attempts.columns else [])]
         made = pl.col("^ts_[0-9]+$").is_not_null()
-        best = self.persons.select(*units, made).group_by(units).agg(pl.exclude(units).any())
+        best = self.attempts.select(*units, made).group_by(units).agg(pl.exclude(units).any())
         return pl.DataFrame(
             {"step": _numbers(self.definition), "persons": best.select(pl.exclude(units).sum()).row(0)},
             schema={"step": pl.Int32, "persons": pl.Int64},
@@ -72,16 +83,15 @@ class FunnelResult:
     def to_polars(self) -> pl.DataFrame:
         """One row a step: the columns of FUNNEL_STEPS without `quality`."""
         definition = self.definition
-        mature = self.mature
+        mature = self.attempts.filter("mature")
         entered = np.full(len(definition.steps), mature.height)
         persons = _made(mature, definition)
         previous = _previous(persons, definition)
-        open_persons = _made(self.persons.filter(~pl.col("mature")), definition)
+        open_persons = _made(self.attempts.filter(~pl.col("mature")), definition)
         rate_low, rate_high = wilson(persons, entered)
         step_low, step_high = wilson(persons, previous)
-        times = [_times(mature, k) for k in _numbers(definition)]
-        if not self.semantics.zero_gaps:
-            times = [seconds[seconds > 0] for seconds in times]
+        # Sorted, so that sums of fractions do not depend on the order of persons.
+        times = [gaps(self, k).drop_nulls().sort().to_numpy() / 1e6 for k in _numbers(definition)]
         medians = [median_interval(seconds) for seconds in times]
         frame = pl.DataFrame(
             {
@@ -206,7 +216,7 @@ def funnel(
     return FunnelResult(
         definition=definition,
         as_of=as_of,
-        persons=persons,
+        attempts=persons,
         left_out=found.rows.left_out,
         semantics=semantics,
     )
@@ -239,13 +249,16 @@ def _shares(part: Int64, whole: Int64) -> pl.Series:
     return nullable(np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0))
 
 
-def _times(mature: pl.DataFrame, step: int) -> Floats:
-    """Seconds from the step made before of everybody who reached this one; empty for step 1."""
+def gaps(result: FunnelResult, step: int) -> pl.Series:
+    """Microseconds from the step made before of every mature attempt; null where there is no such time."""
+    mature = result.attempts.filter("mature")
     if step == 1:
-        return np.empty(0)
+        return pl.repeat(None, mature.height, dtype=pl.Int64, eager=True)
     before = pl.coalesce(f"ts_{k}" for k in range(step - 1, 0, -1))
-    gap = (pl.col(f"ts_{step}") - before).dt.total_microseconds().drop_nulls()
-    return (mature.select(gap).to_series().to_numpy() / 1e6).astype(np.float64)
+    gap = (pl.col(f"ts_{step}") - before).dt.total_microseconds()
+    if not result.semantics.zero_gaps:
+        gap = pl.when(gap > 0).then(gap)
+    return mature.select(gap.alias("gap")).to_series()
 
 
 def _or_nan(statistic: Callable[[Floats], Any], seconds: Floats) -> float:

@@ -31,6 +31,7 @@ from opsanalytics.behavior.statistics import (
     wilson,
 )
 from opsanalytics.behavior.subjects import prepared
+from opsanalytics.behavior.values import VALUE, numeric, with_values
 
 COUNTS = pl.DataFrame(
     schema={
@@ -52,7 +53,7 @@ class Broken:
     segment: Segment
     whole: FunnelResult
     attempts: pl.DataFrame
-    """`FunnelResult.persons` with the column `value`."""
+    """`FunnelResult.attempts` with the column `value`."""
     disjoint: bool
     """Whether every person is in one group."""
 
@@ -70,7 +71,7 @@ class Broken:
         chosen = self.attempts.filter(pl.col("value") == value)
         if chosen.is_empty():
             raise KeyError(f"{self.segment.label()}: {value!r} is not one of {self.values()}")
-        return replace(self.whole, persons=chosen.drop("value"))
+        return replace(self.whole, attempts=chosen.drop("value"))
 
 
 def funnel_breakdown(
@@ -140,15 +141,14 @@ def broken_down(
     zone(timezone)
     semantics = preset_named(preset)
     check_preset(definition, semantics)
-    for one in segments:
-        if one.step is not None and one.step > len(definition.steps):
-            raise ValueError(
-                f"segment {one.label()!r}: step {one.step}, but the funnel has {len(definition.steps)} steps"
-            )
+    check_segments(segments, definition)
     wanted = [name for one in segments for name in one.person_properties()]
     cohorts = [cohort for one in segments for cohort in one.cohorts()]
     events = prepared(events, definition, as_of=as_of, wanted=wanted, cohorts=cohorts, timezone=timezone)
     columns = events.lazy().collect_schema().names()
+    extra = {f"segment_{i}": labelled(one.text(columns)) for i, one in enumerate(segments)}
+    if definition.value is not None:
+        extra[VALUE] = numeric(definition.value, columns)
     found = funnel_rows(
         events,
         definition.model_copy(update={"among": None}),  # these are its persons by now
@@ -157,32 +157,46 @@ def broken_down(
         first=first,
         last=last,
         timezone=timezone,
-        extra={f"segment_{i}": labelled(one.text(columns)) for i, one in enumerate(segments)},
+        extra=extra,
     )
 
-    def best(rows: PersonRows) -> pl.DataFrame:
+    def best(rows: PersonRows, matching: pl.DataFrame) -> pl.DataFrame:
         entries = entry_rows(rows, definition, first=first, last=last, timezone=timezone)
-        return best_attempts(rows, definition, entries, as_of=as_of, semantics=semantics)
+        attempts = best_attempts(rows, definition, entries, as_of=as_of, semantics=semantics)
+        return attempts if definition.value is None else with_values(attempts, matching, definition)
 
-    everybody = best(found.rows)
+    everybody = best(found.rows, found.matching)
     whole = FunnelResult(definition, as_of, everybody, found.rows.left_out, semantics)
     parts = []
     for i, one in enumerate(segments):
         column, attribution = f"segment_{i}", one.attributed(semantics)
         if attribution in ("all", "step"):
             chosen = [
-                best(unit_rows(rows, definition, semantics, found)).with_columns(value=pl.lit(value))
+                best(unit_rows(rows, definition, semantics, found), rows).with_columns(value=pl.lit(value))
                 for value, rows in _by_group(found.matching, column, one, definition)
             ]
             nobody = everybody.clear().with_columns(value=pl.lit(None, pl.String))
             attempts = pl.concat([nobody, *chosen])
         else:
-            attempts = _attributed(everybody, found, column, attribution, definition)
-            mature = attempts.filter("mature")["value"]
-            shown = most_frequent(mature if mature.len() else attempts["value"], one.limit)
-            attempts = attempts.with_columns(value=grouped(pl.col("value"), shown))
+            attempts = limited(_attributed(everybody, found, column, attribution, definition), one)
         parts.append(Broken(one, whole, attempts, disjoint=attribution not in ("all", "step")))
     return parts
+
+
+def limited(attempts: pl.DataFrame, segment: Segment) -> pl.DataFrame:
+    """Attempts with all but the values that most entrants have as `(other)`."""
+    mature = attempts.filter("mature")["value"]
+    shown = most_frequent(mature if mature.len() else attempts["value"], segment.limit)
+    return attempts.with_columns(value=grouped(pl.col("value"), shown))
+
+
+def check_segments(segments: Sequence[Segment], definition: Funnel) -> None:
+    """Raise ValueError where a segment names a step that the funnel does not have."""
+    for one in segments:
+        if one.step is not None and one.step > len(definition.steps):
+            raise ValueError(
+                f"segment {one.label()!r}: step {one.step}, but the funnel has {len(definition.steps)} steps"
+            )
 
 
 def breakdown_table(

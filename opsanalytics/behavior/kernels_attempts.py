@@ -25,18 +25,26 @@ def _list_rows(mask: Any, begin: int, end: int, bits: int, flat: Any, start: Any
     for s in range(bits + 1):
         start[s] = 0
     for i in range(begin, end):
-        for s in range(bits):
-            start[s + 1] += (mask[i] >> s) & 1
+        left = mask[i]
+        s = 0
+        while left and s < bits:
+            start[s + 1] += left & 1
+            left >>= 1
+            s += 1
     for s in range(bits):
         start[s + 1] += start[s]
     if start[bits] > len(flat):
         flat = np.empty(2 * start[bits], np.int64)
     fill = start.copy()
     for i in range(begin, end):
-        for s in range(bits):
-            if (mask[i] >> s) & 1:
+        left = mask[i]
+        s = 0
+        while left and s < bits:
+            if left & 1:
                 flat[fill[s]] = i
                 fill[s] += 1
+            left >>= 1
+            s += 1
     return flat
 
 
@@ -120,6 +128,20 @@ def _run(mask: Any, begin: int, end: int, a: int, steps: int, after: Any, rows: 
 
 
 @inner
+def _unused(flat: Any, p: int, high: int, depth: int, times: Any, rows: Any) -> int:
+    """First position in flat[p:high] whose row serves none of the steps made."""
+    while p < high:
+        free = True
+        for done in range(1, depth + 1):
+            if times[done] != NEVER and rows[done] == flat[p]:
+                free = False
+        if free:
+            break
+        p += 1
+    return p
+
+
+@inner
 def _follow(
     ts: Any,
     flat: Any,
@@ -148,17 +170,16 @@ def _follow(
             bound = previous + after[s] if after[s] else previous - grace
             high = start[s]
             p = _at_or_after(ts, flat, start[s - 1], high, bound)
-            while unique and p < high:
-                free = True
-                for done in range(1, depth + 1):
-                    if times[done] != NEVER and rows[done] == flat[p]:
-                        free = False
-                if free:
-                    break
-                p += 1
+            if unique:
+                p = _unused(flat, p, high, depth, times, rows)
             if p < high and ts[flat[p]] <= last and (found < 0 or ts[flat[p]] < ts[found]):
                 step = s
                 found = flat[p]
+            elif p < high and flat[p] == found:
+                # The event would serve an optional step and this one, which has it if no other is there.
+                p = _unused(flat, p + 1, high, depth, times, rows)
+                if p == high or ts[flat[p]] > ts[found]:
+                    step = s
             if not optional[s]:
                 break
             s += 1
@@ -414,9 +435,7 @@ def _reach(
     """
     last = ts[entry] + window
     begin = np.zeros(steps + 2, np.int64)
-    root = _at_or_after(ts, flat, start[0], start[1], ts[entry])
-    while flat[root] != entry:
-        root += 1
+    root = start[0] + np.searchsorted(flat[start[0] : start[1]], entry)
     parent[root] = root
     visited[0] = root
     size = 1
@@ -531,7 +550,9 @@ def fold_attempts(
     overlap = False
     for u in range(len(entries)):
         if u == 0 or floors[u] != floors[u - 1] or ends[u] != ends[u - 1]:
-            flat = _list_rows(mask, floors[u], ends[u], bits, flat, start)
+            # Strict attempts look at neighbours alone.
+            if order != STRICT or len(spans):
+                flat = _list_rows(mask, floors[u], ends[u], bits, flat, start)
             for s in range(steps):
                 cursor[s] = start[s]
             overlap = False
@@ -549,6 +570,7 @@ def fold_attempts(
         best = 0
         furthest = 0
         free_from = NEVER
+        group = -1
         end = ends[u]
         backwards = limited and not sequence and choice != FIRST_ENTRY
         first = entries[u]
@@ -573,9 +595,10 @@ def fold_attempts(
             if done and (choice == EARLIEST_ENTRY or t > best_times[steps] + grace):
                 break
             last = t + window
-            group = j
-            while group > floors[u] and ts[group - 1] == t:
-                group -= 1
+            if group < 0 or ts[group] != t:
+                group = j
+                while group > floors[u] and ts[group - 1] == t:
+                    group -= 1
             x = NEVER
             repeated = False
             if order == STRICT and repeats and not sequence and choice == FURTHEST and j + 1 < stop:
@@ -585,6 +608,11 @@ def fold_attempts(
                 repeated = repeated and (j + 2 == end or ts[j + 2] > ts[j + 1]) and ts[j + 1] <= last
                 if repeated and best > 0:
                     continue
+            # The next event is no step 2, and neither shares its time with others: nothing to follow.
+            lone = j == group and (
+                j + 1 == end
+                or (ts[j + 1] > t and mask[j + 1] & 2 == 0 and (j + 2 == end or ts[j + 2] > ts[j + 1]))
+            )
             if order == ANY:
                 for e in range(len(spans)):
                     p = _at_or_after(ts, flat, start[steps + e], start[steps + e + 1], t + 1)
@@ -596,7 +624,7 @@ def fold_attempts(
                     depth = _follow_any(ts, mask, flat, start, group, last, steps, times, scratch)
                 else:
                     depth = _first_of_each(ts, flat, start, cursor, t, last, steps, times)
-            elif repeated and len(spans) == 0:
+            elif len(spans) == 0 and (repeated or (order == STRICT and not repeats and lone)):
                 depth = 1
                 times[1] = t
             elif order == STRICT:

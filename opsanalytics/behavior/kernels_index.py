@@ -1,12 +1,15 @@
-"""The plain ordered fold over the day segments of the index. Compiled by Numba.
+"""Folds over the day segments of the index, range of persons by range of persons. Compiled by Numba.
 
-Self-contained, as `compilation` says why.
+Self-contained, as `compilation` says why. A segment's rows are sorted by person, time, code. Branches that
+depend on the events cannot be predicted and cost more than the arithmetic, so rows are first chosen without
+any.
 """
 
 from typing import Any
 
 import numpy as np
 
+from opsanalytics.behavior.kernels import NEVER
 from opsanalytics.compilation import compiled
 
 FEW = 32
@@ -14,7 +17,88 @@ FEW = 32
 
 
 @compiled
-def fold_segment(
+def begin_classes(event: Any, first_class: Any, out: Any) -> None:
+    """The class of each event before its filters are looked at."""
+    for i in range(len(event)):
+        out[i] = first_class[event[i]]
+
+
+@compiled
+def add_filter(code: Any, row: Any, passes: Any, event: Any, weight: Any, out: Any) -> None:
+    """Add a filter to the classes of one segment: `passes[code[row[i]]]` says whether row i passes."""
+    for i in range(len(event)):
+        added = weight[event[i]]
+        if added and passes[code[row[i]]]:
+            out[i] += added
+
+
+@compiled
+def add_person_filter(person: Any, passes: Any, event: Any, weight: Any, out: Any) -> None:
+    """Add a filter on persons: `passes` by number, that of nobody last."""
+    last = len(passes) - 1
+    for i in range(len(event)):
+        added = weight[event[i]]
+        if added and passes[min(np.int64(person[i]), last)]:
+            out[i] += added
+
+
+@compiled
+def latest_values(
+    person: Any, ts: Any, known: int, until: int, code: Any, row: Any, place: Any, at: Any, value: Any
+) -> None:
+    """The latest value of each person up to `until`, of equal times the one that sorts last.
+
+    `place[code[row[i]]]` is where the value of row i sorts, 0 for none; `at` and `value` are by person.
+    """
+    for i in range(known):
+        found = place[code[row[i]]]
+        if found == 0 or ts[i] > until:
+            continue
+        u = person[i]
+        if value[u] == 0 or ts[i] > at[u] or (ts[i] == at[u] and found > value[u]):
+            at[u] = ts[i]
+            value[u] = found
+
+
+@compiled
+def values_at(
+    person: Any,
+    ts: Any,
+    wanted: Any,
+    known: int,
+    classes: Any,
+    code: Any,
+    row: Any,
+    place: Any,
+    who: Any,
+    when: Any,
+    value: Any,
+) -> None:
+    """Of each pair of person `who` and time `when`, the value of its wanted rows that sorts first; 0: none.
+
+    Pairs are looked up in one segment, by bisection. Rows with a class that is not `wanted` do not count.
+    """
+    for k in range(len(who)):
+        low = 0
+        high = known
+        while low < high:
+            middle = (low + high) // 2
+            if person[middle] < who[k] or (person[middle] == who[k] and ts[middle] < when[k]):
+                low = middle + 1
+            else:
+                high = middle
+        best = np.int64(0)
+        while low < known and person[low] == who[k] and ts[low] == when[k]:
+            if wanted[classes[low]]:
+                found = np.int64(place[code[row[low]]])
+                if found != 0 and (best == 0 or found < best):
+                    best = found
+            low += 1
+        value[k] = best
+
+
+@compiled
+def choose_steps(
     person: Any,
     ts: Any,
     event: Any,
@@ -22,61 +106,131 @@ def fold_segment(
     end: int,
     low: int,
     step_of: Any,
+    until: int,
+    at: int,
+    who: Any,
+    when: Any,
+    step: Any,
+) -> int:
+    """Append the rows of one segment that serve a step, up to `until`, from place `at` on.
+
+    `step_of` gives the step of an event's code, 0 for none; `who` becomes the person less `low`. Returns the
+    next place. One row more than there are is written to.
+    """
+    n = at
+    for i in range(begin, end):
+        k = step_of[event[i]]
+        who[n] = i
+        step[n] = k
+        n += k != 0
+    to = at
+    for x in range(at, n):
+        i = who[x]
+        t = ts[i]
+        if t <= until:
+            who[to] = person[i] - low
+            when[to] = t
+            step[to] = step[x]
+            to += 1
+    return to
+
+
+@compiled
+def fold_steps(
+    who: Any,
+    when: Any,
+    step: Any,
+    size: int,
     window: int,
     steps: int,
     enter_from: int,
     enter_to: int,
-    until: int,
     state: Any,
     best: Any,
+    first: Any,
+    entry: Any,
 ) -> None:
-    """Fold rows `begin` to `end` of one segment, sorted by person and time, into the state of persons.
+    """Fold chosen rows, in order of time for each person, into the state of persons.
 
-    `step_of` gives the step of an event's code, 0 for none. Attempts start from `enter_from` to `enter_to`,
-    inclusive; rows after `until` do not count. `state[p - low, k]` is the entry of person p's newest attempt
-    that has reached step k, NEVER if none; `best[p - low]` the furthest step. At equal times, earlier
-    steps go first, which gets every attempt furthest, since each event serves one step only.
+    Attempts start from `enter_from` to `enter_to`, inclusive. `state[u, k]` is the entry of person u's newest
+    attempt that has reached step k, NEVER if none: no older one can get further. `best[u]` is the furthest
+    step, `first[u]` the first entry, `entry[u]` that of the attempt that got to the furthest step first. At
+    equal times, earlier steps go first, which gets every attempt furthest, since each event serves one step.
     """
-    i = begin
-    while i < end:
-        k = step_of[event[i]]
-        if k == 0:
-            i += 1
-            continue
-        p = person[i]
-        t = ts[i]
-        j = i + 1
-        tied = False
-        while j < end and ts[j] == t and person[j] == p:
-            other = step_of[event[j]]
-            tied = tied or (other != 0 and other != k)
-            j += 1
-        if t > until:
-            i = j
-            continue
-        u = p - low
-        wanted = 1 if tied else k
-        while wanted <= (steps if tied else k):
-            present = not tied
-            if tied:
-                for row in range(i, j):
-                    present = present or step_of[event[row]] == wanted
-            if present:
-                if wanted == 1:
-                    if enter_from <= t <= enter_to:
-                        state[u, 1] = t
-                        if best[u] < 1:
-                            best[u] = 1
-                elif t - state[u, wanted - 1] <= window:
-                    state[u, wanted] = state[u, wanted - 1]
-                    if best[u] < wanted:
-                        best[u] = wanted
-            wanted += 1
-        i = j
+    x = 0
+    while x < size:
+        u = who[x]
+        t = when[x]
+        y = x + 1
+        while y < size and when[y] == t and who[y] == u:
+            y += 1
+        may_enter = (t >= enter_from) & (t <= enter_to)
+        if y == x + 1:
+            k = np.int64(step[x])
+            before = state[u, k - 1]
+            entering = t if may_enter else NEVER
+            before = entering if k == 1 else before
+            follows = t - before <= window
+            old = state[u, k]
+            state[u, k] = before if follows else old
+            further = follows & (k > best[u])
+            furthest = np.int64(best[u])
+            best[u] = k if further else furthest
+            attempt = entry[u]
+            entry[u] = before if further else attempt
+            begun = first[u]
+            first[u] = t if (k == 1) & may_enter & (begun == NEVER) else begun
+        else:
+            for s in range(1, steps + 1):
+                present = False
+                for z in range(x, y):
+                    present = present or step[z] == s
+                if not present:
+                    continue
+                before = state[u, s - 1]
+                if s == 1:
+                    before = t if may_enter else NEVER
+                    if may_enter and first[u] == NEVER:
+                        first[u] = t
+                if t - before <= window:
+                    state[u, s] = before
+                    if s > best[u]:
+                        best[u] = s
+                        entry[u] = before
+        x = y
 
 
 @compiled
-def count_rows(
+def follow_steps(
+    who: Any, when: Any, step: Any, size: int, best: Any, entry: Any, depth: Any, made: Any
+) -> None:
+    """The times of the attempts that `fold_steps` chose: `made[k - 1, u]` becomes that of step k, from step 1
+    at `entry[u]` on the earliest event of each next step. `depth`, by person, starts from 0."""
+    x = 0
+    while x < size:
+        u = who[x]
+        t = when[x]
+        y = x + 1
+        while y < size and when[y] == t and who[y] == u:
+            y += 1
+        d = int(depth[u])
+        if d < best[u] and t >= entry[u]:
+            # Of equal times any order is allowed, so that as many steps are made as there are.
+            going = True
+            while going and d < best[u]:
+                going = False
+                for z in range(x, y):
+                    if step[z] == d + 1:
+                        going = True
+                if going:
+                    made[d, u] = t
+                    d += 1
+            depth[u] = d
+        x = y
+
+
+@compiled
+def choose_rows(
     person: Any,
     ts: Any,
     event: Any,
@@ -89,48 +243,43 @@ def count_rows(
     until: int,
     before: Any,
     count: Any,
-) -> None:
-    """Add how many rows of each person `take_rows` takes.
+    at: int,
+    out_person: Any,
+    out_ts: Any,
+    out_mask: Any,
+) -> int:
+    """Append rows with a wanted code and a time from `since` to `until`, inclusive, from place `at` on.
 
-    Rows with a wanted code and a time from `since` to `until`, inclusive; of rows without a mask only the
-    first after one with a mask, which is enough to tell that another event came between.
+    Of rows without a mask only the first after one with a mask, which is enough to tell that another event
+    came between; `before[p - low]` says whether person p's last row had a mask. Adds to `count` how many rows
+    each person has, and returns the next place.
     """
+    n = at
     for i in range(begin, end):
-        if wanted[event[i]] and since <= ts[i] <= until:
-            u = person[i] - low
-            matched = mask_of[event[i]] != 0
-            if matched or before[u]:
-                count[u] += 1
-            before[u] = matched
+        code = event[i]
+        u = np.int64(person[i]) - low
+        t = ts[i]
+        mask = mask_of[code]
+        out_person[n] = u
+        out_ts[n] = t
+        out_mask[n] = mask
+        candidate = wanted[code] & (t >= since) & (t <= until)
+        taken = candidate & ((mask != 0) | before[u])
+        before[u] = (mask != 0) if candidate else before[u]
+        count[u] += taken
+        n += taken
+    return n
 
 
 @compiled
-def take_rows(
-    person: Any,
-    ts: Any,
-    event: Any,
-    begin: int,
-    end: int,
-    low: int,
-    wanted: Any,
-    mask_of: Any,
-    since: int,
-    until: int,
-    before: Any,
-    place: Any,
-    out_ts: Any,
-    out_mask: Any,
-) -> None:
-    """Put the rows that `count_rows` counts where `place[p - low]` says, and move that on."""
-    for i in range(begin, end):
-        if wanted[event[i]] and since <= ts[i] <= until:
-            u = person[i] - low
-            mask = mask_of[event[i]]
-            if mask or before[u]:
-                out_ts[place[u]] = ts[i]
-                out_mask[place[u]] = mask
-                place[u] += 1
-            before[u] = mask != 0
+def by_person(person: Any, ts: Any, mask: Any, size: int, place: Any, out_ts: Any, out_mask: Any) -> None:
+    """Put `size` rows where `place[person]` says, which moves on; rows of one person keep their order."""
+    for i in range(size):
+        u = person[i]
+        at = place[u]
+        out_ts[at] = ts[i]
+        out_mask[at] = mask[i]
+        place[u] = at + 1
 
 
 @compiled

@@ -38,7 +38,7 @@ def fold_columns(
 ) -> None:
     """Count cohorts and returns over persons (rows begins[u] to ends[u], in order of time).
 
-    `period` never decreases within a person; `cohorts` are the sorted numbers of all periods with a start
+    `cohorts` are the sorted numbers of all periods with a start
     event; `column_of[k]` is the column of period k. With `length` above 0, microseconds, periods roll from
     the start event. Adds to `size[c]` and `returned[c, column]`; `latest[c]` becomes the last start.
     `amount` is a number a row, NaN for none, or empty: those of return events are added to `total[c, column]`
@@ -71,7 +71,8 @@ def fold_columns(
                 k = (ts[j] - started) // length if length > 0 else period[j] - own
                 if k > last:
                     break
-                if kind[j] & RETURN and ts[j] > started:
+                # Below 0 where clocks are put back over midnight: the day before the cohort's, once more.
+                if k >= 0 and kind[j] & RETURN and ts[j] > started:
                     seen[column_of[k]] += 1
                     if len(amount) > 0 and not np.isnan(amount[j]):
                         valued[c, column_of[k]] += 1

@@ -1,8 +1,9 @@
 """The same funnel as other tools count it, and which of their rules makes each difference."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from html import escape
 from typing import Any
 
 import polars as pl
@@ -94,6 +95,9 @@ class Reconciliation:
                 lines.append(f"    {rule} = {value} ({MEANINGS[str(rule)]}): {changes}")
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(repr(self))}</pre>"
+
 
 def reconcile(
     events: Events,
@@ -104,13 +108,15 @@ def reconcile(
     last: date | None = None,
     timezone: str = "UTC",
     presets: Sequence[str | Semantics] = tuple(PRESETS),
+    ask: Callable[[Semantics], FunnelResult] | None = None,
 ) -> Reconciliation:
     """Evaluate a funnel as each preset does, and explain the differences from `opsanalytics`.
 
     The rules in which a preset differs are taken over one after the other, in the order of the fields of
     `Semantics`; what each changes is counted.
 
-    In: as `funnel`. Raises: as `funnel`, except that what a tool cannot express becomes a note.
+    In: as `funnel`; `ask` evaluates the funnel with some switches in place of `funnel` on the events, from
+    the index for example. Raises: as `funnel`, except that what a tool cannot express becomes a note.
     """
     check_as_of(as_of)
     check_range(first, last)
@@ -119,7 +125,9 @@ def reconcile(
 
     def evaluate(semantics: Semantics) -> FunnelResult:
         key = semantics.identity()
-        if key not in done:
+        if key not in done and ask is not None:
+            done[key] = ask(semantics)
+        elif key not in done:
             done[key] = funnel(
                 events, definition, as_of=as_of, first=first, last=last, timezone=timezone, preset=semantics
             )

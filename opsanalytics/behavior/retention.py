@@ -1,22 +1,19 @@
 """Retention by cohort: the rules of `Retention`, evaluated exactly."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
+from opsanalytics.behavior.calendars import Calendar
 from opsanalytics.behavior.marts import mart_rows, nullable, with_provenance
 from opsanalytics.behavior.periods import (
     Weekday,
     hour_start,
     microseconds,
     period_first_day,
-    period_number,
-    weekday_number,
-    zone,
 )
 from opsanalytics.behavior.rows import (
     Events,
@@ -33,7 +30,6 @@ from opsanalytics.behavior.statistics import Floats, wilson
 from opsanalytics.behavior.subjects import prepared
 from opsanalytics.behavior.tables import RETENTION_CELLS
 from opsanalytics.behavior.values import VALUE, numeric
-from opsanalytics.lake.tables import UTC_TIME
 
 START = 1
 """Bit of `mask`; see `kernels_retention`."""
@@ -110,6 +106,22 @@ class RetentionResult:
         return "\n".join([head, *(_line(row, self.definition.period) for row in self.pooled().to_dicts())])
 
 
+@dataclass(frozen=True, eq=False)
+class Folded:
+    """Counts by cohort, before it is known what is over."""
+
+    cohorts: Int32
+    """Numbers of their periods, ascending."""
+    size: Int64
+    latest: Int64
+    """Last start event that counts, microseconds."""
+    returned: Int64
+    """By cohort and column."""
+    valued: Int64
+    total: Floats
+    """Return events with a value and the sum of their values, by cohort and column."""
+
+
 def retention(
     events: Events,
     definition: Retention,
@@ -141,23 +153,15 @@ def retention(
         EventsError, PropertyError: the events cannot answer the definition; nothing was read.
         ValueError: `as_of`, `timezone`, `week_start`, `max_cohorts` or `preset` is wrong.
     """
-    as_of = check_as_of(as_of)
-    zone(timezone)
-    weekday_number(week_start)
-    if max_cohorts is not None and max_cohorts < 1:
-        raise ValueError(f"max_cohorts: {max_cohorts} is less than 1")
-
-    if preset not in ("opsanalytics", "posthog"):
-        raise ValueError(f"preset: {preset!r} is not 'opsanalytics' or 'posthog'")
-    if preset == "posthog":
-        definition = definition.model_copy(update={"zero": "started"})
-
-    def number(ts: pl.Expr) -> pl.Expr:
-        return period_number(ts, definition.period, timezone=timezone, week_start=week_start)
-
-    groups: list[list[Step | Match]] = [[definition.start], list(definition.returning)]
-    if definition.cohort == "first_ever":
-        groups.append([Match(event=name) for name in definition.start.events])
+    definition, calendar, as_of = asked(
+        definition,
+        as_of=as_of,
+        timezone=timezone,
+        week_start=week_start,
+        max_cohorts=max_cohorts,
+        preset=preset,
+    )
+    groups = groups_of(definition)
     events = prepared(events, definition, as_of=as_of, timezone=timezone)
     extra = None
     if definition.value is not None:
@@ -166,20 +170,67 @@ def retention(
         matching_rows(events, groups, as_of=as_of, sources=definition.sources, extra=extra),
         ties_by_mask=definition.value is not None,
     )
-    period = rows.times().to_frame().select(number(pl.col("ts"))).to_series().to_numpy()
-    folded = _fold(rows, period, definition)
-    now = _Now(as_of, number)
+    folded = fold_rows(rows, definition, calendar)
+    return result_of(
+        folded, definition, calendar, as_of=as_of, max_cohorts=max_cohorts, left_out=rows.left_out
+    )
+
+
+def asked(
+    definition: Retention,
+    *,
+    as_of: datetime,
+    timezone: str,
+    week_start: Weekday,
+    max_cohorts: int | None,
+    preset: str,
+) -> tuple[Retention, Calendar, datetime]:
+    """What `retention` is asked for: the definition by the preset's rules, its calendar, `as_of` in UTC.
+
+    Raises:
+        ValueError: an argument is wrong.
+    """
+    as_of = check_as_of(as_of)
+    calendar = Calendar(definition.period, timezone, week_start)
+    if max_cohorts is not None and max_cohorts < 1:
+        raise ValueError(f"max_cohorts: {max_cohorts} is less than 1")
+    if preset not in ("opsanalytics", "posthog"):
+        raise ValueError(f"preset: {preset!r} is not 'opsanalytics' or 'posthog'")
+    if preset == "posthog":
+        definition = definition.model_copy(update={"zero": "started"})
+    return definition, calendar, as_of
+
+
+def groups_of(definition: Retention) -> list[list[Step | Match]]:
+    """What rows are matched against, a bit of `mask` each; see `kernels_retention`."""
+    groups: list[list[Step | Match]] = [[definition.start], list(definition.returning)]
+    if definition.cohort == "first_ever":
+        groups.append([Match(event=name) for name in definition.start.events])
+    return groups
+
+
+def result_of(
+    folded: Folded,
+    definition: Retention,
+    calendar: Calendar,
+    *,
+    as_of: datetime,
+    max_cohorts: int | None,
+    left_out: LeftOut,
+) -> RetentionResult:
+    """The counts as cells, with what was over at `as_of`, intervals and the pooled curve."""
+    now = _Now(as_of, calendar)
     table = _cells(folded, definition, now)
     pooled = _pooled(table, definition)
     if max_cohorts is not None:
         table = table.filter(pl.col("cohort").is_in(folded.cohorts[-max_cohorts:]))
     by_hour = None
     if definition.period == "hour":
-        by_hour = table.with_columns(hour_start(pl.col("cohort"), timezone)).drop(*AMOUNTS, strict=False)
-        table = table.with_columns(hour_start(pl.col("cohort"), timezone))
-        table = _by_day(table, timezone)
+        starts = hour_start(pl.col("cohort"), calendar.timezone)
+        by_hour = table.with_columns(starts).drop(*AMOUNTS, strict=False)
+        table = _by_day(table.with_columns(starts), calendar.timezone)
     else:
-        first_day = period_first_day(pl.col("cohort"), definition.period, week_start=week_start)
+        first_day = period_first_day(pl.col("cohort"), definition.period, week_start=calendar.week_start)
         table = table.with_columns(first_day.alias("cohort"))
     table = pl.concat([pooled, table.sort("cohort", "period")])
     cells = _with_rates(table, definition)
@@ -187,7 +238,7 @@ def retention(
         definition=definition,
         as_of=as_of,
         cells=with_provenance(cells, definition, as_of),
-        left_out=rows.left_out,
+        left_out=left_out,
         by_hour=by_hour,
         amounts=None
         if definition.value is None
@@ -195,35 +246,22 @@ def retention(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Folded:
-    cohorts: Int32
-    """Numbers of their periods, ascending."""
-    size: Int64
-    latest: Int64
-    """Last start event that counts, microseconds."""
-    returned: Int64
-    """By cohort and column."""
-    valued: Int64
-    total: Floats
-    """Return events with a value and the sum of their values, by cohort and column."""
-
-
 class _Now:
     """What had begun and what was over at `as_of`."""
 
-    def __init__(self, as_of: datetime, number: Callable[[pl.Expr], pl.Expr]) -> None:
-        # The first instant that may still bring events: periods before its own are over.
-        instants = pl.Series("ts", [as_of, as_of + timedelta(microseconds=1)]).cast(UTC_TIME)
-        numbers = instants.to_frame().select(number(pl.col("ts"))).to_series()
-        self.running, self.unfinished = numbers.to_list()
+    def __init__(self, as_of: datetime, calendar: Calendar) -> None:
+        self.running = calendar.of(as_of)
+        # Of the first instant that may still bring events: periods before it are over.
+        self.unfinished = calendar.unfinished(as_of)
         self.next_instant = microseconds(as_of) + 1
 
 
-def _fold(rows: PersonRows, period: Int32, definition: Retention) -> _Folded:
+def fold_rows(rows: PersonRows, definition: Retention, calendar: Calendar) -> Folded:
+    """Count cohorts and returns over rows whose mask has the bits of `groups_of`."""
+    period = rows.times().to_frame().select(calendar.number(pl.col("ts"))).to_series().to_numpy()
     columns = definition.columns
     cohorts = np.unique(period[(rows.mask & START) != 0])
-    folded = _Folded(
+    folded = Folded(
         cohorts=cohorts,
         size=np.zeros(len(cohorts), np.int64),
         latest=np.full(len(cohorts), np.iinfo(np.int64).min),
@@ -264,7 +302,7 @@ def _length(definition: Retention) -> int:
     return LENGTHS[definition.period] * 1_000_000 if definition.clock == "rolling" else 0
 
 
-def _cells(folded: _Folded, definition: Retention, now: _Now) -> pl.DataFrame:
+def _cells(folded: Folded, definition: Retention, now: _Now) -> pl.DataFrame:
     """Cells of non-empty cohorts that have begun; `cohort` is still a number."""
     columns = len(definition.columns)
     first = np.tile(np.array(definition.columns, np.int32), len(folded.cohorts))
@@ -294,7 +332,7 @@ def _cells(folded: _Folded, definition: Retention, now: _Now) -> pl.DataFrame:
         cells = cells.with_columns(
             pl.Series("valued", folded.valued.ravel()), pl.Series("total", folded.total.ravel())
         )
-    return cells.filter((pl.col("n") > 0) & begun)
+    return cells.filter(pl.col("n") > 0, pl.Series(begun))
 
 
 def _by_day(by_hour: pl.DataFrame, timezone: str) -> pl.DataFrame:

@@ -156,5 +156,7 @@ def preset_named(preset: str | Semantics) -> Semantics:
     known = PRESETS[name]
     if not modes:
         return known
-    wanted: Any = frozenset(mode.strip() for mode in modes.split(","))
+    # `strict` is what older versions of ClickHouse call strict_deduplication.
+    written = (mode.strip() for mode in modes.split(","))
+    wanted: Any = frozenset("strict_deduplication" if mode == "strict" else mode for mode in written)
     return replace(known, name=preset, modes=wanted)

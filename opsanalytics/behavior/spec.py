@@ -55,6 +55,10 @@ class Exclusion(Match):
     """Number of a later step; the last if not given."""
 
 
+def _order(value: Any) -> Any:
+    return "any" if value == "unordered" else value
+
+
 def _names(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
@@ -80,7 +84,8 @@ class Funnel(Definition):
     """Two neighbouring steps may be equal: the second then needs a second event."""
     window: Duration
     sources: Sources = None
-    order: Literal["ordered", "strict", "any"] = "ordered"
+    order: Annotated[Literal["ordered", "strict", "any"], BeforeValidator(_order)] = "ordered"
+    """`any` is also written `unordered`."""
     exclusions: Annotated[tuple[Exclusion, ...], Field(max_length=10)] = ()
     """If the attempts that get furthest are all excluded, the person counts nowhere, step 1 included.
     With `order = "any"` an attempt that is not complete before the exclusion is thrown away, the person is

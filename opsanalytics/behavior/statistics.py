@@ -153,6 +153,15 @@ def count_ratio(counts: npt.ArrayLike, others: npt.ArrayLike) -> tuple[Floats, F
     return np.where(np.isfinite(low), low, np.nan), np.where(np.isfinite(high), high, np.nan)
 
 
+def poisson_interval(count: float) -> tuple[float, float]:
+    """95 % interval of the mean of a Poisson count. Source: Garwood (1936), by chi-square quantiles."""
+    from scipy.stats import chi2
+
+    tail = (1 - CONFIDENCE) / 2
+    low = float(chi2.ppf(tail, 2 * count)) / 2 if count else 0.0
+    return low, float(chi2.ppf(1 - tail, 2 * count + 2)) / 2
+
+
 def bootstrap_mean(values: npt.ArrayLike) -> tuple[float, float]:
     """95 % percentile bootstrap interval of the mean; NaN below 2 values.
 

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from opsanalytics.behavior.funnel import FunnelResult
+from opsanalytics.behavior.spec import Funnel
 from opsanalytics.behavior.statistics import Floats, median_interval
 
 PERCENTILES = (5, 10, 25, 50, 75, 90, 95, 99)
@@ -79,12 +80,22 @@ def conversion_times(result: FunnelResult, from_step: int = 1, to_step: int | No
     Raises:
         ValueError: these are not two steps of the funnel, in this order.
     """
-    last = len(result.definition.steps)
-    to_step = last if to_step is None else to_step
-    if not 1 <= from_step < to_step <= last:
-        raise ValueError(f"from_step {from_step}, to_step {to_step}: not two of the {last} steps in order")
+    from_step, to_step = step_range(result.definition, from_step, to_step)
     gap = (pl.col(f"ts_{to_step}") - pl.col(f"ts_{from_step}")).dt.total_microseconds().drop_nulls()
-    seconds = result.mature.select(gap.sort()).to_series().to_numpy() / 1e6
+    seconds = result.attempts.filter("mature").select(gap.sort()).to_series().to_numpy() / 1e6
     if not result.semantics.zero_gaps:
         seconds = seconds[seconds > 0]
     return ConversionTimes(from_step, to_step, seconds.astype(np.float64))
+
+
+def step_range(definition: Funnel, from_step: int, to_step: int | None) -> tuple[int, int]:
+    """Two steps of a funnel, the last one for `to_step` None.
+
+    Raises:
+        ValueError: these are not two steps, in this order.
+    """
+    last = len(definition.steps)
+    end = last if to_step is None else to_step
+    if not 1 <= from_step < end <= last:
+        raise ValueError(f"from_step {from_step}, to_step {end}: not two of the {last} steps in order")
+    return from_step, end

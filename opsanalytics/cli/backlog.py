@@ -14,6 +14,7 @@ from opsanalytics.analysis.backlog import current_backlog
 from opsanalytics.analysis.trackers import tracker_issues
 from opsanalytics.cli.backlog_decisions import DECISIONS, find_item
 from opsanalytics.cli.backlog_trackers import sync
+from opsanalytics.cli.backlog_verification import COMMANDS as VERIFICATION
 from opsanalytics.cli.pipeline import config_option, read_config
 from opsanalytics.config import Settings
 from opsanalytics.improvement.decision_log import read_log
@@ -52,7 +53,7 @@ def backlog(ctx: click.Context, config: Path | None, everything: bool, as_json: 
         raise click.UsageError(f"put --config after {ctx.invoked_subcommand}")
 
 
-for _command in (*DECISIONS, sync):
+for _command in (*DECISIONS, *VERIFICATION, sync):
     backlog.add_command(_command)
 
 
@@ -199,6 +200,8 @@ def _facts(row: dict[str, Any], evidence: dict[str, Any] | None) -> list[tuple[s
     if row["state_by"]:
         facts.append(("by", row["state_by"]))
     facts.append(("owner", row["owner"] or "nobody"))
+    if row["verdict"]:
+        facts.append(("fix", row["verdict"]))
     if row["tied"] is not None:
         facts.append(
             (

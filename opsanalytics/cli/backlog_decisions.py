@@ -16,6 +16,8 @@ from opsanalytics.cli.pipeline import config_option, read_config
 from opsanalytics.config import Settings
 from opsanalytics.improvement.decision_log import read_log
 from opsanalytics.improvement.decisions import DecisionError, head_of, spoken
+from opsanalytics.improvement.verification.plan_log import read_plans
+from opsanalytics.improvement.verification.words import promise
 from opsanalytics.lake.locks import LockHeldError
 
 SHORTEST = 2
@@ -40,14 +42,16 @@ class Decider:
     def take(self, items: Sequence[str], action: str, details: Mapping[str, Any] | None = None) -> None:
         """Decide about items, given as people write them."""
         names = [self.find(item) for item in items]
+        at = datetime.now(UTC)
         try:
-            added = decide_about(self.settings, names, action, details, at=datetime.now(UTC), by=self.by)
+            added = decide_about(self.settings, names, action, details, at=at, by=self.by)
         except (DecisionError, LockHeldError) as error:
             raise click.ClickException(str(error)) from error
         changed = {decision.item_id for decision in added}
-        self.tell(names, changed)
+        self.tell(names, changed, at)
 
-    def tell(self, names: Sequence[str], changed: Collection[str]) -> None:
+    def tell(self, names: Sequence[str], changed: Collection[str], at: datetime) -> None:
+        plans = read_plans(self.settings.home).latest
         rows = {row["item_id"]: row for row in current_backlog(self.settings).items.iter_rows(named=True)}
         known = read_log(self.settings.home).lives
         for name in names:
@@ -64,6 +68,9 @@ class Decider:
                     f"{merged}{each} {word} [bold]{spoken(row['state'])}[/]{owner}: {escape(row['title'])}",
                     soft_wrap=True,
                 )
+                if (plan := plans.get(each)) is not None and plan.at == at:
+                    told = f"How its fix will be judged is frozen: {promise(plan.plan)}."
+                    self.console.print(f"[dim]{escape(told)}[/]", soft_wrap=True)
         if changed:
             self.console.print("[dim]Published file and report show it after the next `opsanalytics run`.[/]")
 

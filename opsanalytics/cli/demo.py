@@ -30,6 +30,7 @@ def demo(folder: Path | None, data: Path | None, ui: bool, serve: bool, port: in
     """Run the whole pipeline on a generated product, or on a real data set replayed over HTTP."""
     from opsanalytics.cli.pipeline import open_ui
     from opsanalytics.cli.progress import run_with_progress, say_where_to_look
+    from opsanalytics.demo.decisions import close_the_loop
     from opsanalytics.demo.runner import days, prepare
 
     console = Console(highlight=False)
@@ -54,7 +55,13 @@ def demo(folder: Path | None, data: Path | None, ui: bool, serve: bool, port: in
         console.print(
             f"Pulling {first} to {last} over HTTP, and {len(workspace.feedback_files)} feedback file(s)"
         )
-        succeeded = run_with_progress(workspace.settings, first, last, console)
+        succeeded = run_with_progress(
+            workspace.settings,
+            first,
+            last,
+            console,
+            between=(lambda: close_the_loop(workspace.settings)) if workspace.generated else None,
+        )
     if not succeeded:
         console.print("[red]The run failed[/]; the messages above say why.")
         sys.exit(1)

@@ -3,7 +3,7 @@
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -15,11 +15,17 @@ from opsanalytics.config import Settings
 
 
 def run_with_progress(
-    settings: Settings, first: date, last: date, console: Console, *, again: bool = False
+    settings: Settings,
+    first: date,
+    last: date,
+    console: Console,
+    *,
+    again: bool = False,
+    between: Callable[[], object] | None = None,
 ) -> bool:
     """Run the daily job from `first` to `last`, then the latest reports. Returns whether all succeeded.
 
-    `again`: days that landed long ago are asked for once more.
+    `again`: days that landed long ago are asked for once more. `between`: called before the reports.
     """
     with Progress(
         SpinnerColumn(),
@@ -60,6 +66,9 @@ def run_with_progress(
             days = tuple(key_of(settings, day) for day in (first, last))
             if not run_job(definitions, "daily", home, partitions=days, on_update=show, again=again):
                 return False
+            if between is not None:
+                progress.update(task, description="Deciding")
+                between()
             for report in settings.reports:
                 weeks = weeks_to_report(settings, report, complete_through(settings))
                 if weeks and not run_job(

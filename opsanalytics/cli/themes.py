@@ -52,11 +52,22 @@ def list_themes(config: Path | None, muted: bool, as_json: bool) -> None:
         click.echo(shown.write_ndjson(), nl=False)
         return
     table = RichTable(header_style="bold")
-    for title in ("#", "id", "theme", "authors", "share", "4 weeks", "before", "satisfaction", ""):
+    for title in (
+        "#",
+        "id",
+        "theme",
+        "authors",
+        "share",
+        "4 weeks",
+        "before",
+        "satisfaction",
+        "",
+    ):
         left = title in ("id", "theme", "")
         table.add_column(title, justify="left" if left else "right", overflow="fold")
     for row in shown.iter_rows(named=True):
         marks = [mark for mark in ("pinned", "muted", "named") if row[mark]]
+        marks += [row["trend"]] if row["trend"] != "none" else []
         happy = "" if row["satisfaction"] is None else f"{row['satisfaction']:.2f}"
         table.add_row(
             str(row["rank"]),

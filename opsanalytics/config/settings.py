@@ -30,6 +30,7 @@ from opsanalytics.cleaning.privacy import PrivacyRules, PrivacySettings
 from opsanalytics.feedback.themes import ThemeSettings
 from opsanalytics.improvement.settings import BacklogSettings, FrictionSettings, PainPointSettings
 from opsanalytics.improvement.trackers.settings import AnyTracker
+from opsanalytics.improvement.verification.settings import Release, VerificationSettings
 from opsanalytics.lake.paths import Home
 from opsanalytics.quality.settings import QualitySettings
 from opsanalytics.sources.base import (
@@ -206,6 +207,8 @@ class Settings(Section):
     feedback: ThemeSettings = ThemeSettings()
     pain_points: PainPointSettings = PainPointSettings()
     backlog: BacklogSettings = BacklogSettings()
+    verification: VerificationSettings = VerificationSettings()
+    releases: tuple[Release, ...] = ()
     trackers: tuple[AnyTracker, ...] = ()
     reports: tuple[Report, ...] = (Report(name="weekly"),)
     thresholds: Thresholds = Thresholds()
@@ -273,6 +276,7 @@ class Settings(Section):
         "cohorts",
         "diagnoses",
         "segments",
+        "releases",
         "reports",
         "trackers",
     )

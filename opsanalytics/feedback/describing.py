@@ -10,11 +10,13 @@ import polars as pl
 from opsanalytics.feedback.labels import keywords, typical
 from opsanalytics.feedback.standing import main_kinds
 from opsanalytics.feedback.tables import COUNTS
+from opsanalytics.feedback.trend import trends
 from opsanalytics.feedback.words import quotation
 
 LONGEST_TITLE = 90
 TREND = timedelta(weeks=4)
 QUOTES = 3
+WEEKS_SHOWN = 12
 
 
 class Shown(Protocol):
@@ -55,6 +57,9 @@ def describe(
             negative=(satisfaction < 0.5).sum(),
             recent=recent.sum(),
             earlier=(~recent & (pl.col("ts") > as_of - 2 * TREND)).sum(),
+            weekly=pl.concat_list(
+                [pl.col("ts").is_between(*_week(as_of, back), closed="right").sum() for back in _WEEKS_BACK]
+            ),
             open=pl.col("open").sum(),
             active=pl.col("active").sum(),
             open_authors=pl.col("author").filter("open").n_unique(),
@@ -75,6 +80,9 @@ def describe(
     titles = [
         _title(_fresh(counted, name), kind) for name, kind in themes.select("theme_id", "kind").iter_rows()
     ]
+    told, q_values = trends(themes["recent"].to_list(), themes["earlier"].to_list())
+    rated = themes["rated"].to_numpy()
+    unhappy = proportion_confint(themes["negative"].to_numpy(), np.maximum(1, rated), method="wilson")
     low, high = proportion_confint(themes["authors"].to_numpy(), max(1, everybody), method="wilson")
     return themes.with_columns(
         rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int32),
@@ -85,6 +93,10 @@ def describe(
         share=pl.col("authors") / everybody,
         share_low=pl.Series(np.asarray(low, dtype=np.float64)),
         share_high=pl.Series(np.asarray(high, dtype=np.float64)),
+        trend=pl.Series(told, dtype=pl.String),
+        trend_q=pl.Series(q_values, dtype=pl.Float64),
+        negative_low=pl.when(pl.col("rated") > 0).then(pl.Series(unhappy[0], dtype=pl.Float64)),
+        negative_high=pl.when(pl.col("rated") > 0).then(pl.Series(unhappy[1], dtype=pl.Float64)),
         quotes=pl.Series(
             [[quotation(text, settings.quote_length) for text, _ in chosen] for chosen in quotes],
             dtype=pl.List(pl.String),
@@ -95,6 +107,13 @@ def describe(
         as_of=pl.lit(as_of),
         quality=pl.lit(quality),
     )
+
+
+_WEEKS_BACK = range(WEEKS_SHOWN, 0, -1)
+
+
+def _week(as_of: datetime, back: int) -> tuple[datetime, datetime]:
+    return as_of - timedelta(weeks=back), as_of - timedelta(weeks=back - 1)
 
 
 def _words_by_theme(messages: pl.DataFrame, names: list[str]) -> list[list[list[str]]]:

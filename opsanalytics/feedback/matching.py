@@ -33,7 +33,13 @@ class Matching:
 
 
 def match(
-    groups: Labels, themes: Labels, weights: Labels, *, min_size: int, settling: bool = False
+    groups: Labels,
+    themes: Labels,
+    weights: Labels,
+    *,
+    min_size: int,
+    settling: bool = False,
+    loyal: bool = False,
 ) -> Matching:
     """Match groups to themes so that the weight they share is greatest (Hungarian method).
 
@@ -42,6 +48,7 @@ def match(
         themes: theme of each text, -1 for none.
         weights: how many messages each text stands for.
         settling: whether texts will follow their groups, so that a theme may become another one.
+        loyal: whether a theme is the group that has most of it also then.
         min_size: what is split off or new has at least this weight.
     """
     count, known = int(groups.max(initial=-1)) + 1, int(themes.max(initial=-1)) + 1
@@ -56,7 +63,7 @@ def match(
         int(g): int(t)
         for g, t in zip(rows, columns, strict=True)
         if shared[g, t] >= SAME_SHARE * (shared[g].sum() + sizes[t] - shared[g, t]) > 0
-        or (not settling and shared[g, t] == shared[:, t].max() > 0)
+        or ((loyal or not settling) and shared[g, t] == shared[:, t].max() > 0)
     }
     changes: list[Change] = []
     for group in range(count):

@@ -10,8 +10,9 @@ recorded. Each week:
 - When texts have become `GROWTH` times as many, the space they lie in is fitted anew, all are grouped again,
   and the groups are matched to the known themes (`matching.match`): what has no match is new, a part of a
   theme (a split) or several themes that are one (a merger).
-- Once, when `SETTLED` texts are known, messages go where the new groups put them: themes found in a handful
-  of messages are too rough to keep for ever. Ids and names stay also then.
+- Once, when `SETTLED` texts are known, and when another encoder comes into force, messages go where the new
+  groups put them: themes found in a handful of messages, or by other means, are too rough to keep for ever.
+  Ids and names stay also then.
 """
 
 import hashlib
@@ -25,10 +26,13 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.preprocessing import normalize
 
-from opsanalytics.feedback.clusters import Labels, Space, Vectors, embed
+from opsanalytics.feedback.clusters import Labels, Vectors
+from opsanalytics.feedback.communities import communities
 from opsanalytics.feedback.labels import counted, label, ranked_phrases
 from opsanalytics.feedback.matching import match
 from opsanalytics.feedback.placing import chosen, place
+from opsanalytics.feedback.sentences import Sentences
+from opsanalytics.feedback.spaces import SentenceSpace, TextSpace, WordSpace
 
 GROWTH = 1.5
 SETTLED = 250
@@ -80,6 +84,10 @@ class Said:
     """For each author of a text: the row of the text."""
     voice_week: Labels
     """The week in which the author first said it."""
+    sentences: Sentences | None = None
+    """Embeddings of the texts, if any week uses them."""
+    by_sentences: tuple[bool, ...] = ()
+    """Whether `sentences` are in force: before the first week, and at the end of each. Empty: never."""
 
 
 class Limits(Protocol):
@@ -96,6 +104,9 @@ class Limits(Protocol):
 
     @property
     def sample(self) -> int: ...
+
+    @property
+    def resolution(self) -> float: ...
 
 
 @dataclass
@@ -131,7 +142,8 @@ class _Run:
         self.themes: list[Theme] = []
         self.history: list[Event] = []
         self.founders: set[str] = set()
-        self.space: Space
+        self.space: TextSpace
+        self.sentences: Sentences | None = None
         self.vectors: Vectors = np.empty((0, 0))
         self.fitted_to = 0
         self.space_of = 0
@@ -148,17 +160,25 @@ class _Run:
         self.at = self.said.ends[week]
         self.theme = np.concatenate([self.theme, np.full(known - before, -1, dtype=np.int64)])
         self.phrases.update(counted(self.said.words[before:known]))
+        then, now = self.said.by_sentences[week : week + 2] or (False, False)
+        self.sentences = self.said.sentences if then else None
         if self.weights.sum() < self.limits.min_messages:
             return
         if not self.fitted_to or known >= GROWTH * self.fitted_to:
             self._reorganise(known)
         else:
-            self.vectors = np.vstack([self.vectors, self.space.vectors(self.said.words[before:known])])
+            self.vectors = np.vstack([self.vectors, self.space.vectors(np.arange(before, known))])
         self._assign()
         new = self._find_new()
-        unfamiliar = len(new) and self.space.known([self.said.words[i] for i in new]).mean() < FAMILIAR
+        unfamiliar = len(new) and self.space.known(new).mean() < FAMILIAR
         if unfamiliar and known >= WORTH_FITTING * self.space_of:
             self._fit(known)
+        if now != then:
+            # after the week was taken in as before: what it found keeps its ids too
+            self.sentences = self.said.sentences if now else None
+            self._reorganise(known, changed=True)
+            self._assign()
+            self._find_new()
 
     def result(self) -> Registry:
         similarity = np.zeros(len(self.said.ids))
@@ -170,14 +190,21 @@ class _Run:
             similarity[inside] = np.einsum("ij,ij->i", self.vectors[inside], centres[self.theme[inside]])
         return Registry(self.themes, theme, similarity, self.history)
 
-    def _reorganise(self, known: int) -> None:
+    def _reorganise(self, known: int, *, changed: bool = False) -> None:
         """Fit the space anew, group everything, and follow what is a split, a merger, or new."""
         weights = self.weights[:known]
-        settling = self.fitted_to < SETTLED <= known
+        settling = changed or self.fitted_to < SETTLED <= known
         self._fit(known)
         self.fitted_to = known
         groups = self._group(np.arange(known), self.vectors)
-        matching = match(groups, self.theme, weights, min_size=self.limits.min_messages, settling=settling)
+        matching = match(
+            groups,
+            self.theme,
+            weights,
+            min_size=self.limits.min_messages,
+            settling=settling,
+            loyal=changed,
+        )
         place_of = dict(matching.theme_of)
         for what, one, other in matching.changes:
             if what == "new":
@@ -196,10 +223,14 @@ class _Run:
             self._end_empty(before)
 
     def _fit(self, known: int) -> None:
-        words = self.said.words[:known]
-        self.space = Space([words[i] for i in chosen(self.said.ids[:known], FITTED_TEXTS)])
-        self.vectors = self.space.vectors(words)
+        self.space = self._space(chosen(self.said.ids[:known], FITTED_TEXTS))
+        self.vectors = self.space.vectors(np.arange(known))
         self.space_of = known
+
+    def _space(self, rows: Labels) -> TextSpace:
+        if self.sentences is None:
+            return WordSpace(self.said.words, rows)
+        return SentenceSpace(self.said.words, self.sentences, rows)
 
     def _end_empty(self, before: Labels) -> None:
         """End themes that have lost all texts; they are part of the theme that took most of them."""
@@ -214,7 +245,7 @@ class _Run:
         centres = self._centres()
         if not len(rows) or not len(centres):
             return
-        known = self.space.known([self.said.words[i] for i in rows])
+        known = self.space.known(rows)
         similarity = (self.vectors[rows] @ centres.T) * known[:, None]
         near = similarity.max(axis=1) >= self.limits.min_similarity
         self.theme[rows[near]] = similarity.argmax(axis=1)[near]
@@ -224,7 +255,7 @@ class _Run:
         rows = np.flatnonzero(self.theme < 0)[-RESIDUE:]
         if self.weights[rows].sum() < self.limits.min_messages:
             return rows[:0]
-        groups = self._group(rows, embed([self.said.words[i] for i in rows]))
+        groups = self._group(rows, self._space(rows).vectors(rows))
         for group in range(int(groups.max(initial=-1)) + 1):
             members = np.zeros(len(self.theme), dtype=bool)
             members[rows[groups == group]] = True
@@ -232,6 +263,15 @@ class _Run:
         return rows[groups >= 0]
 
     def _group(self, rows: Labels, vectors: Vectors) -> Labels:
+        if self.sentences is not None:
+            return communities(
+                [self.said.ids[i] for i in rows],
+                vectors,
+                self.weights[rows],
+                min_size=self.limits.min_messages,
+                min_similarity=self.limits.min_similarity,
+                resolution=self.limits.resolution,
+            )
         return place(
             [self.said.ids[i] for i in rows],
             [self.said.words[i] for i in rows],

@@ -41,8 +41,25 @@ FEEDBACK_THEMES = Table(
         Column("rated", pl.Int64, "Messages with a rating.", True),
         Column("satisfaction", pl.Float64, "Mean satisfaction, 0 worst to 1 best; null if unrated."),
         Column("negative", pl.Int64, "Rated messages in the lower half of the scale.", True),
-        Column("recent", pl.Int64, "Of these, in the four weeks before as_of.", True),
-        Column("earlier", pl.Int64, "Of these, in the four weeks before those.", True),
+        Column("negative_low", pl.Float64, "Wilson 95 % interval of negative / rated, lower end."),
+        Column("negative_high", pl.Float64, "Wilson 95 % interval of negative / rated, upper end."),
+        Column("recent", pl.Int64, "Messages in the four weeks before as_of.", True),
+        Column("earlier", pl.Int64, "Messages in the four weeks before those.", True),
+        Column(
+            "trend",
+            pl.String,
+            "more, fewer, or none: recent against earlier (exact binomial test, trend_q below 0.05).",
+            True,
+        ),
+        Column(
+            "trend_q", pl.Float64, "q-value of the trend, Benjamini-Hochberg over all themes; null: silent."
+        ),
+        Column(
+            "weekly",
+            pl.List(pl.Int64),
+            "Messages of each of the last twelve spans of seven days before as_of, oldest first.",
+            True,
+        ),
         Column("open", pl.Int64, "Messages that are not known to be resolved.", True),
         Column("open_authors", pl.Int64, "Distinct authors of the open messages.", True),
         Column("votes", pl.Int64, "Votes for open messages; votes against count as none.", True),

@@ -11,8 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from opsanalytics.feedback.decisions import ThemeDecision, decided, keyword_themes, protected
 from opsanalytics.feedback.describing import LONGEST_TITLE, describe, said
+from opsanalytics.feedback.encoders import EncoderName, EncoderSince
 from opsanalytics.feedback.history import history_rows
 from opsanalytics.feedback.keyword_themes import KeywordTheme, keyword_theme_of
+from opsanalytics.feedback.sentences import Encode
 from opsanalytics.feedback.standing import with_standing
 from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS, FEEDBACK_THEMES, THEME_HISTORY
 from opsanalytics.feedback.weeks import register_messages
@@ -31,12 +33,16 @@ class ThemeSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    encoder: EncoderName = "tfidf"
+    """How messages are compared: by their words, or by sentence embeddings (the extra `embeddings`)."""
     min_messages: int = Field(default=5, ge=2)
     """Smaller groups are not themes; their messages stay unassigned."""
     max_distance: float = Field(default=0.75, gt=0, lt=1)
     """Average cosine distance up to which two groups are one theme: smaller gives more, finer themes."""
     min_similarity: float = Field(default=0.35, ge=0, lt=1)
     """Messages less similar than this to every theme's centre stay unassigned."""
+    resolution: float = Field(default=3.0, gt=0, le=20)
+    """With `encoder = "minilm"` instead of `max_distance`: more gives more, finer themes."""
     sample: int = Field(default=5_000, ge=100, le=20_000)
     """Themes are found in at most so many distinct texts; all others are put to the nearest theme."""
     quote_length: int = Field(default=240, ge=40)
@@ -90,6 +96,8 @@ def find_themes(
     zone: ZoneInfo = UTC,
     week_start: int = 0,
     decisions: Sequence[ThemeDecision] = (),
+    encoders: Sequence[EncoderSince] | None = None,
+    encode: Encode | None = None,
 ) -> Themes:
     """Group messages by what they are about.
 
@@ -111,6 +119,8 @@ def find_themes(
         zone: whose weeks.
         week_start: 0 for Monday to 6 for Sunday.
         decisions: what people decided about themes, in order.
+        encoders: which encoder was used since when; None: always that of the settings.
+        encode: gives sentence embeddings; without it words are compared in all weeks.
     """
     settings = settings or ThemeSettings()
     messages = _messages(feedback.filter(pl.col("ts") < as_of), persons)
@@ -121,6 +131,8 @@ def find_themes(
         zone=zone,
         week_start=week_start,
         protected=protected(decisions),
+        encoders=(EncoderSince(settings.encoder),) if encoders is None else encoders,
+        encode=encode,
     )
     messages = messages.join(registered.texts, on="text_id", how="left", maintain_order="left")
     defined = (*settings.keyword_themes, *keyword_themes(decisions))

@@ -1,6 +1,6 @@
 """Messages by week, as the registry of themes takes them in."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -8,6 +8,9 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
+
+from opsanalytics.feedback.encoders import ALWAYS, EncoderSince, encoder_at
+from opsanalytics.feedback.sentences import Encode, Sentences
 
 if TYPE_CHECKING:
     from opsanalytics.feedback.registry import Event, Limits, Theme
@@ -32,16 +35,20 @@ def register_messages(
     zone: ZoneInfo,
     week_start: int,
     protected: Collection[str] = (),
+    encoders: Sequence[EncoderSince] = (),
+    encode: Encode | None = None,
 ) -> Registered:
     """Go through the messages week by week.
 
     Args:
-        messages: ts, text_id, author, words (one at least), sorted by time.
+        messages: ts, text_id, author, text, words (one at least), sorted by time.
         limits: how themes are found.
         as_of: end of the last week if that is still running, UTC.
         zone: whose weeks.
         week_start: 0 for Monday to 6 for Sunday.
         protected: ids of themes that people decided about: they are not merged into others.
+        encoders: which encoder was used since when.
+        encode: gives sentence embeddings; without it words are compared in all weeks.
     """
     # scikit-learn takes a second to import: not before themes are looked for
     from opsanalytics.feedback.registry import Said, register
@@ -57,16 +64,22 @@ def register_messages(
     voices = dated.unique(["text_id", "author"], keep="first", maintain_order=True).join(
         texts.select("text_id", "row"), on="text_id", maintain_order="left"
     )
+    ends = [
+        min(as_of, datetime.combine(day + timedelta(days=7), time(), zone).astimezone(UTC)) for day in days
+    ]
+    embedded = tuple(
+        encode is not None and encoder_at(encoders, moment) == "minilm" for moment in (ALWAYS, *ends)
+    )
+    sentences = Sentences(encode(texts["text"].to_list())) if encode and any(embedded) else None
     said = Said(
         ids=texts["text_id"].to_list(),
         words=texts["words"].to_list(),
         week=texts["week"].to_numpy().astype(np.int64),
-        ends=[
-            min(as_of, datetime.combine(day + timedelta(days=7), time(), zone).astimezone(UTC))
-            for day in days
-        ],
+        ends=ends,
         voice_text=voices["row"].to_numpy().astype(np.int64),
         voice_week=voices["week"].to_numpy().astype(np.int64),
+        sentences=sentences,
+        by_sentences=embedded,
     )
     found = register(said, limits, protected)
     placed = [

@@ -22,6 +22,11 @@ UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 """Thai, Japanese and Chinese letters: written without spaces, so pairs of letters stand for words."""
 
 
+def spoken(text: str) -> str:
+    """`text` without links, addresses and markup, on one line."""
+    return " ".join(_MARKUP.sub(" ", unicodedata.normalize("NFKC", text)).split())
+
+
 def words(text: str) -> list[str]:
     """All words of `text`, lower case, in order, stop words included."""
     plain = unicodedata.normalize("NFKC", text[:LONGEST]).replace("\u2019", "'")

@@ -16,11 +16,14 @@ from opsanalytics.improvement.settings import BacklogSettings, FrictionSettings,
 
 @dataclass(frozen=True)
 class Improvement:
-    """Frames conform to FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS and BACKLOG."""
+    """Frames conform to FRICTION, PAIN_POINTS, PAIN_POINT_PERSONS, PAIN_POINT_GROUPS,
+    PAIN_POINT_OVERLAPS and BACKLOG."""
 
     friction: pl.DataFrame
     pain_points: pl.DataFrame
     pain_point_persons: pl.DataFrame
+    pain_point_groups: pl.DataFrame
+    pain_point_overlaps: pl.DataFrame
     backlog: pl.DataFrame
 
 
@@ -56,4 +59,4 @@ def analyse_improvement(
     )
     found = find_pain_points(funnels, signals, themes, thresholds, as_of=as_of, quality=quality)
     ranked = rank_backlog(found.items, backlog or BacklogSettings(), thresholds, as_of=as_of)
-    return Improvement(signals.friction, found.items, found.persons, ranked)
+    return Improvement(signals.friction, found.items, found.persons, found.groups, found.overlaps, ranked)

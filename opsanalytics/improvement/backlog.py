@@ -4,10 +4,11 @@
 Confidence is a product of what is known, each factor between 0 and 1:
 
 behaviour
-    0.8, because a comparison is not an experiment; the chance that the effect is harmful beyond the
-    least effect of interest (from its interval); the share of affected persons that could be compared;
-    0.9 if no affected persons speak of it, 1 if they do; 0.5 if quality checks upstream failed. At most
-    0.3 for an item that is only watched, 0.1 if no effect could be stated.
+    `causal_share` (0.8), because a comparison is not an experiment; the chance that the effect is harmful
+    beyond the least effect of interest (`harm_chance`); the share of affected persons that could be
+    compared; 1 if affected persons speak of it, 0.95 if they met other signals of it, else 0.9; 0.5 if
+    quality checks upstream failed. At most 0.3 for an item that is only watched, 0.1 if no effect could be
+    stated.
 voice
     0.5 if rated, 0.35 if the severity is assumed from the kind of message, 0.25 if nothing is known;
     p / (p + 5) for p authors and votes; 0.5 if nobody has spoken of a theme for eight weeks; 0.5 if
@@ -23,6 +24,7 @@ from typing import Any
 import polars as pl
 
 from opsanalytics.improvement.backlog_history import history
+from opsanalytics.improvement.calibration import spoken_points
 from opsanalytics.improvement.decision_log import Log, Sighting
 from opsanalytics.improvement.decisions import STAGES, stage_of
 from opsanalytics.improvement.ranking import Ranked, scored, sureness, urgencies
@@ -39,6 +41,9 @@ from opsanalytics.improvement.standing import (
     title_of,
 )
 from opsanalytics.improvement.tables import BACKLOG, BACKLOG_HISTORY
+from opsanalytics.improvement.verification.ledger import NONE, Calibration
+from opsanalytics.improvement.verification.tables import VERIFICATIONS
+from opsanalytics.improvement.verification.words import summary
 from opsanalytics.improvement.voice import SILENT
 
 OCCURRENCES = pl.Schema({"item_id": pl.String(), "ts": pl.Datetime("us", "UTC")})
@@ -46,8 +51,8 @@ SHARED = ("reach_per_week", "reach_low", "reach_high", "lost_per_week", "lost_lo
 """What the parts of a split item share."""
 STATUSES = ("finding", "watch", "dormant", "gone")
 """In order of rank."""
-NOT_CAUSAL = 0.8
 NO_AGREEMENT = 0.9
+ALSO_SEEN = 0.95
 BAD_QUALITY = 0.5
 WATCHED = 0.3
 NO_EFFECT = 0.1
@@ -91,6 +96,8 @@ def make_backlog(
     as_of: datetime,
     log: Log | None = None,
     occurrences: pl.DataFrame | None = None,
+    verdicts: pl.DataFrame | None = None,
+    calibration: Calibration = NONE,
 ) -> Backlog:
     """Rank pain points within their lane, and say where each stands.
 
@@ -112,7 +119,13 @@ def make_backlog(
         as_of: data up to here is complete, UTC.
         log: what people decided; what earlier runs saw is taken up to `as_of`, exclusively.
         occurrences: item_id, ts: when persons first met it, or messages of it were written.
+        verdicts: as VERIFICATIONS: what was measured of fixes.
+        calibration: how earlier predictions held; confidence in behavioural items is multiplied by it.
     """
+    judged = {
+        row["item_id"]: row
+        for row in (VERIFICATIONS.empty() if verdicts is None else verdicts).iter_rows(named=True)
+    }
     known = (log or Log()).before(as_of)
     met = occurrences if occurrences is not None else pl.DataFrame(schema=OCCURRENCES)
     times, urgency = occurrences_by_item(met), urgencies(met, as_of)
@@ -122,14 +135,20 @@ def make_backlog(
     for entry in entries(items, known):
         of = {entry.item_id, *entry.merged, *([entry.evidence["item_id"]] if entry.evidence else [])}
         when = sorted(ts for item in of for ts in times.get(item, ()))
-        standing = stand(entry, known, settings, when, themes, as_of=as_of)
+        verdict = judged.get(entry.item_id)
+        standing = stand(entry, known, settings, when, themes, as_of=as_of, verdict=verdict)
         found.append((entry, standing))
     talk = {
         entry.item_id
         for entry, _ in found
         if entry.evidence and entry.evidence["severity_from"] == "kinds" and entry.evidence["kind"] == "other"
     }
-    rows = [_row(entry, standing, known, settings, thresholds, as_of, urgency) for entry, standing in found]
+    rows = [
+        _row(entry, standing, known, settings, thresholds, as_of, urgency)
+        | {"verdict": summary(judged[entry.item_id]) if entry.item_id in judged else None}
+        for entry, standing in found
+    ]
+    _calibrate(rows, calibration)
     _score(rows, settings)
     rows.sort(key=lambda row: (*_tier(row, talk), -(row["score"] or 0.0), row["item_id"]))
     for lane in sorted({row["lane"] for row in rows}):
@@ -139,6 +158,16 @@ def make_backlog(
     return Backlog(
         BACKLOG.conform(pl.DataFrame(shown_rows, schema=BACKLOG.schema)), history(known, seen), seen
     )
+
+
+def _calibrate(rows: list[dict[str, Any]], calibration: Calibration) -> None:
+    """Take confidence in behavioural items as far as earlier predictions came true."""
+    if not calibration.entries:
+        return
+    for row in rows:
+        if row["lane"] == "behaviour" and row["seen"]:
+            row["confidence"] = round(min(1.0, row["confidence"] * calibration.factor), 4)
+            row["confidence_reason"] += f"; times {calibration.factor:.2f} by the ledger ({calibration.told})"
 
 
 def _tier(row: dict[str, Any], talk: set[str]) -> tuple[str, int, int, bool]:
@@ -261,7 +290,7 @@ def _worth(
         name: None if entry.evidence[name] is None else entry.evidence[name] * entry.share for name in SHARED
     }
     if item["lane"] == "behaviour":
-        confidence, reason = _behaviour_confidence(item, thresholds)
+        confidence, reason = _behaviour_confidence(item, settings, thresholds)
         lost = (item["lost_per_week"], item["lost_low"], item["lost_high"])
         values = None if lost[0] is None else lost
         impact = None if lost[0] is None else lost[0] / item["reach_per_week"]
@@ -281,23 +310,23 @@ def _worth(
     }
 
 
-def _behaviour_confidence(item: dict[str, Any], thresholds: PainPointSettings) -> tuple[float, str]:
-    from scipy.stats import norm
-
+def _behaviour_confidence(
+    item: dict[str, Any], settings: BacklogSettings, thresholds: PainPointSettings
+) -> tuple[float, str]:
     caveat = f"; {item['caveat']}" if item["caveat"] else ""
     if item["effect"] is None:
         return NO_EFFECT * _quality(item), f"no effect can be stated: {item['caveat']}"
-    # The wider side: towards no harm the interval has room for the time-matched comparison.
-    half = max(item["effect_high"] - item["effect"], item["effect"] - item["effect_low"])
-    chance = float(norm.cdf((-thresholds.min_effect - item["effect"]) / (half / norm.ppf(0.975))))
+    chance = item["harm_chance"]
     agreed = item["theme_link_by"] == "persons"
-    confidence = NOT_CAUSAL * chance * item["overlap"] * (1.0 if agreed else NO_AGREEMENT) * _quality(item)
+    agreement = 1.0 if agreed else ALSO_SEEN if item["also_seen_as"] else NO_AGREEMENT
+    confidence = settings.causal_share * chance * item["overlap"] * agreement * _quality(item)
     reason = (
         f"{item['affected']} affected; {_percent(chance)} sure of harm above "
-        f"{thresholds.min_effect * 100:g} points; {item['overlap']:.0%} comparable; "
+        f"{spoken_points(thresholds.min_effect)}; {item['overlap']:.0%} comparable; "
         f"q = {item['q_value']:.2g}; "
         + ("feedback of affected persons agrees" if agreed else "no feedback of affected persons")
-        + "; not an experiment"
+        + ("; other signals of the same persons agree" if item["also_seen_as"] else "")
+        + f"; not an experiment: {settings.causal_share:.0%} taken to be caused by it"
         + caveat
     )
     if item["status"] != "finding":

@@ -36,6 +36,11 @@ def custom(events: pl.DataFrame, rule: CustomSignal) -> Detection:
         _words(rule),
         met.select("person", "ts", "place", "app_version"),
         placed.group_by("place").agg(n=pl.col("person").n_unique().cast(pl.Int64)),
+        # Where properties tell good from bad, whoever did the event had the chance. Doing it again and again
+        # says nothing of who did it once.
+        chance=pl.when(pl.col("event") == rule.event).then(pl.coalesce(where.replace("", None), "event"))
+        if rule.where and rule.times == 1
+        else None,
     )
 
 
@@ -76,6 +81,8 @@ _OPERATORS = {
     "not_in": "is none of",
     "contains": "contains",
     "not_contains": "does not contain",
+    "icontains": "contains, in any case,",
+    "not_icontains": "does not contain, in any case,",
     "regex": "matches",
     "not_regex": "does not match",
     "gt": "is above",

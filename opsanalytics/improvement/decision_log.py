@@ -83,7 +83,7 @@ def read_log(home: Home) -> Log:
     """All decisions and sightings of a home; empty if there are none."""
     if not home.state.exists():
         return Log()
-    with closing(_connect(home)) as con:
+    with closing(connect(home)) as con:
         return _read(con)
 
 
@@ -104,7 +104,7 @@ def decide(
         LockHeldError: another process has been deciding for ten minutes.
     """
     home.root.mkdir(parents=True, exist_ok=True)
-    with exclusive(home, LOCK), closing(_connect(home)) as con, _transaction(con):
+    with exclusive(home, LOCK), closing(connect(home)) as con, transaction(con):
         log = _read(con)
         known = dict(log.lives)
         seq = max((decision.seq for decision in log.decisions), default=0)
@@ -134,7 +134,7 @@ def remember(home: Home, sightings: Sequence[Sighting]) -> None:
     if not sightings:
         return
     home.root.mkdir(parents=True, exist_ok=True)
-    with exclusive(home, LOCK), closing(_connect(home)) as con, _transaction(con):
+    with exclusive(home, LOCK), closing(connect(home)) as con, transaction(con):
         con.executemany(
             "INSERT OR REPLACE INTO backlog_sightings VALUES (?, ?, ?, ?, ?, ?)",
             [
@@ -151,7 +151,8 @@ def remember(home: Home, sightings: Sequence[Sighting]) -> None:
         )
 
 
-def _connect(home: Home) -> sqlite3.Connection:
+def connect(home: Home) -> sqlite3.Connection:
+    """The state of a home, with the tables of the log."""
     con = sqlite3.connect(home.state, timeout=60, isolation_level=None)
     con.execute("PRAGMA journal_mode=WAL")
     con.execute("PRAGMA synchronous=FULL")  # a decision that was confirmed survives a power cut
@@ -160,7 +161,8 @@ def _connect(home: Home) -> sqlite3.Connection:
 
 
 @contextmanager
-def _transaction(con: sqlite3.Connection) -> Iterator[None]:
+def transaction(con: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing."""
     con.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -11,20 +11,23 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
-OPEN = ("new", "accepted", "planned", "in_progress", "regressed", "did_not_work")
+OPEN = ("new", "accepted", "planned", "in_progress", "regressed", "did_not_work", "harmed")
 SHIPPED = ("shipped", "verifying")
 APART = ("worked", "wont_fix", "snoozed")
 STAGES = ("open", "shipped", "apart")
 STATES = (*OPEN, *SHIPPED, *APART)
-"""`regressed` and `verifying` are found by data; every other one is decided."""
+"""`verifying`, `regressed` and `harmed` are found by data, `worked` and `did_not_work` by data or decided;
+all others are decided."""
+FAILED = ("regressed", "did_not_work", "harmed")
+"""Open again after a fix."""
 
 MOVES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "accept": ("accepted", ("new", "regressed", "did_not_work", "snoozed", "planned", "in_progress")),
-    "plan": ("planned", ("new", "accepted", "in_progress", "regressed", "did_not_work", "snoozed")),
-    "start": ("in_progress", ("new", "accepted", "planned", "regressed", "did_not_work", "snoozed")),
+    "accept": ("accepted", ("new", *FAILED, "snoozed", "planned", "in_progress")),
+    "plan": ("planned", ("new", "accepted", "in_progress", *FAILED, "snoozed")),
+    "start": ("in_progress", ("new", "accepted", "planned", *FAILED, "snoozed")),
     "ship": ("shipped", (*OPEN, "snoozed")),
-    "worked": ("worked", SHIPPED),
-    "did_not_work": ("did_not_work", (*SHIPPED, "worked")),
+    "worked": ("worked", (*SHIPPED, "did_not_work", "harmed")),
+    "did_not_work": ("did_not_work", (*SHIPPED, "worked", "harmed")),
     "wont_fix": ("wont_fix", (*OPEN, "snoozed")),
     "snooze": ("snoozed", (*OPEN, "snoozed")),
     "reopen": ("", (*SHIPPED, *APART)),

@@ -1,7 +1,7 @@
 """Friction: signals that something got in people's way, from events alone."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import polars as pl
@@ -9,6 +9,8 @@ import polars as pl
 from opsanalytics.behavior.rows import Events, checked
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.behavior.statistics import wilson
+from opsanalytics.improvement.absence_signals import form_abandonment, release_drops
+from opsanalytics.improvement.click_signals import dead_clicks, rage_clicks
 from opsanalytics.improvement.custom_signals import custom
 from opsanalytics.improvement.settings import FrictionSettings
 from opsanalytics.improvement.signals import (
@@ -30,12 +32,16 @@ from opsanalytics.improvement.tables import FRICTION
 @dataclass(frozen=True)
 class Friction:
     """`friction` conforms to FRICTION; `exposures` has a row an occurrence: person, ts, signal, place,
-    app_version; `events` are the events prepared for it (see `signals.prepare`); `settings` define it."""
+    app_version; `events` are the events prepared for it (see `signals.prepare`); `settings` define it.
+    `chances` says by signal at which place an event gave the chance to meet it, `pages` by signal how that
+    place is called where it is not the signal's (see `Detection`)."""
 
     friction: pl.DataFrame
     exposures: pl.DataFrame
     events: pl.DataFrame
     settings: FrictionSettings
+    chances: Mapping[str, pl.Expr] = field(default_factory=dict)
+    pages: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def find_friction(
@@ -60,16 +66,24 @@ def find_friction(
     everybody = prepared["person"].n_unique()
     rows: list[pl.DataFrame] = []
     exposures: list[pl.DataFrame] = [pl.DataFrame(schema=EXPOSURES)]
+    chances: dict[str, pl.Expr] = {}
+    pages: dict[str, Mapping[str, str]] = {}
     for detection in (
         errors(prepared, settings),
+        rage_clicks(prepared, settings.rage_click),
+        dead_clicks(prepared, settings.dead_click),
         slow_loads(prepared, settings),
         empty_searches(prepared, settings),
         repeated_attempts(prepared, settings, funnels),
         dead_ends(prepared, settings, funnels),
         back_and_forth(prepared, settings),
+        form_abandonment(prepared, settings.form_abandonment, as_of),
+        release_drops(prepared, settings.release_drop, as_of),
         *(custom(prepared, rule) for rule in settings.custom),
     ):
         found = _few_places(detection, settings.max_places, everybody)
+        if found.chance is not None:
+            chances[found.signal], pages[found.signal] = found.chance, found.pages
         if found.exposures is not None:
             exposures.append(
                 found.exposures.with_columns(signal=pl.lit(found.signal)).select(list(EXPOSURES))
@@ -85,6 +99,8 @@ def find_friction(
         pl.concat(exposures).sort("signal", "place", "person", "ts", "app_version"),
         prepared,
         settings,
+        chances,
+        pages,
     )
 
 
@@ -154,7 +170,7 @@ def _few_places(detection: Detection, limit: int, everybody: int) -> Detection:
             pl.DataFrame({"place": [OTHER], "n": [everybody]}),
         ]
     )
-    return Detection(detection.signal, detection.reason, exposures, could)
+    return replace(detection, exposures=exposures, could_meet=could)
 
 
 def _rows(detection: Detection, everybody: int) -> pl.DataFrame:
@@ -179,6 +195,7 @@ def _rows(detection: Detection, everybody: int) -> pl.DataFrame:
         signal=pl.lit(detection.signal),
         available=pl.lit(True),
         reason=pl.lit(detection.reason),
+        detail=pl.col("place").replace_strict(dict(detection.details), default=None, return_dtype=pl.String),
         share=pl.col("persons") / pl.col("n"),
         share_low=pl.Series(low),
         share_high=pl.Series(high),

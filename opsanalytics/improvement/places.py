@@ -30,3 +30,9 @@ def error_place(columns: list[str], keys: tuple[str, ...], page_property: str) -
     if where is None:
         return name
     return pl.when(where.is_not_null()).then(pl.concat_str(name, pl.lit(" on "), where)).otherwise(name)
+
+
+def optional_text(name: str, columns: list[str]) -> pl.Expr:
+    """Value of a property as text; null for all where events can have no such property."""
+    known = name in columns or "properties" in columns
+    return property_text(name, columns) if known else pl.lit(None, pl.String)

@@ -9,6 +9,10 @@ from opsanalytics.behavior.duration import Duration
 from opsanalytics.behavior.spec import Filters, Step
 
 BUILT_IN = {
+    "rage_click": "Rage clicks",
+    "dead_click": "Clicks without an answer",
+    "form_abandonment": "Form given up",
+    "release_drop": "Event rarer since a release",
     "error": "Error",
     "slow_load": "Slow loading",
     "empty_search": "Search without results",
@@ -25,6 +29,75 @@ class Settings(BaseModel):
     """Immutable; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Clicks(Settings):
+    """What `rage_click` and `dead_click` have in common."""
+
+    event: str | None = None
+    """Event of a click; without it only what trackers report by themselves is known."""
+    element: str = "element"
+    """Property that tells elements of a page apart."""
+    x: str = "x"
+    y: str = "y"
+    """Properties with the position in pixels, if there are any."""
+    ignore: tuple[str, ...] = ()
+    """Elements that are clicked quickly, or do nothing, by design: steppers, calendars, text to select."""
+    reported: tuple[str, ...] = ()
+
+
+class RageClick(Clicks):
+    """`rage_click`: so many clicks on one element within this time, no farther apart than `pixels`.
+
+    Four clicks in a second, as Mixpanel and Amplitude count; PostHog takes three.
+    """
+
+    clicks: int = Field(default=4, ge=2)
+    within: Duration = timedelta(seconds=1)
+    pixels: float = Field(default=50, gt=0)
+    reported: tuple[str, ...] = ("$rageclick", "$mp_rage_click", "[Amplitude] Rage Click")
+    """Events by which trackers report rage clicks themselves."""
+
+
+class DeadClick(Clicks):
+    """`dead_click`: a click that no other event of the person follows within this time.
+
+    Only on elements that are answered in at least `min_answered` of at least `min_clicks` clicks.
+    """
+
+    within: Duration = timedelta(seconds=3)
+    min_answered: float = Field(default=0.5, gt=0, le=1)
+    min_clicks: int = Field(default=30, ge=1)
+    reported: tuple[str, ...] = ("$dead_click", "$mp_dead_click", "[Amplitude] Dead Click")
+    """Events by which trackers report dead clicks themselves."""
+
+
+class FormAbandonment(Settings):
+    """`form_abandonment`: a form was begun and not sent within this time."""
+
+    start: str | None = None
+    """Event of beginning a form."""
+    submit: str | None = None
+    """Event of sending it."""
+    form: str = "form"
+    """Property that tells forms apart, on both events."""
+    within: Duration = timedelta(minutes=30)
+
+
+class ReleaseDrop(Settings):
+    """`release_drop`: after a release far fewer of the active persons do an event than in the days before.
+
+    A release is the first day on which `min_share` of a platform's active persons have a version of the
+    product. Whole weeks and all versions are compared, so that weekdays and persons are the same; a version
+    that few take up in these weeks can hardly be seen.
+    """
+
+    weeks: int = Field(default=1, ge=1)
+    min_drop: float = Field(default=0.3, gt=0, lt=1)
+    """Share of the earlier rate that is lost."""
+    min_share: float = Field(default=0.05, gt=0, lt=1)
+    min_persons: int = Field(default=50, ge=1)
+    """Persons who did the event in the weeks before."""
 
 
 class SlowLoad(Settings):
@@ -115,11 +188,15 @@ class FrictionSettings(Settings):
     error_place: tuple[str, ...] = ("page", "code")
     """Columns or properties that tell one error from another; `page` falls back to the URL."""
     page_property: str = "page"
+    rage_click: RageClick = RageClick()
+    dead_click: DeadClick = DeadClick()
     slow_load: SlowLoad = SlowLoad()
     empty_search: EmptySearch = EmptySearch()
     repeated_attempt: RepeatedAttempt = RepeatedAttempt()
     dead_end: DeadEnd = DeadEnd()
     back_and_forth: BackAndForth = BackAndForth()
+    form_abandonment: FormAbandonment = FormAbandonment()
+    release_drop: ReleaseDrop = ReleaseDrop()
     custom: tuple[CustomSignal, ...] = ()
     max_places: int = Field(default=100, ge=1)
     """Places kept apart per signal, by persons; the rest is "(other)"."""
@@ -154,7 +231,15 @@ class PainPointSettings(Settings):
     min_effect: float = Field(default=0.01, ge=0, lt=1)
     """A finding's effect is at least so large (0.01: one percentage point)."""
     systematic_error: float = Field(default=0.01, ge=0, lt=1)
-    """Standard error added for confounding that strata cannot remove; no amount of data makes it go away."""
+    """Standard error added for confounding that groups of alike persons cannot remove; no amount of data
+    makes it go away. Measured instead if there are enough `harmless` events."""
+    harmless: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Events that cannot keep anybody from a step, such as switching the colours: what comparisons say of
+    them is how far comparisons are off. Eight or more, met by different kinds of people."""
+    alike_by: tuple[Annotated[str, Field(min_length=1)], ...] | None = None
+    """Properties that tell people apart, to compare like with like; the configured segments' if not given."""
+    sure_of_harm: float = Field(default=0.9, gt=0, lt=1)
+    """A finding is at least so likely to have an effect of at least `min_effect`, given all estimates."""
     watch_limit: int = Field(default=20, ge=0)
     min_theme_authors: int = Field(default=3, ge=1)
     min_rated: int = Field(default=5, ge=1)
@@ -169,6 +254,9 @@ class BacklogSettings(Settings):
     default_effort_weeks: float = Field(default=1.0, gt=0)
     effort: dict[ItemId, Annotated[float, Field(gt=0)]] = {}
     """Person-weeks by item id, where somebody has estimated them; the command line goes first."""
+    causal_share: float = Field(default=0.8, gt=0, le=1)
+    """How much of what a comparison shows counts as caused: people were not sent to the signal by lot. A
+    factor of every behavioural item's confidence."""
     unrated_severity: float = Field(default=0.5, ge=0, le=1)
     """Assumed severity of a theme that nobody has rated; its score's interval runs from 0 to 1."""
     ranking: RankingMethod = "rice"

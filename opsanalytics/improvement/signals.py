@@ -4,16 +4,16 @@ Each takes the prepared events (see `prepare`) and returns a `Detection`. Defini
 those of the settings classes.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import polars as pl
 
-from opsanalytics.behavior.filters import property_text, step_matches
+from opsanalytics.behavior.filters import step_matches
 from opsanalytics.behavior.sessionizing import session_number
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.behavior.statistics import wilson
-from opsanalytics.improvement.places import error_place, page
+from opsanalytics.improvement.places import error_place, optional_text, page
 from opsanalytics.improvement.settings import FrictionSettings
 from opsanalytics.lake.tables import UTC_TIME, DataType
 
@@ -28,8 +28,9 @@ OTHER = "(other)"
 """Name of all rare places together: nothing that could be fixed, so never a pain point."""
 SYMPTOMS = frozenset({"repeated_attempt", "back_and_forth"})
 """They may be the consequence of failing rather than its cause."""
-OUTCOMES = frozenset({"dead_end"})
-"""Leaving is what conversion measures; comparing those who left with those who stayed proves nothing."""
+OUTCOMES = frozenset({"dead_end", "form_abandonment", "release_drop"})
+"""Leaving, and doing no longer, is what conversion measures; comparing those who left with those who stayed
+proves nothing."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,13 @@ class Detection:
     reason: str
     exposures: pl.DataFrame | None = None
     could_meet: pl.DataFrame | None = None
+    chance: pl.Expr | None = None
+    """Of an event: the place at which its person could have met the signal then, null for none. Without it
+    whoever could have met the signal is not known."""
+    pages: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = field(default_factory=dict)
+    """What else there is to say of a place."""
+    """Name that `chance` has for a place, where it is another."""
 
 
 def prepare(events: pl.LazyFrame, settings: FrictionSettings) -> pl.DataFrame:
@@ -85,7 +93,8 @@ def errors(events: pl.DataFrame, settings: FrictionSettings) -> Detection:
         for pages in of_place["page"].to_list()
     ]
     could = of_place.select("place", n=pl.Series(seen, dtype=pl.Int64))
-    return Detection("error", f"events: {names}", _exposures(found), could)
+    on_page = {place: min(pages) for place, pages in of_place.iter_rows() if pages}
+    return Detection("error", f"events: {names}", exposed(found), could, chance=pl.col("page"), pages=on_page)
 
 
 def slow_loads(events: pl.DataFrame, settings: FrictionSettings) -> Detection:
@@ -94,13 +103,15 @@ def slow_loads(events: pl.DataFrame, settings: FrictionSettings) -> Detection:
     if rule.event is None:
         return Detection("slow_load", "no event is configured for loading times (friction.slow_load.event)")
     loads = events.filter(pl.col("event") == rule.event)
-    loads = loads.with_columns(took=_number(loads, rule.property)).drop_nulls("took")
+    loads = loads.with_columns(took=number_of(loads.columns, rule.property)).drop_nulls("took")
     if loads.is_empty():
         return Detection("slow_load", f"no event {rule.event!r} has a numeric property {rule.property!r}")
     loads = loads.with_columns(place=pl.coalesce("page", "event"))
     slow = loads.filter(pl.col("took") > rule.threshold_ms)
     reason = f"{rule.event}: {rule.property} above {rule.threshold_ms:g} ms"
-    return Detection("slow_load", reason, _exposures(slow), _persons_by_place(loads))
+    return Detection(
+        "slow_load", reason, exposed(slow), persons_by_place(loads), chance=_at_event(rule.event)
+    )
 
 
 def empty_searches(events: pl.DataFrame, settings: FrictionSettings) -> Detection:
@@ -109,13 +120,15 @@ def empty_searches(events: pl.DataFrame, settings: FrictionSettings) -> Detectio
     if rule.event is None:
         return Detection("empty_search", "no event is configured as a search (friction.empty_search.event)")
     searches = events.filter(pl.col("event") == rule.event)
-    searches = searches.with_columns(results=_number(searches, rule.property)).drop_nulls("results")
+    searches = searches.with_columns(results=number_of(searches.columns, rule.property)).drop_nulls("results")
     if searches.is_empty():
         return Detection("empty_search", f"no event {rule.event!r} has a numeric property {rule.property!r}")
     searches = searches.with_columns(place=pl.coalesce("page", "event"))
     empty = searches.filter(pl.col("results") == 0)
     reason = f"{rule.event}: {rule.property} is 0"
-    return Detection("empty_search", reason, _exposures(empty), _persons_by_place(searches))
+    return Detection(
+        "empty_search", reason, exposed(empty), persons_by_place(searches), chance=_at_event(rule.event)
+    )
 
 
 def repeated_attempts(
@@ -149,13 +162,13 @@ def repeated_attempts(
         )
         back = pl.col("ts").shift(rule.attempts - 1).over("person", "run")
         enough = attempts.filter(pl.col("ts") - back <= rule.within)
-        found.append(_exposures(enough.unique(["person", "run"], keep="first", maintain_order=True)))
+        found.append(exposed(enough.unique(["person", "run"], keep="first", maintain_order=True)))
         could.append(attempts.select("place", "person"))
     return Detection(
         "repeated_attempt",
-        f"{rule.attempts} attempts within {_words(rule.within.total_seconds())}, no progress in a funnel",
+        f"{rule.attempts} attempts within {words(rule.within.total_seconds())}, no progress in a funnel",
         pl.concat(found).unique(maintain_order=True),
-        _persons_by_place(pl.concat(could)),
+        persons_by_place(pl.concat(could)),
     )
 
 
@@ -166,19 +179,18 @@ def dead_ends(events: pl.DataFrame, settings: FrictionSettings, funnels: Sequenc
         return Detection("dead_end", "there are no events")
     goals = {funnel.steps[-1].event for funnel in funnels}
     silent = session_number(pl.col("ts"), rule.gap).over("person")
-    sessions = events.with_columns(
-        session=pl.coalesce(
-            pl.format("id {}", "session_id"),
-            pl.format("gap {}", silent),
-        )
-    ).with_columns(
-        last=pl.int_range(pl.len()).over("person", "session") + 1 == pl.len().over("person", "session")
+    # Without the other columns: all events are held at once.
+    key = ["person", "session_id", "silence"]
+    sessions = (
+        events.select("person", "ts", "event", "app_version", "session_id", silence=silent)
+        .with_columns(pl.when(pl.col("session_id").is_null()).then("silence").otherwise(-1))
+        .with_columns(last=pl.int_range(pl.len()).over(key) + 1 == pl.len().over(key))
     )
     by_event = (
         sessions.filter(~pl.col("event").is_in(list(goals)))
         .group_by("event")
         .agg(
-            sessions=pl.struct("person", "session").n_unique(),
+            sessions=pl.struct(key).n_unique(),
             ended=pl.col("last").sum(),
         )
         .filter(pl.col("sessions") >= rule.min_sessions)
@@ -189,19 +201,22 @@ def dead_ends(events: pl.DataFrame, settings: FrictionSettings, funnels: Sequenc
     ends = sessions.filter(pl.col("event").is_in(marked)).with_columns(place="event")
     reason = (
         f"ends more than {rule.min_share:.0%} of at least {rule.min_sessions} sessions it occurs in; "
-        f"session: as given, else {_words(rule.gap.total_seconds())} of silence"
+        f"session: as given, else {words(rule.gap.total_seconds())} of silence"
     )
-    return Detection("dead_end", reason, _exposures(ends.filter("last")), _persons_by_place(ends))
+    return Detection("dead_end", reason, exposed(ends.filter("last")), persons_by_place(ends))
 
 
 def back_and_forth(events: pl.DataFrame, settings: FrictionSettings) -> Detection:
     """Between two pages and back, again and again; place is the pair."""
     rule = settings.back_and_forth
-    views = events.drop_nulls("page")
+    views = events.select("person", "ts", "app_version", "page").drop_nulls("page")
     if views.is_empty():
         return Detection("back_and_forth", "no event has a page or URL")
+    # Numbers in the order of the names: a pair of names for every visit takes much memory.
+    names = views["page"].unique().sort()
+    numbered = views.with_columns(page=pl.col("page").rank("dense").cast(pl.UInt32) - 1)
     moved = (pl.col("page") != pl.col("page").shift().over("person")).fill_null(True)
-    visits = views.filter(moved)
+    visits = numbered.filter(moved)
     # A, B, A, B, A is two returns to A: each page equals the one before last.
     same = [
         (pl.col("page").shift(back).over("person") == pl.col("page").shift(back + 2).over("person"))
@@ -210,21 +225,24 @@ def back_and_forth(events: pl.DataFrame, settings: FrictionSettings) -> Detectio
     took = pl.col("ts") - pl.col("ts").shift(2 * rule.returns).over("person")
     other = pl.col("page").shift().over("person")
     found = visits.with_columns(
-        place=pl.concat_str(
-            pl.min_horizontal("page", other), pl.lit(" and "), pl.max_horizontal("page", other)
-        ),
+        first=pl.min_horizontal("page", other),
+        second=pl.when(other.is_not_null()).then(pl.max_horizontal("page", other)),
         swing=pl.all_horizontal(*same, took <= rule.within).fill_null(False),
     )
     # A longer swing is one occurrence, at the time it became long enough.
     starts = pl.col("swing") & ~pl.col("swing").shift().over("person").fill_null(False)
-    pairs = found.select("person", "place", "ts").drop_nulls("place")
-    reason = f"{rule.returns} returns between two pages within {_words(rule.within.total_seconds())}"
     exposures = found.filter(starts)
+    met = exposures.select("first", "second").unique()
+    could = found.select("person", "first", "second").join(met, on=["first", "second"], how="semi")
+    named = pl.concat_str(
+        pl.lit(names).gather(pl.col("first")), pl.lit(" and "), pl.lit(names).gather(pl.col("second"))
+    )
+    reason = f"{rule.returns} returns between two pages within {words(rule.within.total_seconds())}"
     return Detection(
         "back_and_forth",
         reason,
-        _exposures(exposures),
-        _persons_by_place(pairs.join(exposures.select("place").unique(), on="place", how="semi")),
+        exposed(exposures.with_columns(place=named)),
+        persons_by_place(could.select("person", place=named)),
     )
 
 
@@ -240,11 +258,18 @@ def telling(exposures: pl.DataFrame, labels: Collection[str]) -> pl.DataFrame:
     return exposures.filter(~symptom & ~pl.col("signal").is_in(list(OUTCOMES)) & (pl.col("place") != OTHER))
 
 
-def _exposures(found: pl.DataFrame) -> pl.DataFrame:
+def exposed(found: pl.DataFrame) -> pl.DataFrame:
+    """The columns of occurrences."""
     return found.select("person", "ts", "place", "app_version")
 
 
-def _persons_by_place(frame: pl.DataFrame) -> pl.DataFrame:
+def _at_event(name: str) -> pl.Expr:
+    """Page of events of that name, else the name."""
+    return pl.when(pl.col("event") == name).then(pl.coalesce("page", "event"))
+
+
+def persons_by_place(frame: pl.DataFrame) -> pl.DataFrame:
+    """place, n: distinct persons."""
     return frame.group_by("place").agg(n=pl.col("person").n_unique().cast(pl.Int64))
 
 
@@ -252,9 +277,11 @@ def _everybody(events: pl.DataFrame) -> int:
     return events["person"].n_unique()
 
 
-def _number(events: pl.DataFrame, name: str) -> pl.Expr:
-    return property_text(name, events.columns).cast(pl.Float64, strict=False)
+def number_of(columns: list[str], name: str) -> pl.Expr:
+    """A property as a number; null where it is none."""
+    return optional_text(name, columns).cast(pl.Float64, strict=False)
 
 
-def _words(seconds: float) -> str:
+def words(seconds: float) -> str:
+    """Such as "10 min"."""
     return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"

@@ -1,8 +1,8 @@
 """Where items of the backlog stand: what people decided, joined with what the data shows now.
 
-Nothing here changes a decision. Data adds four things to it: a snooze ends on its day, what was shipped is
-being verified as soon as there is data after it, what was shipped and fell silent comes back (regressed), and
-what the data no longer shows stays, said to be so.
+Nothing here changes a decision. Data adds five things to it: a snooze ends on its day, what was shipped is
+being verified as soon as there is data after it, then has the verdict of its plan (`verification`), what was
+shipped and fell silent comes back (regressed), and what the data no longer shows stays, said to be so.
 """
 
 import math
@@ -16,6 +16,7 @@ import polars as pl
 from opsanalytics.improvement.decision_log import Log, Sighting
 from opsanalytics.improvement.decisions import SHIPPED, Life, head_of, members
 from opsanalytics.improvement.settings import BacklogSettings
+from opsanalytics.improvement.verification.verdict import FINAL
 
 USUAL = timedelta(weeks=8)
 """How often an item was met is counted over so long before it was shipped."""
@@ -115,6 +116,7 @@ def stand(
     themes: Mapping[str, str],
     *,
     as_of: datetime,
+    verdict: Mapping[str, Any] | None = None,
 ) -> Standing:
     """Where an item stands as of a moment.
 
@@ -124,6 +126,7 @@ def stand(
         met: when persons first met it, or messages of it were written; sorted, UTC.
         themes: theme -> item that speaks of it now.
         as_of: data up to here is complete, UTC.
+        verdict: its row of VERIFICATIONS, if there is one.
     """
     life = entry.life
     standing = Standing(life.state, life.since, life.by, ())
@@ -133,7 +136,8 @@ def stand(
     elif life.state == "snoozed":
         standing = Standing("snoozed", life.since, life.by, (f"until {life.snoozed_until}",))
     elif life.shipped_on is not None and life.state in (*SHIPPED, "worked"):
-        standing = _after_shipping(entry, log, settings, met, life.shipped_on, as_of)
+        found = _found_by_plan(verdict, life)
+        standing = _after_shipping(entry, log, settings, met, life.shipped_on, as_of, found)
     if life.since is None and entry.evidence is not None:
         standing = Standing(life.state, entry.evidence["first_seen"], None, standing.notes)
     notes = list(standing.notes)
@@ -158,6 +162,7 @@ def _after_shipping(
     met: Sequence[datetime],
     shipped_on: date,
     as_of: datetime,
+    verdict: Mapping[str, Any] | None,
 ) -> Standing:
     life = entry.life
     shipped = _midnight(shipped_on + timedelta(days=1))
@@ -175,13 +180,34 @@ def _after_shipping(
     if silent and entry.evidence is not None and _later(entry.evidence["last_seen"], silent[0]):
         note = f"shipped on {shipped_on}, not seen on {silent[0]:%Y-%m-%d}, seen again"
         return Standing("regressed", entry.evidence["last_seen"], BY_DATA, (note,))
+    if verdict is not None and verdict["outcome"] in FINAL:
+        since = _midnight(verdict["since"])
+        # Whoever said that it worked is only overruled by what happened since.
+        if life.state != "worked" or (verdict["outcome"] == "regressed" and _later(since, life.since)):
+            return Standing(
+                verdict["outcome"], since, BY_DATA, (f"shipped on {shipped_on}", verdict["reason"])
+            )
+    elif verdict is not None and verdict["outcome"] == "withheld" and seen and seen[-1].state in FINAL:
+        before = seen[-1]
+        since = moment(before.evidence.get("state_since")) or before.as_of
+        note = f"as of {before.as_of:%Y-%m-%d}; not judged again, as {verdict['reason']}"
+        return Standing(before.state, since, BY_DATA, (f"shipped on {shipped_on}", note))
     if life.state == "worked":
         return Standing("worked", life.since, life.by, (f"shipped on {shipped_on}",))
     after = sum(1 for moment in met if moment >= shipped)
     note = f"shipped on {shipped_on}" + (f"; met {after} times since" if after else "; not met since")
+    if verdict is not None and verdict["next_look"] is not None and verdict["outcome"] == "verifying":
+        note += f"; next look on {verdict['next_look']}"
+    if verdict is not None and verdict["outcome"] == "inconclusive":
+        note += f"; inconclusive: {verdict['reason']}"
     if as_of <= shipped:
         return Standing("shipped", life.since, life.by, (f"shipped on {shipped_on}",))
     return Standing("verifying", shipped, BY_DATA, (note,))
+
+
+def _found_by_plan(verdict: Mapping[str, Any] | None, life: Life) -> Mapping[str, Any] | None:
+    """A verdict, if it is about this shipping: a later decision may have been made since it was computed."""
+    return verdict if verdict is not None and verdict["shipped_on"] == life.shipped_on else None
 
 
 def came_back(
@@ -287,8 +313,8 @@ def occurrences_by_item(occurrences: pl.DataFrame) -> dict[str, list[datetime]]:
     return {str(item): list(times) for item, times in grouped.iter_rows()}
 
 
-def _later(one: datetime | None, other: datetime) -> bool:
-    return one is not None and one > other
+def _later(one: datetime | None, other: datetime | None) -> bool:
+    return one is not None and other is not None and one > other
 
 
 def _midnight(day: date) -> datetime:

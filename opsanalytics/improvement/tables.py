@@ -19,6 +19,7 @@ FRICTION = Table(
         ),
         Column("available", pl.Boolean, "Whether the data can support the signal.", True),
         Column("reason", pl.String, "Why not, or how it is defined, with its threshold.", True),
+        Column("detail", pl.String, "What else there is to say of it at this place."),
         Column("occurrences", pl.Int64, "How often."),
         Column("persons", pl.Int64, "Distinct persons who met it."),
         Column("n", pl.Int64, "Distinct persons who could have met it."),
@@ -81,8 +82,8 @@ PAIN_POINTS = Table(
             "Voice: authors and votes for their messages / weeks, within the window; of a dormant item over "
             "its whole life.",
         ),
-        Column("reach_low", pl.Float64, "Voice: 95 % interval of a Poisson count, lower end."),
-        Column("reach_high", pl.Float64, "Voice: 95 % interval of a Poisson count, upper end."),
+        Column("reach_low", pl.Float64, "95 % interval of a Poisson count, lower end."),
+        Column("reach_high", pl.Float64, "95 % interval of a Poisson count, upper end."),
         Column("votes", pl.Int64, "Voice: votes for open messages within the window."),
         Column("open", pl.Int64, "Voice: messages that are not known to be resolved."),
         Column("kind", pl.String, "Voice: what weighs most of bug, complaint, request, ...; null: unknown."),
@@ -94,9 +95,14 @@ PAIN_POINTS = Table(
         Column(
             "rate_others",
             pl.Float64,
-            "The same of unaffected persons of the same strata (both with Mantel-Haenszel weights).",
+            "The same of unaffected persons alike, in the proportions of the affected, had they met what "
+            "else these met.",
         ),
-        Column("effect", pl.Float64, "rate_affected - rate_others, -1 to 1 (Mantel-Haenszel)."),
+        Column(
+            "effect",
+            pl.Float64,
+            "rate_affected - rate_others, -1 to 1: effect on those who met it, beside all other signals.",
+        ),
         Column("effect_low", pl.Float64, "95 % interval of effect, lower end."),
         Column(
             "effect_high",
@@ -112,16 +118,60 @@ PAIN_POINTS = Table(
         Column(
             "crude_effect", pl.Float64, "Share that passed: affected minus all never affected; no adjustment."
         ),
+        Column("effect_alone", pl.Float64, "The same with what other signals did left in."),
+        Column(
+            "shrunk_effect",
+            pl.Float64,
+            "Expected effect given all estimates together (empirical Bayes): takes back the winner's curse.",
+        ),
+        Column(
+            "harm_chance",
+            pl.Float64,
+            "Chance of an effect beyond the least of interest, from shrunk_effect or effect_high: the lower.",
+        ),
+        Column(
+            "systematic_error",
+            pl.Float64,
+            "Standard error added for what comparisons of people who chose are off beyond chance.",
+        ),
+        Column("systematic_from", pl.String, "What that rests on: harmless events, or an assumption."),
+        Column(
+            "e_value",
+            pl.Float64,
+            "Risk ratio that a hidden cause must have with meeting it and with passing to explain the effect "
+            "(VanderWeele and Ding 2017); 1: none needed.",
+        ),
+        Column("e_value_low", pl.Float64, "The same for the end of the interval nearest to no harm."),
         Column("overlap", pl.Float64, "Share of affected persons with comparable unaffected ones."),
         Column(
             "q_value",
             pl.Float64,
             "Benjamini-Hochberg adjusted one-sided p of effect over all candidates compared.",
         ),
-        Column("pass_value", pl.Float64, "Share of those who pass the step that convert in the end."),
-        Column("lost_per_week", pl.Float64, "reach_per_week x max(0, -effect) x pass_value: conversions."),
+        Column(
+            "pass_value",
+            pl.Float64,
+            "Share of those who pass the step that convert in the end, in the proportions of the affected.",
+        ),
+        Column(
+            "lost_per_week", pl.Float64, "reach_per_week x max(0, -shrunk_effect) x pass_value: conversions."
+        ),
         Column("lost_low", pl.Float64, "95 % interval, lower end."),
         Column("lost_high", pl.Float64, "95 % interval, upper end."),
+        Column(
+            "lost_once",
+            pl.Float64,
+            "Of a finding: the part of lost_per_week of persons for whom no other finding costs more; adds "
+            "up over findings without counting anybody twice.",
+        ),
+        Column("revenue_per_week", pl.Float64, "lost_per_week x revenue per conversion; null: not known."),
+        Column("revenue_low", pl.Float64, "95 % interval, lower end."),
+        Column("revenue_high", pl.Float64, "95 % interval, upper end."),
+        Column(
+            "also_seen_as",
+            pl.List(pl.String),
+            "Signals that the same persons met at the step and that have no effect of their own.",
+        ),
         Column("strata", pl.String, "Within what persons were compared, with the number of groups."),
         Column("rated", pl.Int64, "Voice: messages with a rating."),
         Column(
@@ -137,6 +187,11 @@ PAIN_POINTS = Table(
         Column("last_seen", UTC_TIME, "Last seen, UTC."),
         Column("first_version", pl.String, "Product version in which it was first seen."),
         Column("query", pl.String, "SQL on the published file that lists the affected persons.", True),
+        Column(
+            "effect_query",
+            pl.String,
+            "SQL on the published file that makes effect_alone from the groups that were compared.",
+        ),
         Column("caveat", pl.String, "What weakens the estimate; empty if nothing known.", True),
         Column("as_of", UTC_TIME, "Data up to here was complete, UTC.", True),
         Column("quality", pl.String, "Quality checks upstream.", True),
@@ -153,6 +208,34 @@ PAIN_POINT_PERSONS = Table(
         Column("reached_ts", UTC_TIME, "When the person reached the step, UTC.", True),
         Column("first_ts", UTC_TIME, "When the person first met the signal there, UTC.", True),
         Column("passed", pl.Boolean, "Whether the person passed the step within the funnel's window.", True),
+    ),
+)
+
+PAIN_POINT_GROUPS = Table(
+    name="pain_point_groups",
+    description="Groups of persons alike within which the affected of behavioural pain points were compared.",
+    order=("item_id", "group"),
+    columns=(
+        Column("item_id", pl.String, "Pain point.", True),
+        Column("group", pl.Int32, "Group, from 1.", True),
+        Column("platform", pl.String, "Platform of its persons.", True),
+        Column("affected", pl.Int64, "Persons who met it.", True),
+        Column("affected_passed", pl.Int64, "Of these, who passed the step.", True),
+        Column("others", pl.Int64, "Persons who could have met it and did not.", True),
+        Column("others_passed", pl.Int64, "Of these, who passed the step.", True),
+    ),
+)
+
+PAIN_POINT_OVERLAPS = Table(
+    name="pain_point_overlaps",
+    description="How many persons two behavioural pain points share; a pair has two lines.",
+    order=("item_id", "other_id"),
+    columns=(
+        Column("item_id", pl.String, "Pain point.", True),
+        Column("other_id", pl.String, "Another one.", True),
+        Column("persons", pl.Int64, "Persons affected by the first.", True),
+        Column("shared", pl.Int64, "Of these, persons affected by the other one, too.", True),
+        Column("share", pl.Float64, "shared / persons.", True),
     ),
 )
 
@@ -219,8 +302,9 @@ BACKLOG = Table(
         Column(
             "state",
             pl.String,
-            "new, accepted, planned, in_progress, regressed, did_not_work, shipped, verifying, worked, "
-            "wont_fix or snoozed: decided by people; regressed and verifying found by data.",
+            "new, accepted, planned, in_progress, regressed, did_not_work, harmed, shipped, verifying, "
+            "worked, wont_fix or snoozed: decided by people; verifying, regressed, harmed, and where nobody "
+            "decided it worked and did_not_work, found by data.",
             True,
         ),
         Column("stage", pl.String, "open, shipped, or apart (worked, won't fix, snoozed).", True),
@@ -233,6 +317,7 @@ BACKLOG = Table(
         Column("last_seen", UTC_TIME, "Last seen, UTC."),
         Column("merged", pl.List(pl.String), "Items merged into it.", True),
         Column("note", pl.String, "What else there is to say of its state.", True),
+        Column("verdict", pl.String, "What is known of its fix, in one line; null: no plan was made."),
         Column("evidence", pl.String, "Link to the evidence in the report, relative.", True),
         Column(
             "evidence_id", pl.String, "Pain point whose numbers it has; null: the data no longer shows it."

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import polars as pl
 
 from opsanalytics.behavior.population import weeks_between
-from opsanalytics.behavior.statistics import wilson
+from opsanalytics.behavior.statistics import poisson_interval, wilson
 from opsanalytics.feedback.tables import COUNTS
 from opsanalytics.improvement.settings import PainPointSettings
 from opsanalytics.improvement.titles import message_title, voice_title
@@ -202,14 +202,13 @@ def _reach(theme: dict[str, Any], as_of: datetime, *, dormant: bool) -> dict[str
 
 
 def _people(authors: int, votes: int, weeks: float) -> dict[str, Any]:
-    from scipy.stats import chi2
-
     people = authors + votes
+    low, high = poisson_interval(people)
     return {
         "votes": votes,
         "reach_per_week": people / weeks,
-        "reach_low": float(chi2.ppf(0.025, 2 * people)) / 2 / weeks if people else 0.0,
-        "reach_high": float(chi2.ppf(0.975, 2 * people + 2)) / 2 / weeks,
+        "reach_low": low / weeks,
+        "reach_high": high / weeks,
     }
 
 
@@ -252,6 +251,19 @@ _MEASURED = (
     "effect",
     "effect_low",
     "effect_high",
+    "effect_alone",
+    "shrunk_effect",
+    "harm_chance",
+    "systematic_error",
+    "systematic_from",
+    "e_value",
+    "e_value_low",
+    "lost_once",
+    "revenue_per_week",
+    "revenue_low",
+    "revenue_high",
+    "also_seen_as",
+    "effect_query",
     "matched_effect",
     "crude_effect",
     "overlap",

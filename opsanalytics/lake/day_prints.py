@@ -3,7 +3,7 @@
 A print has two halves. `content` is over the rows of the day file, whichever delivery they came in;
 `persons` is over who each event belongs to, which an identity learnt later changes without touching the
 file. Prints are kept in `home.fingerprints` and taken again only of files that are not the very file they
-were (`lake.files.stamp`), the second half also where the identities changed.
+were (`lake.files.stamp`), the second half also where events changed hands (`lake.id_changes`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,8 @@ from datetime import date, timedelta
 import polars as pl
 
 from opsanalytics.lake.events import event_days, scan_events
-from opsanalytics.lake.files import remove_leftovers, sha256_of, stamp, write_parquet
+from opsanalytics.lake.files import remove_leftovers, stamp, write_parquet
+from opsanalytics.lake.id_changes import Identity, with_unmoved
 from opsanalytics.lake.locks import exclusive
 from opsanalytics.lake.paths import Home
 from opsanalytics.lake.schemas import EVENTS
@@ -24,6 +25,7 @@ AT_ONCE = 1_000
 OPERATIONAL = ("ingest_run",)
 """Columns that say how an event came, not what it says."""
 
+IDS = ("user_id", "device_id", "distinct_id")
 _SEED = 17
 _HALF = 1 << 32
 _STORED = pl.Schema(
@@ -34,6 +36,7 @@ _STORED = pl.Schema(
         "content": pl.String(),
         "persons": pl.String(),
         "deliveries": pl.List(pl.String()),
+        "unowned": pl.Int64(),
         "stamp": pl.String(),
         "identity": pl.String(),
         "version": pl.String(),
@@ -51,8 +54,9 @@ def day_prints(home: Home) -> pl.DataFrame:
     """
     with exclusive(home, "fingerprints"):
         path = home.fingerprints / "days.parquet"
-        known = _known(home)
-        present = _present(home, _identity(home))
+        identity = Identity.of(home)
+        known = with_unmoved(home, _known(home), identity)
+        present = _present(home, identity.name)
         same = ["source", "day", "stamp", "version"]
         content = present.join(
             known.select(*same, "rows", "content", "deliveries"), on=same, how="left", maintain_order="left"
@@ -67,19 +71,21 @@ def day_prints(home: Home) -> pl.DataFrame:
             ]
         )
         whole = [*same, "identity"]
-        both = content.join(known.select(*whole, "persons"), on=whole, how="left")
+        both = content.join(known.select(*whole, "persons", "unowned"), on=whole, how="left")
         unknown = both.filter(pl.col("persons").is_null())
         both = pl.concat(
             [
                 both.filter(pl.col("persons").is_not_null()),
-                unknown.drop("persons").join(
+                unknown.drop("persons", "unowned").join(
                     _persons(home, sorted(set(unknown["day"]))), on=["source", "day"], how="left"
                 ),
             ]
         )
-        stored = both.with_columns(pl.col("persons").fill_null("")).select(_STORED.names())
+        stored = both.with_columns(pl.col("persons").fill_null(""), pl.col("unowned").fill_null(0))
+        stored = stored.select(_STORED.names())
         stored = stored.sort("source", "day")
         if not stored.equals(known):
+            identity.keep(home)
             remove_leftovers(home.fingerprints)
             write_parquet(path, stored)
     return stored.select(PRINTS.names())
@@ -89,10 +95,6 @@ def _known(home: Home) -> pl.DataFrame:
     path = home.fingerprints / "days.parquet"
     found = pl.read_parquet(path, glob=False) if path.exists() else pl.DataFrame(schema=_STORED)
     return found if found.schema == _STORED else pl.DataFrame(schema=_STORED)
-
-
-def _identity(home: Home) -> str:
-    return " ".join(f"{path.name}:{sha256_of(path)}" for path in sorted(home.identity.glob("*.parquet")))
 
 
 def _present(home: Home, identity: str) -> pl.DataFrame:
@@ -135,8 +137,8 @@ def _contents(home: Home, files: pl.DataFrame) -> pl.DataFrame:
 
 
 def _persons(home: Home, days: Sequence[date]) -> pl.DataFrame:
-    """`source`, `day`, `persons` of all files of the given days."""
-    schema = {name: _STORED[name] for name in ("source", "day", "persons")}
+    """`source`, `day`, `persons`, `unowned` (events with an id that is nobody's) of the given days."""
+    schema = {name: _STORED[name] for name in ("source", "day", "persons", "unowned")}
     parts = [pl.DataFrame(schema=schema)]
     for first, last in _spans(days):
         parts.append(
@@ -145,9 +147,10 @@ def _persons(home: Home, days: Sequence[date]) -> pl.DataFrame:
                 "source",
                 pl.col("ts").dt.date().alias("day"),
                 pl.struct("event_id", "person").hash(_SEED).alias("hash"),
+                (pl.col("person").is_null() & pl.coalesce(IDS).is_not_null()).alias("unowned"),
             )
             .group_by("source", "day")
-            .agg(_digest("persons"))
+            .agg(_digest("persons"), pl.col("unowned").sum().cast(pl.Int64))
             .collect(engine="streaming")
             .select(list(schema))
         )

@@ -17,6 +17,8 @@ DECIDING: Mapping[str, tuple[str, ...]] = {
     "verbs": ("distinct",),
 }
 """Kinds of ids by rule; the first that an event has decides whose it is."""
+ID_KEY = ("source", "id_kind", "id")
+"""What the identity mapping is looked up by."""
 
 
 def event_days(home: Home) -> list[date]:
@@ -82,10 +84,14 @@ def scan_events(
     events = scan_raw_events(home, first=first, last=last)
     if sources is not None:
         events = events.filter(pl.col("source").is_in(list(sources)))
-    persons = read_persons(home).lazy().select("source", "id_kind", "id", "person")
+    persons = read_persons(home).lazy().select(*ID_KEY, "person")
     # one join: which id decides does not depend on the mapping
+    deciding = with_deciding_id(events, read_identity_rules(home))
+    return deciding.join(persons, on=list(ID_KEY), how="left").select("person", *EVENTS.names)
+
+
+def with_deciding_id(events: pl.LazyFrame, rules: Mapping[str, str]) -> pl.LazyFrame:
+    """Canonical events with the `id_kind` and `id` that tell their person; null without any id."""
     ids = {kind: pl.col(f"{kind}_id") for kind in DECIDING["devices"]}
     kinds = {kind: pl.when(value.is_not_null()).then(pl.lit(kind)) for kind, value in ids.items()}
-    rules = read_identity_rules(home)
-    deciding = events.with_columns(by_rule(rules, kinds).alias("id_kind"), by_rule(rules, ids).alias("id"))
-    return deciding.join(persons, on=["source", "id_kind", "id"], how="left").select("person", *EVENTS.names)
+    return events.with_columns(by_rule(rules, kinds).alias("id_kind"), by_rule(rules, ids).alias("id"))

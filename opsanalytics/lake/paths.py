@@ -98,6 +98,15 @@ class Home:
         return self.root / "marts"
 
     @property
+    def embeddings(self) -> Path:
+        """Vectors of what people wrote; can be deleted at any time."""
+        return self.root / "embeddings"
+
+    def embeddings_file(self, model: str) -> Path:
+        """Vectors of texts by a model (sha256 of its weights)."""
+        return self.embeddings / f"{model[:16]}.parquet"
+
+    @property
     def fingerprints(self) -> Path:
         """What each mart and page was computed from. Delete it, and all of them are computed again."""
         return self.root / "fingerprints"

@@ -24,7 +24,7 @@ from opsanalytics.queries.activity_answers import (
     UsageIntervalResult,
 )
 from opsanalytics.queries.ask import asked_of
-from opsanalytics.queries.inputs import EPOCH, EventsOrLake, as_definition
+from opsanalytics.queries.inputs import EPOCH, EventsOrLake, as_definition, day_of
 
 LifecycleLike: TypeAlias = Lifecycle | Mapping[str, Any] | str | Path
 StickinessLike: TypeAlias = Stickiness | Mapping[str, Any] | str | Path
@@ -34,12 +34,12 @@ TrendsLike: TypeAlias = Trends | Mapping[str, Any] | str | Path
 
 def lifecycle(
     events: EventsOrLake,
-    definition: LifecycleLike,
+    definition: LifecycleLike | None = None,
     *,
     preset: lifecycles.LifecyclePreset = "opsanalytics",
     as_of: datetime | None = None,
-    first: date | None = None,
-    last: date | None = None,
+    first: date | str | None = None,
+    last: date | str | None = None,
     timezone: str = "UTC",
     week_start: Weekday = "monday",
     persons: pl.DataFrame | None = None,
@@ -48,7 +48,8 @@ def lifecycle(
 
     Args:
         events, as_of, persons: as `funnel`.
-        definition: a `Lifecycle`, its fields as a mapping, or a JSON or TOML file.
+        definition: a `Lifecycle`, its fields as a mapping, or a JSON or TOML file; any event by week if not
+            given.
         preset: `posthog` and `amplitude` count as those tools; see `behavior.lifecycle`.
         first, last: local days whose periods are shown; all if not given.
         timezone, week_start: calendar of the periods.
@@ -56,40 +57,40 @@ def lifecycle(
     Raises:
         as `funnel`.
     """
-    asked = as_definition(definition, Lifecycle)
+    asked = as_definition(definition or {}, Lifecycle)
     table, limits = _limits(events, persons, as_of, first, last, timezone, week_start, preset)
     return LifecycleResult(lifecycles.lifecycle(table, asked, preset=preset, **limits))
 
 
 def stickiness(
     events: EventsOrLake,
-    definition: StickinessLike,
+    definition: StickinessLike | None = None,
     *,
     preset: sticking.StickinessPreset = "opsanalytics",
     as_of: datetime | None = None,
-    first: date | None = None,
-    last: date | None = None,
+    first: date | str | None = None,
+    last: date | str | None = None,
     timezone: str = "UTC",
     week_start: Weekday = "monday",
     persons: pl.DataFrame | None = None,
 ) -> StickinessResult:
     """Evaluate stickiness: in how many units of a period people are active, and how many on each day.
 
-    In and raises: as `lifecycle`; `definition` is a `Stickiness`, and `posthog` takes the range of days as
-    one period.
+    In and raises: as `lifecycle`; `definition` is a `Stickiness` (any event by day if not given), and
+    `posthog` takes the range of days as one period.
     """
-    asked = as_definition(definition, Stickiness)
+    asked = as_definition(definition or {}, Stickiness)
     table, limits = _limits(events, persons, as_of, first, last, timezone, week_start, preset)
     return StickinessResult(sticking.stickiness(table, asked, preset=preset, **limits))
 
 
 def usage_interval(
     events: EventsOrLake,
-    definition: UsageIntervalLike,
+    definition: UsageIntervalLike | None = None,
     *,
     as_of: datetime | None = None,
-    first: date | None = None,
-    last: date | None = None,
+    first: date | str | None = None,
+    last: date | str | None = None,
     timezone: str = "UTC",
     week_start: Weekday = "monday",
     persons: pl.DataFrame | None = None,
@@ -98,7 +99,7 @@ def usage_interval(
 
     In and raises: as `lifecycle`; `definition` is a `UsageInterval`, `first` and `last` limit the uses.
     """
-    asked = as_definition(definition, UsageInterval)
+    asked = as_definition(definition or {}, UsageInterval)
     table, limits = _limits(events, persons, as_of, first, last, timezone, week_start)
     return UsageIntervalResult(pausing.usage_interval(table, asked, **limits))
 
@@ -110,8 +111,8 @@ def trends(
     preset: trending.TrendsPreset = "opsanalytics",
     breakdown: str | Segment | None = None,
     as_of: datetime | None = None,
-    first: date | None = None,
-    last: date | None = None,
+    first: date | str | None = None,
+    last: date | str | None = None,
     timezone: str = "UTC",
     week_start: Weekday = "monday",
     persons: pl.DataFrame | None = None,
@@ -130,8 +131,8 @@ def _limits(
     events: EventsOrLake,
     persons: pl.DataFrame | None,
     as_of: datetime | None,
-    first: date | None,
-    last: date | None,
+    first: date | str | None,
+    last: date | str | None,
     timezone: str,
     week_start: Weekday,
     preset: str = "opsanalytics",
@@ -141,6 +142,7 @@ def _limits(
     `posthog` takes the range that is asked for as over, whenever the last event was.
     """
     zone(timezone)
+    first, last = day_of("first", first), day_of("last", last)
     asked_days(first, last)
     table, end = asked_of(events, persons, as_of)
     if as_of is None and last is not None and preset == "posthog":

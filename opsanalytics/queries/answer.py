@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
+from html import escape
 from typing import Any, Generic, Protocol, TypeVar
 
 import polars as pl
@@ -64,7 +65,7 @@ class Answer(ABC, Generic[Counts]):
         return repr(self.counts)
 
     def _repr_html_(self) -> str:
-        return "".join(self.html_parts())
+        return "".join(self.html_parts()) or f"<p>{escape(repr(self))}</p>"
 
     @abstractmethod
     def html_parts(self) -> list[str]:

@@ -10,10 +10,13 @@ import polars as pl
 from opsanalytics.behavior.comparison import compared
 from opsanalytics.behavior.funnel import FunnelResult as FunnelCounts
 from opsanalytics.behavior.funnel import step_labels
+from opsanalytics.behavior.funnel_bootstrap import bootstrap
 from opsanalytics.behavior.funnel_breakdown import Broken, breakdown_table
+from opsanalytics.behavior.marts import nullable
 from opsanalytics.behavior.retention import RetentionResult as RetentionCells
 from opsanalytics.behavior.rows import LeftOut
 from opsanalytics.behavior.spec import Funnel, Retention
+from opsanalytics.behavior.statistics import RESAMPLES, wilson
 from opsanalytics.behavior.times import ConversionTimes, conversion_times
 from opsanalytics.behavior.values import value_table
 from opsanalytics.queries import html
@@ -93,6 +96,15 @@ class FunnelResult:
             ValueError: these are not two steps, in this order.
         """
         return conversion_times(self.counts, from_step, to_step)
+
+    def bootstrap(self, replicates: int = RESAMPLES, *, seed: int = 0) -> pl.DataFrame:
+        """Rates and medians by step with 95 % intervals from resampling the entrants; see
+        `behavior.funnel_bootstrap`.
+
+        Raises:
+            ValueError: fewer than 100 replicates, or the funnel counts several rows a person.
+        """
+        return bootstrap(self.counts, replicates=replicates, seed=seed)
 
     def values(self) -> pl.DataFrame:
         """The definition's `value` added up by step, with bootstrap intervals; see `behavior.values`.
@@ -223,8 +235,24 @@ class RetentionResult:
         return self.counts.left_out
 
     def to_polars(self) -> pl.DataFrame:
-        """One row a cohort and period: the columns of the mart `retention_cells` without `quality`."""
-        return self.counts.to_polars()
+        """One row a cohort and period: the columns of the mart `retention_cells` without `quality`.
+
+        The curve pooled over complete cells comes first, with `cohort` null. Cohorts of hours are the UTC
+        times at which they begin; the mart adds them up by day.
+        """
+        cells, by_hour = self.counts.to_polars(), self.counts.by_hour
+        if by_hour is None:
+            return cells
+        low, high = wilson(by_hour["returned"].to_numpy(), by_hour["n"].to_numpy())
+        rates = by_hour.with_columns(
+            (pl.col("returned") / pl.col("n")).alias("rate"),
+            nullable(low, "rate_low"),
+            nullable(high, "rate_high"),
+            *(pl.lit(cells[name][0]).alias(name) for name in ("retention", "definition_id", "as_of")),
+        )
+        pooled = cells.filter(pl.col("cohort").is_null())
+        hours = pooled.with_columns(pl.col("cohort").cast(by_hour.schema["cohort"]))
+        return pl.concat([hours, rates.select(cells.columns).cast(hours.schema)])
 
     def pooled(self) -> pl.DataFrame:
         """The overall curve: `period`, `n`, `returned`, `rate`, `rate_low`, `rate_high`, `complete`."""
@@ -256,10 +284,11 @@ class RetentionResult:
         from opsanalytics.reports import figures
 
         cohort = pl.col("cohort")
+        cells = self.counts.to_polars()
         if kind == "cohorts":
-            return figures.retention_heatmap(self.to_polars().filter(cohort.is_not_null()), small_n=SMALL_N)
+            return figures.retention_heatmap(cells.filter(cohort.is_not_null()), small_n=SMALL_N)
         if kind == "curve":
-            return figures.retention_curve(self.to_polars().filter(cohort.is_null()))
+            return figures.retention_curve(cells.filter(cohort.is_null()))
         raise ValueError(f"kind: {kind!r} is not 'cohorts' or 'curve'")
 
     def to_dict(self) -> dict[str, Any]:
@@ -285,7 +314,7 @@ class RetentionResult:
         caption = f"{self.definition.label}, complete {period}s as of {formats.moment(self.as_of, 'UTC')}"
         heads = ["period", "persons", "returned", "rate"]
         parts = [html.table(caption, heads, curve)]
-        cells = self.to_polars().filter(pl.col("cohort").is_not_null())
+        cells = self.counts.to_polars().filter(pl.col("cohort").is_not_null())
         columns = cells["period"].unique().sort().to_list()
         cohorts = []
         for (cohort,), group in cells.group_by("cohort", maintain_order=True):

@@ -3,12 +3,14 @@
 import json
 import tomllib
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import polars as pl
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from opsanalytics.behavior.conditions import Definition
 from opsanalytics.behavior.rows import Events, checked
@@ -40,7 +42,7 @@ def lake_of(events: EventsOrLake) -> Home | None:
     if not isinstance(events, (Home, Path, str)):
         raise TypeError(
             f"events: {type(events).__name__} is not a Polars DataFrame or LazyFrame, nor the home "
-            "folder of a lake"
+            "folder of a lake; pl.DataFrame(...), pl.from_pandas(...) or pl.from_arrow(...) makes one of it"
         )
     home = events if isinstance(events, Home) else Home(Path(events))
     if not home.events.is_dir():
@@ -73,10 +75,31 @@ def end_of(events: Events) -> datetime:
     """
     frame, _ = checked(events)
     last = frame.select(pl.col("ts").max().dt.epoch("us")).collect().item()
+    return moment(last)
+
+
+def moment(last: int | None) -> datetime:
+    """Microseconds since 1970 as a time, within what a datetime can hold; 1970 for None."""
     if last is None:
         return EPOCH
     span = [(edge - EPOCH) // timedelta(microseconds=1) for edge in (EARLIEST, LATEST)]
     return EPOCH + timedelta(microseconds=min(max(last, span[0]), span[1]))
+
+
+def day_of(name: str, day: date | str | None) -> date | None:
+    """A day, or a time, as a date or an ISO 8601 text.
+
+    Raises:
+        TypeError, ValueError: it is neither; the message names the argument.
+    """
+    if day is None or isinstance(day, date):
+        return day
+    if not isinstance(day, str):
+        raise TypeError(f"{name}: {day!r} is not a day; write date(2026, 9, 1) or '2026-09-01'")
+    try:
+        return date.fromisoformat(day) if len(day) == len("2026-09-01") else datetime.fromisoformat(day)
+    except ValueError:
+        raise ValueError(f"{name}: {day!r} is not a day; write '2026-09-01'") from None
 
 
 def as_definition(definition: Asked | Mapping[str, Any] | str | Path, kind: type[Asked]) -> Asked:
@@ -126,8 +149,19 @@ def _validated(data: dict[str, Any], kind: type[Asked], where: str) -> Asked:
         return kind.model_validate(data)
     except ValidationError as error:
         problems = [
-            f"{where}: {'.'.join(map(str, each['loc'])) or 'definition'}: "
-            f"{each['msg'].removeprefix('Value error, ')}"
+            f"{where}: {'.'.join(map(str, each['loc'])) or 'definition'}: {_told(each, kind)}"
             for each in error.errors()
         ]
         raise DefinitionError("\n".join(problems)) from error
+
+
+def _told(error: ErrorDetails, kind: type[Definition]) -> str:
+    if error["type"] == "missing":
+        return "is required but missing"
+    if error["type"] != "extra_forbidden":
+        return error["msg"].removeprefix("Value error, ")
+    if len(error["loc"]) > 1:
+        return "unknown field"
+    near = get_close_matches(str(error["loc"][0]), kind.model_fields, n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    return f"unknown field{meant or '.'} There are {', '.join(kind.model_fields)}"

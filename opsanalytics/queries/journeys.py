@@ -14,7 +14,7 @@ from opsanalytics.behavior.cohort_spec import Cohort
 from opsanalytics.behavior.journey_spec import Paths, Sessions
 from opsanalytics.behavior.periods import Weekday
 from opsanalytics.queries.ask import asked_of
-from opsanalytics.queries.inputs import EventsOrLake, as_definition
+from opsanalytics.queries.inputs import EventsOrLake, as_definition, day_of
 from opsanalytics.queries.journey_answers import CohortResult, PathsResult, SessionsResult
 
 SessionsLike: TypeAlias = Sessions | Mapping[str, Any] | str | Path
@@ -24,7 +24,7 @@ CohortLike: TypeAlias = Cohort | Mapping[str, Any] | str | Path
 
 def sessions(
     events: EventsOrLake,
-    definition: SessionsLike,
+    definition: SessionsLike | None = None,
     *,
     as_of: datetime | None = None,
     timezone: str = "UTC",
@@ -35,13 +35,13 @@ def sessions(
 
     Args:
         events, as_of, persons: as `funnel`.
-        definition: a `Sessions`, its fields as a mapping, or a JSON or TOML file.
+        definition: a `Sessions`, its fields as a mapping, or a JSON or TOML file; its defaults if not given.
         timezone, week_start: calendar of midnight and of the periods.
 
     Raises:
         as `funnel`.
     """
-    asked = as_definition(definition, Sessions)
+    asked = as_definition(definition or {}, Sessions)
     table, end = asked_of(events, persons, as_of)
     return SessionsResult(
         session_counts.sessions(table, asked, as_of=end, timezone=timezone, week_start=week_start)
@@ -50,11 +50,11 @@ def sessions(
 
 def paths(
     events: EventsOrLake,
-    definition: PathsLike,
+    definition: PathsLike | None = None,
     *,
     as_of: datetime | None = None,
-    first: date | None = None,
-    last: date | None = None,
+    first: date | str | None = None,
+    last: date | str | None = None,
     timezone: str = "UTC",
     persons: pl.DataFrame | None = None,
 ) -> PathsResult:
@@ -62,16 +62,17 @@ def paths(
 
     Args:
         events, as_of, persons: as `funnel`.
-        definition: a `Paths`, its fields as a mapping, or a JSON or TOML file.
+        definition: a `Paths`, its fields as a mapping, or a JSON or TOML file; its defaults if not given.
         first, last: local days, or times with a zone, that limit the anchors (a funnel's entries), inclusive.
         timezone: IANA zone of these days.
 
     Raises:
         as `funnel`; ValueError also if the definition only names its funnel or cohort.
     """
-    asked = as_definition(definition, Paths)
+    asked = as_definition(definition or {}, Paths)
     table, end = asked_of(events, persons, as_of)
-    return PathsResult(path_counts.paths(table, asked, as_of=end, first=first, last=last, timezone=timezone))
+    days = {"first": day_of("first", first), "last": day_of("last", last)}
+    return PathsResult(path_counts.paths(table, asked, as_of=end, timezone=timezone, **days))
 
 
 def cohort(

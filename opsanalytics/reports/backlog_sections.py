@@ -1,5 +1,6 @@
 """What the page says about pain points and the backlog: the headline, the cards, the tables by lane."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ ASKING = ("bug", "complaint", "request")
 MOST_IN_CHART = 10
 MOST_ROWS = 12
 MOST_WATCHED = 8
+MUCH_SHARED = 0.1
+MOST_SHARED = 3
 OVERRIDDEN = ("item_id", "lane", "title", "status", "last_seen")
 """What the backlog says of an item before its pain point does."""
 COSTS = (("value", "lost_per_week"), ("value_low", "lost_low"), ("value_high", "lost_high"))
@@ -51,6 +54,8 @@ class Lane:
     folded: list[dict[str, Any]]
     """The other findings."""
     watch: list[dict[str, Any]]
+    total: dict[str, float] | None
+    """What all findings cost a week: `lost`, `low`, `high` with persons counted once, and the mere `sum`."""
     apart: list[dict[str, Any]]
     """Shipped, or set aside by somebody: in order of rank, with those that data no longer shows."""
 
@@ -107,6 +112,7 @@ def _lane(
         open=findings[:most_open],
         folded=findings[most_open:],
         watch=[item for item in open_ if item["status"] != "finding" and item["seen"]],
+        total=_total(findings),
         apart=[item for item in items if item["stage"] != "open"],
     )
 
@@ -140,7 +146,7 @@ def _items(data: ReportData) -> list[dict[str, Any]]:
             pl.col("state").fill_null("new"),
             pl.col("stage").fill_null("open"),
             pl.col("seen").fill_null(value=True),
-            pl.col("theme_ids", "quotes", "quote_ids", "example_persons").fill_null([]),
+            pl.col("theme_ids", "quotes", "quote_ids", "example_persons", "also_seen_as").fill_null([]),
             pl.col("messages").fill_null(0),
         )
         .filter(pl.col("lane").is_in(lanes))
@@ -156,6 +162,7 @@ def _items(data: ReportData) -> list[dict[str, Any]]:
         for row in data.funnel_steps.select("funnel", "step", "step_name").to_dicts()
     }
     funnels = data.titles("funnel")
+    shared = _shared(data)
     signals = dict(data.friction.select("signal", "title").iter_rows())
     themes = dict(
         zip(data.feedback_themes["theme_id"].to_list(), data.feedback_themes["label"].to_list(), strict=True)
@@ -173,12 +180,54 @@ def _items(data: ReportData) -> list[dict[str, Any]]:
                 if theme in themes
             ],
             "new": _is_new(item, data),
+            "shared": shared.get(item["item_id"], []),
             "stands": spoken(item["state"]),
             # The caveat has a line of its own on the card.
             "confidence_reason": (item["confidence_reason"] or "").removesuffix(f"; {item['caveat']}"),
         }
         for item in joined.to_dicts()
     ]
+
+
+def _total(findings: list[dict[str, Any]]) -> dict[str, float] | None:
+    """Losses of several findings, whoever is affected by several counted once; the interval is as wide as the
+    findings' own, which are taken to err apart from each other."""
+    known = [item for item in findings if item["lost_once"] is not None and item["lost_per_week"]]
+    if len(known) < 2:
+        return None
+    lost = sum(item["lost_once"] for item in known)
+    kept = [item["lost_once"] / item["lost_per_week"] for item in known]
+    low, high = (
+        math.hypot(
+            *(share * (item[end] - item["lost_per_week"]) for share, item in zip(kept, known, strict=True))
+        )
+        for end in ("lost_low", "lost_high")
+    )
+    return {
+        "findings": len(known),
+        "lost": lost,
+        "low": max(0.0, lost - low),
+        "high": lost + high,
+        "sum": sum(item["lost_per_week"] for item in known),
+    }
+
+
+def _shared(data: ReportData) -> dict[str, list[dict[str, Any]]]:
+    """By item, the other items that most of its affected persons are affected by, too."""
+    titles = dict(data.pain_points.select("item_id", "title").iter_rows())
+    near = data.pain_point_overlaps.filter(pl.col("share") >= MUCH_SHARED).sort(
+        ["item_id", "share", "other_id"], descending=[False, True, False]
+    )
+    shared: dict[str, list[dict[str, Any]]] = {}
+    for row in near.iter_rows(named=True):
+        if row["other_id"] in titles:
+            told = {
+                "title": titles[row["other_id"]],
+                "anchor": anchor("", row["other_id"]),
+                "share": row["share"],
+            }
+            shared.setdefault(row["item_id"], []).append(told)
+    return {item: rows[:MOST_SHARED] for item, rows in shared.items()}
 
 
 def _formula(data: ReportData) -> str:

@@ -61,18 +61,6 @@ def week_change(trend: pl.DataFrame, first_day: date) -> WeekChange | str:
     )
 
 
-def message_trend(recent: int, earlier: int) -> Literal["more", "fewer", "none"]:
-    """Whether messages of the last four weeks outnumber those of the four before beyond chance.
-
-    An exact two-sided binomial test of an even split at 5 %; says nothing about how much was said in all.
-    """
-    from scipy.stats import binomtest
-
-    if recent + earlier == 0 or binomtest(recent, recent + earlier, 0.5).pvalue >= 0.05:
-        return "none"
-    return "more" if recent > earlier else "fewer"
-
-
 def by_year(cells: pl.DataFrame) -> pl.DataFrame:
     """Cohorts of one retention added up by calendar year of their start, complete cells only.
 

@@ -20,7 +20,13 @@ from opsanalytics.behavior.tables import (
 )
 from opsanalytics.behavior.tables_diagnosis import DROP_OFF_DIAGNOSIS, DROP_OFF_NEXT, DROP_OFF_STEPS
 from opsanalytics.feedback.tables import FEEDBACK_THEMES
-from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINTS
+from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINT_OVERLAPS, PAIN_POINTS
+from opsanalytics.improvement.verification.tables import (
+    CALIBRATION,
+    PREDICTION_LEDGER,
+    VERIFICATION_DAYS,
+    VERIFICATIONS,
+)
 from opsanalytics.lake.day_changes import DAY_CHANGES
 from opsanalytics.lake.schemas import INGESTION_LEDGER
 from opsanalytics.quality.tables import EVENT_DRIFT, EVENT_FRESHNESS, QUALITY_RESULTS, VOLUME_ANOMALIES
@@ -47,7 +53,12 @@ FRAMES = {
     "feedback_themes": FEEDBACK_THEMES,
     "friction": FRICTION,
     "pain_points": PAIN_POINTS,
+    "pain_point_overlaps": PAIN_POINT_OVERLAPS,
     "backlog": BACKLOG,
+    "verifications": VERIFICATIONS,
+    "verification_days": VERIFICATION_DAYS,
+    "prediction_ledger": PREDICTION_LEDGER,
+    "prediction_calibration": CALIBRATION,
     "quality_results": QUALITY_RESULTS,
     "ingestion_ledger": INGESTION_LEDGER,
     "event_drift": EVENT_DRIFT,
@@ -102,7 +113,12 @@ class ReportData:
     feedback_themes: pl.DataFrame = field(default_factory=FEEDBACK_THEMES.empty)
     friction: pl.DataFrame = field(default_factory=FRICTION.empty)
     pain_points: pl.DataFrame = field(default_factory=PAIN_POINTS.empty)
+    pain_point_overlaps: pl.DataFrame = field(default_factory=PAIN_POINT_OVERLAPS.empty)
     backlog: pl.DataFrame = field(default_factory=BACKLOG.empty)
+    verifications: pl.DataFrame = field(default_factory=VERIFICATIONS.empty)
+    verification_days: pl.DataFrame = field(default_factory=VERIFICATION_DAYS.empty)
+    prediction_ledger: pl.DataFrame = field(default_factory=PREDICTION_LEDGER.empty)
+    prediction_calibration: pl.DataFrame = field(default_factory=CALIBRATION.empty)
     quality_results: pl.DataFrame = field(default_factory=QUALITY_RESULTS.empty)
     ingestion_ledger: pl.DataFrame = field(default_factory=INGESTION_LEDGER.empty)
     event_drift: pl.DataFrame = field(default_factory=EVENT_DRIFT.empty)

@@ -4,6 +4,7 @@ from opsanalytics.reports.backlog_sections import backlog_view
 from opsanalytics.reports.behavior_sections import funnel_views, retention_views
 from opsanalytics.reports.data import ReportData, Section
 from opsanalytics.reports.data_section import data_view
+from opsanalytics.reports.fixes_section import fixes_view
 from opsanalytics.reports.quality_section import quality_view
 from opsanalytics.reports.rendering import page_scripts, render
 from opsanalytics.reports.states import section_states, worst
@@ -43,6 +44,7 @@ def render_week(data: ReportData) -> str:
         funnels=[] if states["funnels"].withheld else funnel_views(data),
         retentions=[] if states["retention"].withheld else retention_views(data),
         backlog=backlog_view(data, states),
+        fixes=fixes_view(data, states),
         themes=themes_view(data),
         friction=friction_view(data),
         quality=quality_view(data),

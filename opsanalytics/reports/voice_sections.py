@@ -7,7 +7,6 @@ import polars as pl
 
 from opsanalytics.reports import figures, formats
 from opsanalytics.reports.charts import Chart
-from opsanalytics.reports.comparison import message_trend
 from opsanalytics.reports.data import ReportData
 from opsanalytics.reports.text import anchor
 
@@ -43,13 +42,12 @@ class FrictionView:
 
 
 def themes_view(data: ReportData) -> ThemesView:
-    """Themes by rank, each with whether its messages became more."""
+    """Themes by rank."""
     themes = data.feedback_themes
     rows = [
         row
         | {
             "anchor": anchor("theme", row["theme_id"]),
-            "trend": message_trend(row["recent"], row["earlier"]),
             "kinds": _kinds(row),
             "said": list(zip(row["quotes"], row["quote_ids"], strict=False)),
         }

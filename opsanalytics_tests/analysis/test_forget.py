@@ -230,10 +230,13 @@ def test_what_was_made_of_the_lake_loses_the_person(world: World) -> None:
     page.write_text(f"<p>for example {ANN}</p>")
     world.home.index.mkdir(parents=True)
     (world.home.index / "persons.arrow").write_bytes(ANN.encode())
+    vectors = world.home.embeddings_file("0" * 64)
+    write_parquet(vectors, pl.DataFrame({"text": ["hash of what she wrote"], "vector": [[0.5]]}))
     (world.home.root / "notifications.jsonl").write_text(json.dumps({"text": f"{ANN} failed"}) + "\n")
     erase(world)
     assert naming(world, *HERS) == []
     assert pl.read_parquet(world.home.marts / "pain_point_persons.parquet")["person"].to_list() == [BOB]
+    assert not vectors.exists()
     assert "[erased] failed" in (world.home.root / "notifications.jsonl").read_text()
 
 
@@ -331,7 +334,7 @@ STEPS = [
     "clean_events",
     "clean_feedback",
     "rebuild",
-    "drop_index",
+    "drop_remade",
     "traces",
     "publish",
     "finish",

@@ -118,11 +118,14 @@ def test_feedback_computes_themes_and_the_backlog_alone(world: World) -> None:
 
 def test_a_decision_computes_the_backlog_alone(world: World) -> None:
     decide(world.home, AS_OF, "ann", lambda _: [("PP-12345678", "accept", {})])
+    # What was taken on is to be verified; any other decision is the backlog's alone.
+    assert computed(world).keys() == {"verification", "backlog"}
+    decide(world.home, AS_OF, "ann", lambda _: [("PP-12345678", "assign", {"owner": "Ann"})])
     assert computed(world).keys() == {"backlog"}
     assert computed(world) == {}
     backlog, history = read_mart(world.home, BACKLOG), read_mart(world.home, BACKLOG_HISTORY)
     assert backlog.filter(pl.col("item_id") == "PP-12345678")["state"].to_list() == ["accepted"]
-    assert history["action"].to_list() == ["accept", "seen"]
+    assert history["action"].to_list() == ["accept", "assign", "seen"]
 
 
 def test_a_page_of_an_earlier_week_takes_in_decisions_of_its_time_alone(world: World) -> None:

@@ -14,6 +14,7 @@ from opsanalytics.analysis.marts import (
     monitoring_marts,
     retention_marts,
     theme_marts,
+    verification_marts,
 )
 from opsanalytics.analysis.refresh import Refreshed
 from opsanalytics.analysis.scope import Scope
@@ -76,6 +77,7 @@ STEPS: dict[str, Callable[[Scope], Refreshed]] = {
     "retention": retention_marts,
     "themes": theme_marts,
     "improvement": improvement_marts,
+    "verification": verification_marts,
     "backlog": backlog_marts,
     "sources": comparison_mart,
 }

@@ -26,18 +26,37 @@ class Rules:
     grace: int = 0
 
 
-def sequences(events: Sequence[Event], rules: Rules, entry: int) -> Iterator[Made]:
-    """Every sequence of distinct events from an entry event; an optional step may be left out."""
+def sequences(
+    events: Sequence[Event], rules: Rules, entry: int, *, needed_first: bool = False
+) -> Iterator[Made]:
+    """Every sequence of distinct events from an entry event; an optional step may be left out.
+
+    With `needed_first` an event serves no optional step if a step after it needs that very event.
+    """
     begun = events[entry][1]
+
+    def needed_later(step: int, event: int, before: int, used: list[int]) -> bool:
+        ts = events[event][1]
+        while step in rules.optional:
+            step += 1
+            letter = rules.steps[step - 1]
+            low = before + rules.after.get(step, -rules.grace)
+            free = [
+                i for i, (those, at) in enumerate(events) if i not in used and at == ts and letter in those
+            ]
+            if free == [event] and low <= ts:
+                return True
+        return False
 
     def extend(made: Made, used: list[int]) -> Iterator[Made]:
         yield made
         step, before = made[-1]
         for following in range(step + 1, len(rules.steps) + 1):
             low = before + rules.after.get(following, -rules.grace)
-            high = min(begun + rules.window, before + rules.within.get(following, 10**9))
+            high = min(begun + rules.window, before + rules.within.get(following, 10**18))
             for i, (letters, ts) in enumerate(events):
-                if i not in used and rules.steps[following - 1] in letters and low <= ts <= high:
+                serves = i not in used and rules.steps[following - 1] in letters and low <= ts <= high
+                if serves and not (needed_first and needed_later(following, i, before, used)):
                     yield from extend([*made, (following, ts)], [*used, i])
             if following not in rules.optional:
                 break
@@ -47,9 +66,9 @@ def sequences(events: Sequence[Event], rules: Rules, entry: int) -> Iterator[Mad
 
 def greedy(events: Sequence[Event], rules: Rules, begun: int) -> Made:
     """Each next step at its earliest event; where several events tie, those that lead furthest."""
-    never = (10**9, 0)
+    never = (10**18, 0)
     entries = [i for i, (letters, ts) in enumerate(events) if ts == begun and rules.steps[0] in letters]
-    found = [made for entry in entries for made in sequences(events, rules, entry)]
+    found = [made for entry in entries for made in sequences(events, rules, entry, needed_first=True)]
     return min(found, key=lambda made: [*((ts, step) for step, ts in made), never])
 
 
@@ -164,7 +183,7 @@ def furthest_limited(events: Sequence[Event], rules: Rules) -> tuple[int, int, i
 def counted_attempts(events: Sequence[Event], rules: Rules) -> list[Made]:
     """Attempts one after the other; excluded ones do not count, though they take their time."""
     counted = []
-    free = -(10**9)
+    free = -(10**18)
     one_each = all(len(set(letters) & set(rules.steps)) <= 1 for letters, _ in events)
     one_each = one_each and len(set(rules.steps)) == len(rules.steps)
     for begun in entry_times(events, rules):

@@ -1,5 +1,6 @@
 """The preset `clickhouse` equals ClickHouse itself, embedded, in every mode; on random and on real events."""
 
+import importlib.util
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +12,14 @@ import pytest
 from opsanalytics.behavior.funnel import funnel
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics_tests.behavior.examples import START
+from opsanalytics_tests.conftest import skip_or_fail
 
-chdb = pytest.importorskip("chdb", reason="embedded ClickHouse is not installed")
+
+@pytest.fixture(scope="module", autouse=True)
+def _installed() -> None:
+    if importlib.util.find_spec("chdb") is None:
+        skip_or_fail("embedded ClickHouse is not installed: make extras")
+
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 # Not strict_once with strict_deduplication: there ClickHouse's result depends on the order of tied rows.
@@ -38,6 +45,8 @@ def levels(path: Path, conditions: list[str], modes: str, window: int) -> list[t
         f"from (select * from file('{path}', Parquet) order by ts) group by person having level > 0 "
         "order by person settings max_threads = 1"
     )
+    import chdb
+
     lines = str(chdb.query(query, "TSV")).splitlines()
     return [(person, int(level)) for person, level in (line.split("\t") for line in lines)]
 

@@ -1,4 +1,11 @@
-"""Inputs of ClickHouse's public tests of `windowFunnel`, and the levels that they expect."""
+"""Inputs of ClickHouse's public tests of `windowFunnel`, and the levels that they expect.
+
+From `tests/queries/0_stateless/00632_aggregation_window_funnel.reference` (commit
+0882b32b232a52f2017d512a4d325d5379add594; `strict` is the older name of `strict_deduplication`),
+`allow_reentry` as released, from that file of hanzoai/datastore (b1c802988f2fafd3602426671c564b0df19197a7),
+and `01646_fix_window_funnel_inconistency.sql`. The levels of DuckDB's extension `behavioral` are those of
+`test/sql/window_funnel.test` of tomtom215/duckdb-behavioral (e63c23d5dd1b3dd0022edfb69d8e4f5df0bd0141).
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -64,7 +71,9 @@ TIED = [("u", 0, "1000"), ("u", 1, "1001"), ("u", 1, "1002"), ("u", 1, "1003"), 
             4,
         ),
         (REPEATED, named(*range(1000, 1007)), 10_000, "strict_deduplication", 6),
+        (REPEATED, named(*range(1000, 1007)), 10_000, "strict", 6),
         (REPEATED, named(*range(1000, 1007)), 10_000, "", 7),
+        (NINE[1:], named(1003, 1004, 1005, 1006, 1007), 4, "", 5),
         (journey("a b c b d"), named("a", "b", "c", "d"), 86_400, "strict_deduplication", 3),
         (TIED, named(*range(1000, 1005)), 10_000, "", 5),
         (TIED, named(*range(1000, 1005)), 10_000, "strict_increase", 2),
@@ -134,3 +143,52 @@ def test_a_row_serves_one_step_with_strict_once(modes: str) -> None:
         ("u345", 230, "success"),
     ]
     assert level(rows, named("failure", "failure", "success"), 200, modes) == [3, 2, 1]
+
+
+REENTRY = ["a a b a c", "a c b c", "a c"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "modes", "expected"),
+    [
+        ("abac", "strict_order", [1, 1, 1]),
+        ("abac", "strict_order,allow_reentry", [4, 2, 1]),
+        ("abc", "strict_order", [3, 1, 1]),
+        ("abc", "strict_order,allow_reentry", [3, 3, 1]),
+    ],
+)
+def test_entering_again_with_strict_order(steps: str, modes: str, expected: list[int]) -> None:
+    """Of the nine numbers that their test has none for, ClickHouse itself gives these."""
+    rows = [row for k, text in enumerate(REENTRY, 1) for row in journey(text, f"u{k}")]
+    assert level(rows, named(*steps), 100, modes) == expected
+
+
+@pytest.mark.parametrize("words", [(1004, 1003), (1003, 1004)])
+def test_ties_count_in_the_order_of_the_steps(words: tuple[int, int]) -> None:
+    rows = [("u", 86_400, str(words[0])), ("u", 86_400, str(words[1])), ("u", 0, "1002")]
+    assert level(rows, named(1004, 1003, 1002), 1_000_000) == [2]
+
+
+def test_nobody_of_a_group_out_of_order() -> None:
+    assert level(journey("a c b"), named("a", "b", "c"), 10, "strict_order") == [1]
+
+
+MINUTES = {
+    "1": ((0, "view"), (5, "cart"), (10, "purchase")),
+    "2": ((0, "view"), (5, "cart")),
+    "3": ((0, "view"), (300, "cart")),
+}
+
+
+@pytest.mark.parametrize(
+    ("window", "modes"),
+    [
+        (3600, mode)
+        for mode in ("", "strict_increase", "strict", "strict_order", "strict_deduplication", "strict_once")
+    ]
+    + [(1800, ""), (3600, "strict_order,allow_reentry")],
+)
+def test_three_shoppers(window: int, modes: str) -> None:
+    rows = [(person, 60 * minute, event) for person, made in MINUTES.items() for minute, event in made]
+    assert level(rows, named("view", "cart", "purchase"), window, modes) == [3, 2, 1]
+    assert level(rows, named("nothing", "cart"), window, modes) == [0, 0, 0]

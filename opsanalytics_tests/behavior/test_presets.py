@@ -251,7 +251,7 @@ def test_clickhouse_cannot_express_everything(change: dict[str, Any], missing: s
     ("preset", "message"),
     [
         ("posthg", "'posthg' is not one of opsanalytics, posthog"),
-        ("clickhouse:strict", r"unknown modes \['strict'\]"),
+        ("clickhouse:lenient", r"unknown modes \['lenient'\]"),
         ("posthog:strict_order", "modes belong to"),
         ("clickhouse:allow_reentry", "allow_reentry needs strict_order"),
     ],

@@ -91,7 +91,7 @@ def test_retention_and_reconcile(home: Path) -> None:
         (("funnel", "none.toml"), "none.toml: cannot be read"),
         (("funnel", "buy.toml", "--preset", "posthg"), "preset: 'posthg'"),
         (("funnel", "buy.toml", "--persons", "9"), "step: 9 is not one of the 2 steps"),
-        (("funnel", "kept.json"), "kept.json: steps: Field required"),
+        (("funnel", "kept.json"), "kept.json: steps: is required but missing"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(home: Path, arguments: tuple[str, ...], message: str) -> None:

@@ -46,6 +46,8 @@ COVERED = {
     "opsanalytics diagnose FUNNEL": "opsanalytics_tests/cli/test_diagnosis.py",
     "opsanalytics cohort NAME": "opsanalytics_tests/cli/test_journeys.py",
     "opsanalytics ui": "opsanalytics_tests/cli/test_ui.py",
+    "opsanalytics backlog verifications": "opsanalytics_tests/cli/test_backlog_verification.py",
+    "opsanalytics backlog sync": "opsanalytics_tests/cli/test_backlog_trackers.py",
 }
 """Command of the README -> the file that runs it."""
 

@@ -133,7 +133,7 @@ def test_the_examples_run_without_any_other_edit(tmp_path: Path) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Acme)
     Thread(target=server.serve_forever, daemon=True).start()
     try:
-        (config,) = blocks("toml")
+        *_, config = blocks("toml")
         config += f'[[sources]]\nkind = "acme_api"\nname = "live"\nbase_url = "http://127.0.0.1:{server.server_port}"\n'
         config += '[project]\nname = "Acme"\nstart = 2026-03-01\n'
         (tmp_path / "opsanalytics.toml").write_text(config, encoding="utf-8")

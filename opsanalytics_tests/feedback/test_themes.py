@@ -181,3 +181,6 @@ def test_ratings_and_trend() -> None:
     theme = find_themes(feedback, as_of=START + timedelta(days=50, hours=1)).themes.row(0, named=True)
     assert (theme["rated"], theme["negative"], theme["satisfaction"]) == (4, 2, 0.4375)
     assert (theme["recent"], theme["earlier"]) == (3, 3)
+    assert (theme["trend"], theme["trend_q"]) == ("none", 1.0)
+    assert theme["weekly"] == [0, 0, 0, 0, 1, 0, 1, 1, 0, 1, 1, 1]
+    assert (theme["negative_low"], theme["negative_high"]) == pytest.approx((0.150, 0.850), abs=1e-3)

@@ -44,6 +44,7 @@ FRICTION = FrictionSettings.model_validate(
 PLACES = {
     "bank_android": "BANK_CONNECT_FAILED on /connect-bank",
     "slow_checkout": "/checkout",
+    "card_redirect": "CARD_REDIRECT on /checkout",
     "search_empty": "/invoices/new",
     "verification_late": "resend_verification",
     "preview_ios": "PREVIEW_CRASH on /invoices/preview",
@@ -51,6 +52,8 @@ PLACES = {
     "push_denied": "PUSH_DENIED on /onboarding/notifications",
     "slow_reports": "/reports",
 }
+FIXED = PLACES["card_redirect"]
+"""Gone before anybody wrote of it."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ def test_findings_are_the_planted_problems(analysed: tuple[dict[str, Any], Impro
     truth, found = analysed
     items = found.pain_points.filter((pl.col("lane") == "behaviour") & (pl.col("status") == "finding"))
     places = set(items["place"])
-    problems = {PLACES[plant["key"]] for plant in truth["plants"] if plant["kind"] == "problem"}
+    problems = {PLACES[plant["key"]] for plant in truth["plants"] if plant["kind"] != "decoy"}
     assert places <= problems
     assert len(places) >= 4
 
@@ -147,7 +150,9 @@ def test_intervals_cover_the_planted_effects(analysed: tuple[dict[str, Any], Imp
 @pytest.mark.slow
 def test_findings_have_the_words_of_their_victims(analysed: tuple[dict[str, Any], Improvement]) -> None:
     _, found = analysed
-    findings = found.pain_points.filter((pl.col("lane") == "behaviour") & (pl.col("status") == "finding"))
+    findings = found.pain_points.filter(
+        (pl.col("lane") == "behaviour") & (pl.col("status") == "finding") & (pl.col("place") != FIXED)
+    )
     assert (findings["theme_link_by"] == "persons").all()
     assert (findings["messages"] >= 15).all()
 

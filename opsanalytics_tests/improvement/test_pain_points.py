@@ -46,7 +46,7 @@ def test_crude_comparison_blames_the_decoys(world: World) -> None:
 
 def test_losses_follow_from_reach_harm_and_value(found: Improvement) -> None:
     crash = item(found, "CRASH")
-    product = crash["reach_per_week"] * -crash["effect"] * crash["pass_value"]
+    product = crash["reach_per_week"] * -crash["shrunk_effect"] * crash["pass_value"]
     assert crash["lost_per_week"] == pytest.approx(product)
     assert 0 < crash["lost_low"] < crash["lost_per_week"] < crash["lost_high"]
 

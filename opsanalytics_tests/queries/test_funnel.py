@@ -94,7 +94,7 @@ def test_as_of_is_the_end_of_the_data_unless_named() -> None:
     ("definition", "message"),
     [
         ({"steps": ["A", ""], "window": "7d"}, r"funnel: steps\.1\.event: String should have at least 1"),
-        ({"steps": ["A", "B"]}, "funnel: window: Field required"),
+        ({"steps": ["A", "B"]}, "funnel: window: is required but missing"),
         ({"steps": ["A", "B"], "window": "7 moons", "order": "up"}, "funnel: order: .*'ordered', 'strict'"),
         (7, "definition: int is not a Funnel"),
     ],
@@ -314,6 +314,18 @@ def test_an_answer_can_be_shown_everywhere() -> None:
     assert sum(result.figure("times").data[0].y) == 2
     with pytest.raises(ValueError, match="kind: 'pie'"):
         result.figure("pie")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("attribution", ["entry", "first", "last", "all"])
+def test_every_group_of_a_breakdown_has_its_values(attribution: Any) -> None:
+    worth = BUY.model_copy(update={"value": "amount"})
+    by_plan = Segment("plan", attribution=attribution)
+    result = opsanalytics.funnel(SHOP, worth, breakdown=by_plan, as_of=LATER)
+    assert result.values().equals(opsanalytics.funnel(SHOP, worth, as_of=LATER).values())
+    totals = {plan: one.to_dict()["values"][1]["total"] for plan, one in result.groups().items()}
+    assert totals["free"] == 9.5
+    if attribution != "all":
+        assert sum(totals.values()) == 30
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from opsanalytics.behavior.tables import (
 )
 from opsanalytics.feedback.tables import COUNTS, FEEDBACK_THEMES
 from opsanalytics.improvement.tables import BACKLOG, FRICTION, PAIN_POINTS
+from opsanalytics.improvement.verification.ledger import calibration_row, ledger_rows
+from opsanalytics.improvement.verification.tables import VERIFICATION_DAYS, VERIFICATIONS
 from opsanalytics.lake.schemas import INGESTION_LEDGER
 from opsanalytics.lake.tables import Table
 from opsanalytics.quality.tables import QUALITY_RESULTS
@@ -88,6 +90,7 @@ def sample() -> ReportData:
         friction=friction(),
         pain_points=pain_points(),
         backlog=backlog(),
+        **fixes(),
         quality_results=quality(),
         ingestion_ledger=ledger(84),
     )
@@ -133,6 +136,10 @@ def hostile() -> ReportData:
         backlog=poison(
             data.backlog, "title", "confidence_reason", "effort_source", "evidence", "note", "owner"
         ),
+        verifications=poison(
+            data.verifications, "title", "reason", "planned_by", "planned_because", "compared", "note", "rule"
+        ),
+        prediction_ledger=poison(data.prediction_ledger, "title"),
         quality_results=poison(data.quality_results, "description", "examples", "partition"),
         ingestion_ledger=poison(data.ingestion_ledger, "kind"),
     )
@@ -363,6 +370,9 @@ def themes() -> pl.DataFrame:
             "negative": authors // 2,
             "recent": recent,
             "earlier": earlier,
+            "trend": "more" if recent > 2 * earlier else "none",
+            "trend_q": 0.04 if recent > 2 * earlier else 0.6,
+            "weekly": [0, 1, 2, 0, 3, 1, 4, earlier, 0, 2, 1, recent],
             "open": authors + 5,
             "open_authors": authors,
             "active": authors + 5,
@@ -380,6 +390,7 @@ def themes() -> pl.DataFrame:
             "quality": "passed",
         }
         | share("share", authors, 318)
+        | {"negative_low": 0.3, "negative_high": 0.7}
         for rank, (theme_id, label, authors, recent, earlier, quotes) in enumerate(said, start=1)
     ]
     return table(FEEDBACK_THEMES, rows)
@@ -540,6 +551,60 @@ def backlog() -> pl.DataFrame:
         for item_id, lane, rank, title, reach, impact, confidence, effort, status in ranked
     ]
     return table(BACKLOG, rows, as_of=AS_OF, quality="passed")
+
+
+def fixes() -> dict[str, pl.DataFrame]:
+    """A fix that worked, one that harmed, one that waits to ship, and one that cannot be measured."""
+    shipped = WEEK - timedelta(days=30)
+    stamps = {"as_of": AS_OF, "quality": "passed"}
+    plan = {
+        "plan_version": 1, "plan_hash": "0123456789ab", "planned_at": AS_OF - timedelta(days=40),
+        "planned_by": "Ann", "planned_because": "accepted", "method": "difference", "metric": "pass",
+        "funnel": SIGN_UP.name, "step": 2, "horizon_days": 1, "compared": "platform android against ios, web",
+        "looks": [14, 28, 56], "rule": "Looked at 14, 28, 56 days after shipping.", "expected": 0.05,
+        "expected_low": 0.03, "expected_high": 0.07, "least_change": 0.036, "power_expected": 0.97,
+        "days_needed": 21, "days_after": 0, "look": 0, "look_days": 0, "placebo_days": [],
+        "placebo_changes": [], "watched": 0, "note": "", "reason": "it has not shipped yet",
+    }  # fmt: skip
+    judged = plan | {
+        "shipped_on": shipped, "since": WEEK, "next_look": WEEK + timedelta(days=28), "days_before": 56,
+        "days_after": 29, "look": 2, "look_days": 28, "confidence": 1 - 0.05 / 3, "drift_per_week": 0.001,
+        "drift_low": -0.002, "drift_high": 0.004, "drift_p": 0.4,
+        "placebo_days": [shipped - timedelta(days=each) for each in (21, 28, 35)],
+        "placebo_changes": [0.004, -0.006, 0.001],
+    }  # fmt: skip
+    worked = {"change": 0.046, "change_low": 0.02, "change_high": 0.072, "outcome": "worked"}
+    harmed = {"change": -0.05, "change_low": -0.08, "change_high": -0.02, "outcome": "harmed"}
+    rows = [
+        judged | worked | {"item_id": "PP-0000000a", "title": "Mail arrives late", "reason": "beyond chance"},
+        judged | harmed | {"item_id": "PP-0000000b", "title": "Empty search", "note": "read with care"},
+        plan | {"item_id": "PP-0000000c", "title": "Slow loading", "outcome": "planned"},
+        plan | {"item_id": "PP-0000000d", "title": "Dark mode", "outcome": "not_measured", "method": "none"},
+    ]
+    items = VERIFICATIONS.conform(table(VERIFICATIONS, rows, **stamps))
+    days = [
+        {
+            "item_id": "PP-0000000a", "day": shipped + timedelta(days=day), "arm": arm, "units": 100,
+            "total": float(55 + 5 * (arm == "affected" and day > 0) + day % 7),
+            "phase": "after" if day > 0 else "before" if day < 0 else "shipping",
+        }
+        for day in range(-56, 29)
+        for arm in ("affected", "unaffected")
+    ]  # fmt: skip
+    promised = {"lost_per_week": 8.0, "lost_low": 5.0, "lost_high": 11.0}
+    plans = pl.DataFrame(
+        [
+            {"item_id": f"PP-0000000{each}", "units_per_week": 700.0, "pass_value": 0.3} | promised
+            for each in "ab"
+        ]
+    )
+    entries = ledger_rows(items, plans)
+    return {
+        "verifications": items,
+        "verification_days": table(VERIFICATION_DAYS, days),
+        "prediction_ledger": entries,
+        "prediction_calibration": calibration_row(entries, AS_OF),
+    }
 
 
 def quality() -> pl.DataFrame:

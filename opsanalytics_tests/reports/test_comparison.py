@@ -5,7 +5,7 @@ import pytest
 
 from opsanalytics.behavior.statistics import newcombe_difference
 from opsanalytics.behavior.tables import FUNNEL_TREND
-from opsanalytics.reports.comparison import WeekChange, message_trend, week_change
+from opsanalytics.reports.comparison import WeekChange, week_change
 from opsanalytics_tests.reports.samples import AS_OF, WEEK, share, table
 
 Week = tuple[int, int, int, bool]
@@ -65,11 +65,3 @@ def test_weeks_after_the_report_do_not_count() -> None:
 )
 def test_what_cannot_be_compared_says_why(weeks: tuple[Week, ...], words: str) -> None:
     assert words in str(week_change(trend(*weeks), WEEK))
-
-
-@pytest.mark.parametrize(
-    ("recent", "earlier", "told"),
-    [(31, 12, "more"), (12, 31, "fewer"), (9, 11, "none"), (3, 0, "none"), (0, 0, "none")],
-)
-def test_messages_are_more_only_beyond_chance(recent: int, earlier: int, told: str) -> None:
-    assert message_trend(recent, earlier) == told

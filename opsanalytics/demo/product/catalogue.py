@@ -142,7 +142,7 @@ class Plant:
 
     key: str
     kind: str
-    """problem (costs conversions) or decoy (costs nothing)."""
+    """problem (costs conversions), fixed (a problem until it is fixed), or decoy (costs nothing)."""
     title: str
     step: str
     event: str
@@ -158,6 +158,8 @@ class Plant:
     """What one standard deviation of engagement adds to the logit of meeting it."""
     repeats: tuple[int, int] = (1, 3)
     """Fewest and most signal events of one exposure."""
+    apart: bool = False
+    """Drawn from random numbers of its own, so that everything else is as it would be without it."""
 
     @property
     def after(self) -> str:
@@ -178,6 +180,9 @@ def everywhere(chance: float) -> dict[str, float]:
     """The same chance on every platform."""
     return dict.fromkeys(PLATFORMS, chance)
 
+
+FIXED_ON = _day(10, 12)
+"""When the fixes of the demo ship: that of `card_redirect` works, that of `bank_android` changes nothing."""
 
 SLOW_MS = 4000
 """Loads that take longer are planted; all others stay well below."""
@@ -208,6 +213,19 @@ PLANTS = (
         version="8.3.0",
         countries=("BR", "IN", "ES", "PL"),
         repeats=(1, 2),
+    ),
+    Plant(
+        key="card_redirect",
+        kind="fixed",
+        title="Returning from the bank's card check fails on the web until it is fixed on 12 October",
+        step="purchase",
+        event="error_shown",
+        where=(_is("code", "CARD_REDIRECT"), _is("page", "/checkout")),
+        effect=-0.38,
+        exposure={"web": 0.7},
+        until=FIXED_ON,
+        repeats=(1, 2),
+        apart=True,
     ),
     Plant(
         key="search_empty",

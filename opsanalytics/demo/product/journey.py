@@ -107,14 +107,15 @@ def _pass(rng: np.random.Generator, attempt: _Attempt, journey: Journey) -> Ints
     logit = np.log(step.base / (1 - step.base)) + ENGAGEMENT_LOGIT * people.engagement[person]
     chance = 1 / (1 + np.exp(-logit - step.android_logit * (attempt.platform == 1)))
     plants = [plant for plant in PLANTS if plant.step == step.name]
-    met = [_meet(rng, plant, attempt) for plant in plants]
+    drawn = [rng.spawn(1)[0] if plant.apart else rng for plant in plants]
+    met = [_meet(each, plant, attempt) for each, plant in zip(drawn, plants, strict=True)]
     effect = sum(
         (hit * plant.effect for plant, (hit, _) in zip(plants, met, strict=True)), np.zeros(len(person))
     )
     passed = rng.random(len(person)) < _possible(chance + effect)
     moments = np.full(people.count, NEVER)
     moments[person[passed]] = (attempt.start + attempt.gap)[passed]
-    for plant, (hit, moment) in zip(plants, met, strict=True):
+    for each, plant, (hit, moment) in zip(drawn, plants, met, strict=True):
         journey.exposures.append(
             Exposure(
                 plant,
@@ -124,7 +125,7 @@ def _pass(rng: np.random.Generator, attempt: _Attempt, journey: Journey) -> Ints
                 _possible(chance + effect - plant.effect)[hit],
             )
         )
-        journey.parts += _signals(rng, plant, attempt, hit, moment)
+        journey.parts += _signals(each, plant, attempt, hit, moment)
     journey.parts += _step_rows(rng, attempt, passed)
     return moments
 

@@ -8,6 +8,7 @@ from opsanalytics.reports.figures.activity import (
     usage_interval_figure,
 )
 from opsanalytics.reports.figures.diagnosis import diagnosis_figure
+from opsanalytics.reports.figures.fixes import calibration_figure, change_figure, gap_figure
 from opsanalytics.reports.figures.funnels import (
     FINDING_Q,
     breakdown_figure,
@@ -23,10 +24,13 @@ __all__ = [
     "FINDING_Q",
     "active_figure",
     "breakdown_figure",
+    "calibration_figure",
+    "change_figure",
     "cohort_figure",
     "diagnosis_figure",
     "funnel_figure",
     "funnel_trend_figure",
+    "gap_figure",
     "lifecycle_figure",
     "loss_figure",
     "paths_figure",
