@@ -277,6 +277,9 @@ class EventApiSettings(EventSourceSettings, ABC):
     largest_window: ClassVar[timedelta] = timedelta(days=365)
     body: ClassVar[Literal["jsonl", "zip"]]
     """Shape of a complete answer, which decides how its completeness is proven."""
+    record_member: ClassVar[str | None] = None
+    """Member of every exported line, which tells it from an error under status 200; None: any
+    object will do."""
 
     start: date | None = None
     """First day to fetch when a backfill asks for everything."""

@@ -181,6 +181,7 @@ class WindowDownload:
             expected_bytes=announced_bytes(response),
             framed="chunked" in response.headers.get("Transfer-Encoding", "").lower(),
             believed=self._believed,
+            member=self._settings.record_member,
             progress=self._received,
         )
 

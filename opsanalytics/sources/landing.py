@@ -28,7 +28,6 @@ from opsanalytics.sources.archives import (
 )
 
 EARLY_END = b"terminated early"
-EVENT_MEMBER = b'"event"'
 COMPLETE = "_complete"
 """End of the names of markers in an archive."""
 ZIP_BEGIN = b"PK"
@@ -73,8 +72,9 @@ class Received:
 class LineCounter:
     """Follows decoded JSON lines: how many, their hash, and how they end."""
 
-    def __init__(self, *, export: bool = False) -> None:
-        """`export`: they are meant to be Mixpanel's, which `check_end` looks after."""
+    def __init__(self, *, member: str | None = None, export: bool = False) -> None:
+        """`export`: they come from a vendor, and `check_end` looks after records, objects with `member`."""
+        self._member = member
         self._digest = hashlib.sha256()
         self._ended = 0
         self._tail = b""
@@ -93,7 +93,7 @@ class LineCounter:
             self._last = filled[-1]
             self._first = self._first or filled[0]
             # in nearly every body the first line tells, so that the others are not looked at
-            self._has_events = self._has_events or any(may_be_event(line) for line in filled)
+            self._has_events = self._has_events or any(self._may_be_event(line) for line in filled)
 
     @property
     def sha256(self) -> str:
@@ -116,31 +116,31 @@ class LineCounter:
     def check_end(self) -> None:
         """Raises `IncompleteBodyError` unless the content is empty or whole lines ending in JSON."""
         last = self._tail if self._tail.strip() else self._last
-        if EARLY_END in last.lower() and not is_record(last):
+        if EARLY_END in last.lower() and not is_record(last, self._member):
             raise EarlyEndError("the export says 'terminated early'")
         whole = not self._tail.strip() or is_json(last) or last.lstrip().startswith(b"<")
-        if last and whole and not self._has_events and not may_be_event(last):
+        if last and whole and not self._has_events and not self._may_be_event(last):
             raise NoExportError(f"the answer is no export, it begins with {shown(self._first or last)}")
         if self._tail.strip():
             raise IncompleteBodyError("the last line has no end: the body was cut")
-        if last and not is_record(last):
+        if last and not is_record(last, self._member):
             raise DoubtfulBodyError(f"the last line is not a JSON record: {last[:80]!r}", self.sha256)
 
+    def _may_be_event(self, line: bytes) -> bool:
+        """Whether a line is a record, or what may be left of one."""
+        sign = b"{" if self._member is None else f'"{self._member}"'.encode()
+        if sign not in line or line.lstrip().startswith(b"<"):
+            return False
+        return is_record(line, self._member) or not is_json(line)
 
-def is_record(line: bytes) -> bool:
-    """Whether a line is a JSON object that names an event."""
+
+def is_record(line: bytes, member: str | None) -> bool:
+    """Whether a line is a JSON object that has `member` (None: any object)."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return False
-    return isinstance(record, dict) and "event" in record
-
-
-def may_be_event(line: bytes) -> bool:
-    """Whether a line is an exported event, or what may be left of one."""
-    return (
-        EVENT_MEMBER in line and not line.lstrip().startswith(b"<") and (is_record(line) or not is_json(line))
-    )
+    return isinstance(record, dict) and (member is None or member in record)
 
 
 def is_json(line: bytes) -> bool:
@@ -177,6 +177,7 @@ def receive(
     framed: bool,
     believed: str | None,
     progress: Callable[[int], None],
+    member: str | None = None,
 ) -> Received:
     """Write `chunks` to `file` unchanged and prove that they are a whole export.
 
@@ -188,6 +189,7 @@ def receive(
         believed: hash of the content of an earlier doubtful answer to the same request; when the
             same content comes again it is taken for what the vendor has.
         progress: told the bytes so far.
+        member: what every record of JSON lines has; None: any object is a record.
 
     Raises:
         IncompleteBodyError: cut, ended early by the vendor, or not what it claims to be.
@@ -195,7 +197,7 @@ def receive(
         DoubtfulBodyError: nothing shows where it ends, or its last line is broken.
     """
     wire = hashlib.sha256()
-    lines = LineCounter(export=True)
+    lines = LineCounter(member=member, export=True)
     decoder = GzipStream() if gzipped else None
     total = 0
     for chunk in chunks:

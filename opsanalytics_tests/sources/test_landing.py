@@ -34,6 +34,7 @@ def take(
     framed: bool = True,
     believed: str | None = None,
     chunk: int = 7,
+    member: str | None = "event",
 ) -> Received:
     with temporary_file(home, "product") as (file, path):
         return receive(
@@ -46,6 +47,7 @@ def take(
             framed=framed,
             believed=believed,
             progress=lambda total: None,
+            member=member,
         )
 
 
@@ -287,3 +289,13 @@ def test_broken_lines_around_events_are_doubted_once(home: Home, broken: bytes) 
     with pytest.raises(DoubtfulBodyError) as doubt:
         take(home, body)
     assert take(home, body, believed=doubt.value.content_sha256).records == 4
+
+
+def test_a_vendor_may_call_its_records_otherwise(home: Home) -> None:
+    """Sources that others add need not have a member `event`."""
+    assert take(home, b'{"name": "a"}\n{"name": "b"}\n', member=None).records == 2
+    assert take(home, b'{"name": "a"}\n', member="name").records == 1
+    with pytest.raises(NoExportError):
+        take(home, b"<html></html>\n", member=None)
+    with pytest.raises(NoExportError):
+        take(home, b'{"error": "x"}\n', member="name")

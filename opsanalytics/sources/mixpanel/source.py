@@ -55,6 +55,7 @@ class MixpanelSettings(EventApiSettings):
     kind: Literal["mixpanel"] = "mixpanel"
     unit: ClassVar[timedelta] = DAY
     body: ClassVar[Literal["jsonl", "zip"]] = "jsonl"
+    record_member: ClassVar[str | None] = "event"
     deduplication: ClassVar[Deduplication] = Deduplication(newest_delivery_wins=True)
     clock_setting: ClassVar[str | None] = "project_timezone"
     id_prefixes: ClassVar[tuple[str, ...]] = (DEVICE_PREFIX,)
