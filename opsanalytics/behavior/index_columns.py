@@ -24,7 +24,7 @@ import pyarrow as pa
 from opsanalytics.behavior.filters import filter_passes, property_text
 from opsanalytics.behavior.index_files import Fingerprint, dictionary, fingerprint, mapped, write_batch
 from opsanalytics.behavior.spec import Filter
-from opsanalytics.lake.events import scan_raw_events
+from opsanalytics.lake.events import read_day
 from opsanalytics.lake.files import replacing
 from opsanalytics.lake.paths import Home
 from opsanalytics.lake.schemas import EVENTS
@@ -138,9 +138,9 @@ def _opened(home: Home, text: pl.Expr, day: date, files: Fingerprint, path: Path
 
 
 def _made(home: Home, text: pl.Expr, day: date, files: Fingerprint, path: Path) -> pa.RecordBatch:
-    found = scan_raw_events(home, first=day, last=day).select(text.alias(VALUE)).collect()[VALUE]
-    sources = sorted((home.events / f"day={day.isoformat()}").glob("*.parquet"))
-    if fingerprint(sources) != files:
+    folder = home.events / f"day={day.isoformat()}"
+    found = read_day(folder).select(text.alias(VALUE)).collect()[VALUE]
+    if fingerprint(sorted(folder.glob("*.parquet"))) != files:
         raise EventsChangedError(f"the events of {day} changed while they were read; ask again")
     values, codes = dictionary(found)
     column = pa.DictionaryArray.from_arrays(pa.array(codes), pa.array([None, *values], pa.large_string()))

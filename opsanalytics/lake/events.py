@@ -1,8 +1,9 @@
 """Reading events from the lake, joined to persons."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from pathlib import Path
 
 import polars as pl
 
@@ -32,12 +33,21 @@ def event_days(home: Home) -> list[date]:
 
 def scan_raw_events(home: Home, *, first: date | None = None, last: date | None = None) -> pl.LazyFrame:
     """Scan canonical events of the UTC days `first` to `last`, inclusive, without persons."""
-    files = [
+    return _scan(
         path
         for day in event_days(home)
         if (first is None or day >= first) and (last is None or day <= last)
         for path in sorted((home.events / f"day={day.isoformat()}").glob("*.parquet"))
-    ]
+    )
+
+
+def read_day(folder: Path) -> pl.LazyFrame:
+    """Scan the canonical events of one day's folder alone: a lake may have thousands of others."""
+    return _scan(sorted(folder.glob("*.parquet")))
+
+
+def _scan(paths: Iterable[Path]) -> pl.LazyFrame:
+    files = list(paths)
     if not files:
         return EVENTS.empty().lazy()
     # A home folder may have brackets or stars in its name.
