@@ -140,9 +140,14 @@ def test_a_new_day_reads_no_event_of_the_days_before(tmp_path: Path, monkeypatch
         days.update(day for day in events.event_days(home) if first is None or first <= day <= (last or day))
         return scan(home, first=first, last=last)
 
-    scan = events.scan_raw_events
-    for module in (events, index_build, index_columns, id_changes):
+    def noted_day(folder: Path) -> pl.LazyFrame:
+        days.add(date.fromisoformat(folder.name.removeprefix("day=")))
+        return one_day(folder)
+
+    scan, one_day = events.scan_raw_events, events.read_day
+    for module in (events, index_build, id_changes):
         monkeypatch.setattr(module, "scan_raw_events", noted)
+    monkeypatch.setattr(index_columns, "read_day", noted_day)
     scope = world.scope()
     funnel_marts(scope)
     retention_marts(scope)
