@@ -143,7 +143,7 @@ def _buckets(bucket: Bucket | None, times: Int64) -> pl.Series | None:
 
 def made_at(times: Int64, reached: Int32, step: int) -> pl.Series:
     """Times of a step (microseconds) as UTC time stamps, null where it was not made."""
-    from opsanalytics.behavior.kernels import NEVER
+    from opsanalytics.behavior.kernels_rows import NEVER
 
     made = (reached >= step) & (times != NEVER)
     moments = pl.Series(times, dtype=pl.Int64).cast(UTC_TIME)

@@ -22,7 +22,14 @@ import polars as pl
 import pyarrow as pa
 
 from opsanalytics.behavior.filters import filter_passes, property_text
-from opsanalytics.behavior.index_files import Fingerprint, dictionary, fingerprint, mapped, write_batch
+from opsanalytics.behavior.index_files import (
+    Fingerprint,
+    dictionary,
+    fingerprint,
+    mapped,
+    numbers,
+    write_batch,
+)
 from opsanalytics.behavior.spec import Filter
 from opsanalytics.lake.events import read_day
 from opsanalytics.lake.files import replacing
@@ -134,7 +141,7 @@ def _opened(home: Home, text: pl.Expr, day: date, files: Fingerprint, path: Path
     except FileNotFoundError:
         batch = _made(home, text, day, files, path)
     column = batch.column(VALUE)
-    return DayColumn(np.asarray(column.indices.to_numpy()), pl.Series(column.dictionary).cast(pl.String))
+    return DayColumn(numbers(column.indices), pl.Series(column.dictionary).cast(pl.String))
 
 
 def _made(home: Home, text: pl.Expr, day: date, files: Fingerprint, path: Path) -> pa.RecordBatch:

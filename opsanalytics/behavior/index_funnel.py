@@ -354,8 +354,8 @@ class _Steps:
     def furthest(self, persons: int, begin: int, end: int) -> tuple[Int32, Int64, Int64]:
         """Furthest step, first entry, and entry of the attempt that counts; attempts start from `begin` to
         `end`."""
-        from opsanalytics.behavior.kernels import NEVER
         from opsanalytics.behavior.kernels_index import fold_steps
+        from opsanalytics.behavior.kernels_rows import NEVER
 
         steps = len(self._asked.definition.steps)
         state = np.full((persons, steps + 1), NEVER, np.int64)
@@ -367,8 +367,8 @@ class _Steps:
 
     def best(self, low: int, high: int, begin: int, end: int) -> "_Best":
         """The attempts that count, with their times."""
-        from opsanalytics.behavior.kernels import NEVER
         from opsanalytics.behavior.kernels_index import follow_steps
+        from opsanalytics.behavior.kernels_rows import NEVER
 
         reached, first, entry = self.furthest(high - low, begin, end)
         made = np.full((len(self._asked.definition.steps), high - low), NEVER, np.int64)

@@ -1,7 +1,5 @@
 """The plain ordered fold, compiled by Numba. Plain arrays in, plain arrays out.
 
-It stands by itself, as `compilation` says why.
-
 Times are microseconds since 1970 (int64). `mask` has one bit a step: bit 0 is step 1. Rows of one person
 lie together, in order of time; rows of equal time may come in any order and give the same result.
 """
@@ -10,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from opsanalytics.behavior.kernels_rows import NEVER, give
 from opsanalytics.compilation import compiled, inner
-
-NEVER = -(1 << 62)
-"""Earlier than any time stamp, with room to subtract it from one."""
 
 
 @inner
@@ -37,38 +33,6 @@ def _advance_one(t: int, mask: int, may_enter: bool, window: int, steps: int, en
         times[1, 1] = t
         reached = max(reached, 1)
     return reached
-
-
-@inner
-def _find_event(root: int, pool: Any, size: int, owner: Any, held: Any, came: Any, queue: Any) -> bool:
-    """Give step `root` an event of its own, moving other steps to other events if that helps.
-
-    An augmenting path in the bipartite graph of steps and events (Kuhn's algorithm), breadth first.
-    """
-    for c in range(size):
-        came[c] = -1
-    queue[0] = root
-    head = 0
-    tail = 1
-    while head < tail:
-        s = queue[head]
-        head += 1
-        for c in range(size):
-            if came[c] == -1 and (pool[c] >> (s - 1)) & 1:
-                came[c] = s
-                if owner[c] == 0:
-                    free = c
-                    while True:
-                        taker = came[free]
-                        given_up = held[taker]
-                        owner[free] = taker
-                        held[taker] = free
-                        if taker == root:
-                            return True
-                        free = given_up
-                queue[tail] = owner[c]
-                tail += 1
-    return False
 
 
 @inner
@@ -110,7 +74,7 @@ def _advance_tied(
         for s in range(steps + 1):
             held[s] = -1
         b = a
-        while b < steps and _find_event(b + 1, pool, size, owner, held, came, queue):
+        while b < steps and give(b + 1, pool, size, owner, held, came, queue):
             b += 1
         for k in range(a + 1, b + 1):
             if start > entry[k]:

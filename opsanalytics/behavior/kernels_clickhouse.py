@@ -1,6 +1,6 @@
 """ClickHouse's `windowFunnel` and its modes, for the preset `clickhouse`. Compiled by Numba.
 
-Self-contained, as `compilation` says why. The function sees pairs (time, condition) of a person in order of
+The function sees pairs (time, condition) of a person in order of
 time, then of condition; a row makes a pair with every condition that it meets.
 """
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from opsanalytics.behavior.kernels import NEVER
+from opsanalytics.behavior.kernels_rows import NEVER
 from opsanalytics.compilation import compiled, inner
 
 STRICT_ORDER, STRICT_DEDUPLICATION, STRICT_INCREASE, STRICT_ONCE, ALLOW_REENTRY = 1, 2, 4, 8, 16

@@ -2,7 +2,6 @@
 
 A set has a bit a person, 64 to a word: bit `u % 64` of word `u // 64` is person u. Tables of sets are indexed
 [period, word], so that the rows of a day, which are sorted by person, write one short stretch of memory.
-Self-contained, as `compilation` says why.
 """
 
 from typing import Any

@@ -1,7 +1,4 @@
-"""Retention by columns of periods, with rolling clocks and minimum occurrences. Compiled by Numba.
-
-Self-contained, as `compilation` says why.
-"""
+"""Retention by columns of periods, with rolling clocks and minimum occurrences. Compiled by Numba."""
 
 from typing import Any
 

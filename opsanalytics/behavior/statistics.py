@@ -22,20 +22,23 @@ SMALL_EXPECTED_COUNT = 5.0
 def wilson(successes: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Floats, Floats]:
     """Wilson score interval, 95 %, of each share `successes / n`; NaN where n is 0.
 
-    Source: Wilson (1927), statsmodels `proportion_confint(method="wilson")`.
+    Source: Wilson (1927), scipy `BinomTestResult.proportion_ci(method="wilson")`; statsmodels has the same
+    and imports pandas, a fifth of what the first funnel of a process costs.
 
     Raises:
         ValueError: a count is negative, or successes exceed n.
     """
-    from statsmodels.stats.proportion import proportion_confint
+    from scipy.stats._result_classes import BinomTestResult
 
     count, total = _counts(successes, n)
     low, high = np.full(count.shape, np.nan), np.full(count.shape, np.nan)
     seen = total > 0
-    if seen.any():
-        low[seen], high[seen] = proportion_confint(
-            count[seen], total[seen], alpha=1 - CONFIDENCE, method="wilson"
-        )
+    for i in np.ndindex(count.shape):
+        if not seen[i]:
+            continue
+        share = float(count[i] / total[i])
+        test = BinomTestResult(float(count[i]), float(total[i]), "two-sided", share, None)
+        low[i], high[i] = test.proportion_ci(CONFIDENCE, method="wilson")
     return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
 
 

@@ -1,7 +1,7 @@
 """Reading export lines byte by byte, compiled by Numba: where each member lies, nothing copied.
 
-Self-contained, as `compilation` says why. JSON is judged strictly (RFC 8259), and more narrowly than the
-careful reader does: a line that this does not accept is not broken, it is left to that one.
+JSON is judged strictly (RFC 8259), and more narrowly than the careful reader does: a line that this does not
+accept is not broken, it is left to that one.
 """
 
 from collections.abc import Callable
