@@ -1,16 +1,18 @@
 """From event files to segments of the behavior index."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from opsanalytics.behavior.index_files import dictionary
+from opsanalytics.behavior.index_ids import Ids
 from opsanalytics.behavior.index_persons import Numbering
-from opsanalytics.lake.events import DECIDING, scan_raw_events
+from opsanalytics.behavior.index_reading import EventFiles
+from opsanalytics.lake.events import DECIDING
 from opsanalytics.lake.paths import Home
 
 DAY = 86_400_000_000
@@ -48,12 +50,18 @@ class DayRows:
 
 
 @dataclass(frozen=True, eq=False)
-class _Read:
+class Read:
     """Some days as they are scanned."""
 
+    days: tuple[date, ...]
+    ends: tuple[int, ...]
+    """Rows up to the end of each day."""
     person: npt.NDArray[np.uint32]
     ts: npt.NDArray[np.int64]
-    event: npt.NDArray[np.uint16]
+    pairs: list[tuple[str, str]]
+    """Different sources and event names, in order."""
+    pair: npt.NDArray[np.uint32]
+    """Place of each row among them."""
 
 
 class Reader:
@@ -68,147 +76,133 @@ class Reader:
             raise IndexFullError(f"{numbering.persons.height} persons: the index has numbers for {NOBODY}")
         self._persons = numbering.persons.height
         self._rules = numbering.rules
-        self._ids: Mapping[tuple[object, ...], pl.DataFrame] = numbering.ids.partition_by(
-            "source", "id_kind", as_dict=True, include_key=False
-        )
+        known = numbering.ids.partition_by("source", "id_kind", as_dict=True, include_key=False)
+        self._ids = {
+            key: Ids(of.get_column("id"), of.get_column("number").to_numpy(), NOBODY)
+            for key, of in known.items()
+        }
 
-    def read(self, days: Sequence[date]) -> Iterator[tuple[date, _Read]]:
-        """Each of `days`, neighbours among the days of the lake, in order, as they are scanned.
+    def read(self, days: Sequence[date]) -> Read:
+        """Some days, in order. Called by several threads at once.
 
         Raises:
-            IndexFullError: more than MOST_CODES pairs of source and event name.
             MisplacedEventsError: a day's folder holds events of another day.
         """
-        frame = scan_raw_events(self._home, first=days[0], last=days[-1])
-        rows = frame.select("source", "event", pl.col("ts").to_physical()).collect()
-        ts = rows["ts"].to_numpy()
-        source = _Sources(rows["source"])
-        codes, persons = self._coded(source, rows["event"]), self._numbered(frame, source)
-        # Folders are scanned in order of their days, so that times of one day stand together.
-        ends = [_first_from(ts, (day - EPOCH).days * DAY + DAY) for day in days]
+        paths = [day_files(self._home, day) for day in days]
+        files = EventFiles([path for of_day in paths for path in of_day])
+        ends = np.cumsum([0, *files.rows])[np.cumsum([len(of_day) for of_day in paths])].tolist()
+        ts = files.times()
         for day, begin, end in zip(days, [0, *ends], ends, strict=False):
             start = (day - EPOCH).days * DAY
             part = ts[begin:end]
             if len(part) and not (start <= part.min() and part.max() < start + DAY):
-                raise MisplacedEventsError(self._misplaced(days))
-            yield day, _Read(persons[begin:end], part, codes[begin:end])
-        if ends[-1] != len(ts):
-            raise MisplacedEventsError(self._misplaced(days))
+                raise MisplacedEventsError(self._misplaced(day))
+        sources, source = files.coded("source")
+        events, event = files.coded("event")
+        pairs, pair = _paired(sources, source, events, event)
+        person = self._numbered(files, sources, source)
+        return Read(tuple(days), tuple(ends), person, ts, pairs, pair)
 
-    def sorted(self, day: date, read: _Read) -> DayRows:
-        """The rows of one day in the order of a segment."""
+    def code_of(self, pairs: Iterable[tuple[str, str]]) -> npt.NDArray[np.uint16]:
+        """The code of each pair of source and event name; new ones get the next.
+
+        Raises:
+            IndexFullError: more than MOST_CODES pairs of source and event name.
+        """
+        found = [self.codes.setdefault(pair, len(self.codes)) for pair in pairs]
+        if len(self.codes) > MOST_CODES:
+            raise IndexFullError(
+                f"{len(self.codes)} pairs of source and event name: the index has numbers for "
+                f"{MOST_CODES}. An id in a name belongs into a property"
+            )
+        return np.array(found, np.uint16)
+
+    def sorted(self, read: Read, place: int, code_of: npt.NDArray[np.uint16]) -> DayRows:
+        """The rows of one of the days of `read` in the order of a segment; `code_of` is of its pairs. Called
+        by several threads at once."""
+        begin, end = (0, *read.ends)[place : place + 2]
+        person, ts = read.person[begin:end], read.ts[begin:end]
+        event = code_of[read.pair[begin:end]]
         count = self._persons
-        if (count + 1).bit_length() + TIME_BITS <= 64:
-            start = (day - EPOCH).days * DAY
-            place = np.minimum(read.person, np.uint32(count)).astype(np.uint64)
-            key = (place << np.uint64(TIME_BITS)) | (read.ts - start).astype(np.uint64)
-            order = _with_ties(key, np.argsort(key), read.event)
-        else:
-            order = np.lexsort((read.event, read.ts, read.person))
-        return DayRows(day, read.person[order], read.ts[order], read.event[order], order.astype(np.uint32))
+        if (count + 1).bit_length() + TIME_BITS > 64:
+            order = np.lexsort((event, ts, person))
+            return DayRows(read.days[place], person[order], ts[order], event[order], order.astype(np.uint32))
+        start = (read.days[place] - EPOCH).days * DAY
+        key = np.minimum(person, np.uint32(count)).astype(np.uint64)
+        key <<= np.uint64(TIME_BITS)
+        key |= (ts - start).view(np.uint64)
+        order = np.argsort(key)
+        ordered = key[order]
+        _sort_ties(ordered, order, event)
+        who = (ordered >> np.uint64(TIME_BITS)).astype(np.uint32)
+        who[np.searchsorted(who, np.uint32(count)) :] = NOBODY
+        ordered &= np.uint64((1 << TIME_BITS) - 1)
+        when = ordered.view(np.int64)
+        when += start
+        return DayRows(read.days[place], who, when, event[order], order.astype(np.uint32))
 
-    def _coded(self, source: "_Sources", names: pl.Series) -> npt.NDArray[np.uint16]:
-        events, event = dictionary(names)
-        pairs = event - np.uint32(1)
-        if source.places is not None:
-            pairs = source.places.astype(np.int64) * len(events) + pairs
-        code_of = np.zeros(len(source.names) * len(events), np.uint16)
-        seen = np.flatnonzero(np.bincount(pairs, minlength=len(code_of)))
-        named = [
-            (source.names[pair // len(events)], events[pair % len(events)], pair) for pair in seen.tolist()
-        ]
-        for name_of_source, name, pair in sorted(named):
-            code = self.codes.setdefault((name_of_source, name), len(self.codes))
-            if code >= MOST_CODES:
-                raise IndexFullError(
-                    f"{len(self.codes)} pairs of source and event name: the index has numbers for "
-                    f"{MOST_CODES}. An id in a name belongs into a property"
-                )
-            code_of[pair] = code
-        found: npt.NDArray[np.uint16] = code_of[pairs]
-        return found
-
-    def _numbered(self, frame: pl.LazyFrame, source: "_Sources") -> npt.NDArray[np.uint32]:
+    def _numbered(
+        self, files: EventFiles, sources: Sequence[str], source: npt.NDArray[np.uint32]
+    ) -> npt.NDArray[np.uint32]:
         """The number of the person of each event: by the first of the ids that decide which it has."""
-        count = source.count
-        numbers = np.full(count, NOBODY, np.uint32)
-        open_ = np.ones(count, np.bool_)
-        rules = [DECIDING[self._rules.get(name, "devices")] for name in source.names]
+        numbers = np.full(len(source), NOBODY, np.uint32)
+        open_ = np.ones(len(source), np.bool_)
+        rules = [DECIDING[self._rules.get(name, "devices")] for name in sources]
+        read: dict[str, pl.Series] = {}
         for turn in range(max(map(len, rules), default=0)):
-            kinds = {rule[turn] for rule in rules if turn < len(rule)}
-            if not open_.any():
-                break
-            ids = frame.select(f"{kind}_id" for kind in sorted(kinds)).collect()
-            for place, (name, rule) in enumerate(zip(source.names, rules, strict=True)):
-                if turn >= len(rule):
+            for place, (name, rule) in enumerate(zip(sources, rules, strict=True)):
+                own = open_ if len(sources) == 1 else open_ & (source == place)
+                if turn >= len(rule) or not own.any():
                     continue
-                asked = ids[f"{rule[turn]}_id"]
-                own = open_ & source.is_place(place)
+                kind = rule[turn]
+                if kind not in read:
+                    read[kind] = files.ids(kind)
+                asked = read[kind]
                 if asked.null_count():
-                    own &= asked.is_not_null().to_numpy()
-                open_ &= ~own
-                known = self._ids.get((name, rule[turn]))
-                if known is not None and own.any():
-                    _fill(numbers, asked, own, known)
+                    own = own & asked.is_not_null().to_numpy()
+                open_ = open_ & ~own
+                known = self._ids.get((name, kind))
+                if known is None:
+                    continue
+                if own.all():
+                    numbers = known.numbers(asked)
+                else:
+                    numbers[own] = known.numbers(asked.filter(pl.Series(own)))
         return numbers
 
-    def _misplaced(self, days: Sequence[date]) -> str:
+    def _misplaced(self, day: date) -> str:
         return (
-            f"{self._home.events}: a folder from day={days[0]} to day={days[-1]} holds events of another UTC "
-            "day. Clean the source again (`opsanalytics run`), which writes each event under its own day"
+            f"{self._home.events}: the folder day={day} holds events of another UTC day. Clean the source "
+            "again (`opsanalytics run`), which writes each event under its own day"
         )
 
 
-def _with_ties(
-    key: npt.NDArray[np.uint64], order: npt.NDArray[np.intp], event: npt.NDArray[np.uint16]
-) -> npt.NDArray[np.intp]:
-    """`order` sorts by key; those of equal keys by event, then by place."""
-    ordered = key[order]
+def day_files(home: Home, day: date) -> list[Path]:
+    """The event files of a day as they are scanned."""
+    return sorted((home.events / f"day={day.isoformat()}").glob("*.parquet"))
+
+
+def _paired(
+    sources: list[str],
+    source: npt.NDArray[np.uint32],
+    events: list[str],
+    event: npt.NDArray[np.uint32],
+) -> tuple[list[tuple[str, str]], npt.NDArray[np.uint32]]:
+    """The different pairs, in order, and the place of each row among them."""
+    both = event if len(sources) == 1 else source * np.uint32(len(events)) + event
+    present = np.flatnonzero(np.bincount(both)).tolist()
+    named = sorted((sources[pair // len(events)], events[pair % len(events)], pair) for pair in present)
+    place = np.zeros(len(sources) * len(events), np.uint32)
+    place[[pair for _, _, pair in named]] = np.arange(len(named), dtype=np.uint32)
+    return [(source_name, name) for source_name, name, _ in named], place[both]
+
+
+def _sort_ties(
+    ordered: npt.NDArray[np.uint64], order: npt.NDArray[np.intp], event: npt.NDArray[np.uint16]
+) -> None:
+    """Put rows of equal keys in order of event, then of place."""
     same = ordered[1:] == ordered[:-1]
     if same.any():
         tied = np.append(same, False) | np.append(False, same)
         among = order[tied]
-        order[tied] = among[np.lexsort((among, event[among], key[among]))]
-    return order
-
-
-class _Sources:
-    """The source of every event of some days."""
-
-    def __init__(self, texts: pl.Series) -> None:
-        self.count = len(texts)
-        self.names: list[str] = texts[:1].to_list()
-        self.places: npt.NDArray[np.uint32] | None = None
-        """Place in `names` of each; None if there is one source only."""
-        if self.names and not (texts == self.names[0]).all():
-            self.names, places = dictionary(texts)
-            self.places = places - np.uint32(1)
-
-    def is_place(self, place: int) -> npt.NDArray[np.bool_]:
-        if self.places is None:
-            return np.ones(self.count, np.bool_)
-        found: npt.NDArray[np.bool_] = np.equal(self.places, np.uint32(place))
-        return found
-
-
-def _fill(
-    numbers: npt.NDArray[np.uint32], ids: pl.Series, rows: npt.NDArray[np.bool_], known: pl.DataFrame
-) -> None:
-    """Put the numbers of the ids of some rows where these are."""
-    asked = ids.alias("id").to_frame().with_row_index("place").lazy()
-    if not rows.all():
-        asked = asked.filter(pl.Series(rows))
-    found = asked.join(known.lazy(), on="id", how="inner").select("place", "number").collect()
-    numbers[found["place"].to_numpy()] = found["number"].to_numpy()
-
-
-def _first_from(ts: npt.NDArray[np.int64], moment: int) -> int:
-    """Where times from `moment` on begin, all earlier ones standing before them."""
-    low, high = 0, len(ts)
-    while low < high:
-        middle = (low + high) // 2
-        if ts[middle] < moment:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+        order[tied] = among[np.lexsort((among, event[among], ordered[tied]))]

@@ -9,17 +9,20 @@ built again from the lake.
 
 import json
 import os
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from opsanalytics.behavior.index_build import MOST_CODES, NOBODY, DayRows, IndexFullError, Reader
+from opsanalytics.behavior.index_build import MOST_CODES, NOBODY, DayRows, IndexFullError, Read, Reader
 from opsanalytics.behavior.index_columns import remove_stale_columns
 from opsanalytics.behavior.index_files import Fingerprint, Writer, column, fingerprint, fingerprint_of, mapped
 from opsanalytics.behavior.index_persons import Changes, Numbering, numbered
@@ -32,7 +35,7 @@ __all__ = ["MOST_CODES", "NOBODY", "IndexFullError", "Refreshed", "read_index", 
 
 VERSION = 2
 """Of the layout; another one is built anew."""
-BATCH = 16_000_000
+BATCH = 4_000_000
 """Bytes of event files read at once."""
 
 
@@ -79,8 +82,8 @@ def refresh_index(home: Home) -> Refreshed:
         reader = Reader(home, manifest["codes"], numbering)
         built = {}
         ordered = [day for day in now if day in stale]
-        for rows in _read(home, reader, ordered, list(now)):
-            built[rows.day.isoformat()] = _entry(writer, rows)
+        for day, entry in _read(home, reader, writer, ordered, list(now)):
+            built[day] = entry
         # Files that changed while they were read are not what was fingerprinted.
         for day, entry in built.items():
             if _sources(home.events / f"day={day}") == now[day]:
@@ -183,17 +186,34 @@ def _touched(home: Home, entry: Mapping[str, Any], changes: Changes) -> bool:
     return changes.touch(column(mapped(home.index / entry["segment"]), "person"), entry["known"])
 
 
-def _read(home: Home, reader: Reader, stale: Sequence[str], days: Sequence[str]) -> Iterator[DayRows]:
-    """The rows of stale days; read by one thread, sorted by others."""
-    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-        waiting: list[Future[DayRows]] = []
-        for batch in _batches(home, stale, days):
-            read = reader.read([date.fromisoformat(day) for day in batch])
-            more = [pool.submit(reader.sorted, day, rows) for day, rows in read]
-            for one in waiting:
-                yield one.result()
-            waiting = more
-        for one in waiting:
+def _read(
+    home: Home, reader: Reader, writer: Writer, stale: Sequence[str], days: Sequence[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Write the segments of stale days, several at once; what the manifest says of each."""
+    threads = pl.thread_pool_size()
+    batches = _batches(home, stale, days)
+
+    def written(read: Read, place: int, code_of: npt.NDArray[np.uint16]) -> tuple[str, dict[str, Any]]:
+        return read.days[place].isoformat(), _entry(writer, reader.sorted(read, place, code_of))
+
+    with ThreadPoolExecutor(threads) as pool:
+
+        def started() -> Iterator[Future[Read]]:
+            for batch in batches:
+                yield pool.submit(reader.read, [date.fromisoformat(day) for day in batch])
+
+        waiting = started()
+        reading = deque(islice(waiting, threads + 1))
+        writing: deque[Future[tuple[str, dict[str, Any]]]] = deque()
+        while reading:
+            read = reading.popleft().result()
+            reading.extend(islice(waiting, 1))
+            # In order of days, whichever was read first: so codes are the same every time.
+            code_of = reader.code_of(read.pairs)
+            writing.extend(pool.submit(written, read, place, code_of) for place in range(len(read.days)))
+            while len(writing) > 2 * threads:
+                yield writing.popleft().result()
+        for one in writing:
             yield one.result()
 
 

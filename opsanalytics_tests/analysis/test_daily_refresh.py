@@ -144,9 +144,14 @@ def test_a_new_day_reads_no_event_of_the_days_before(tmp_path: Path, monkeypatch
         days.add(date.fromisoformat(folder.name.removeprefix("day=")))
         return one_day(folder)
 
-    scan, one_day = events.scan_raw_events, events.read_day
-    for module in (events, index_build, id_changes):
+    def noted_index_day(home: Home, day: date) -> list[Path]:
+        days.add(day)
+        return day_files(home, day)
+
+    scan, one_day, day_files = events.scan_raw_events, events.read_day, index_build.day_files
+    for module in (events, id_changes):
         monkeypatch.setattr(module, "scan_raw_events", noted)
+    monkeypatch.setattr(index_build, "day_files", noted_index_day)
     monkeypatch.setattr(index_columns, "read_day", noted_day)
     scope = world.scope()
     funnel_marts(scope)

@@ -279,14 +279,14 @@ FLAGS = ('{"flag": 1}', '{"flag": true}')
 def test_a_day_that_changes_while_it_is_read_is_built_again(
     lake: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = index_build.scan_raw_events
+    opened = index_build.EventFiles
 
-    def changing(home: Home, **days: Any) -> pl.LazyFrame:
-        frame = read(home, **days).collect()
-        write(home, [("u2", "B", START + 26 * HOUR)])
-        return frame.lazy()
+    def changing(paths: list[Path]) -> index_build.EventFiles:
+        files = opened(paths)
+        write(lake, [("u2", "B", START + 26 * HOUR)])
+        return files
 
-    monkeypatch.setattr(index_build, "scan_raw_events", changing)
+    monkeypatch.setattr(index_build, "EventFiles", changing)
     refresh_index(lake)
     monkeypatch.undo()
     assert counts(open_index(lake)) == from_events(lake)
