@@ -87,13 +87,6 @@ def decide(
     return keys.filter(pl.col("day").is_in(list(days)))
 
 
-def decide_single(
-    settings: EventSourceSettings, keys: pl.DataFrame, parts: Sequence[Part], days: Sequence[date]
-) -> pl.DataFrame:
-    """As `decide`, of rows that share no key with another one."""
-    return undecided(settings, keys, parts).filter(pl.col("day").is_in(list(days)))
-
-
 def undecided(settings: EventSourceSettings, keys: pl.DataFrame, parts: Sequence[Part]) -> pl.DataFrame:
     """With `superseded`, and `kept_id` null: no row repeats another one yet."""
     keys = keys.with_columns(

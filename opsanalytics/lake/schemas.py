@@ -93,7 +93,7 @@ QUARANTINE = Table(
 DUPLICATES = Table(
     name="duplicates",
     description="Records left out because they repeat another one.",
-    order=("event_id", "ingest_run", "record"),
+    order=("event_id", "ingest_run", "record", "member"),
     columns=(
         Column("event_id", pl.String, "Event (or feedback) that is kept.", True),
         Column("source", pl.String, "Name of the configured source.", True),

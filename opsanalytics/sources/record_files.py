@@ -156,7 +156,7 @@ class RecordFile:
         import pyarrow.parquet as pq
 
         try:
-            with pq.ParquetFile(self.path) as file:
+            with pq.ParquetFile(self.path, pre_buffer=False) as file:  # else it holds all of the file
                 textual = with_text(pa, file.schema_arrow)
                 for batch in file.iter_batches(BLOCK_ROWS):
                     table = pa.Table.from_batches([batch])

@@ -300,9 +300,9 @@ def test_batches_do_not_change_the_result(home: Home, monkeypatch: pytest.Monkey
     monkeypatch.setattr("opsanalytics.cleaning.parsing.BATCH_BYTES", 700)
     monkeypatch.setattr("opsanalytics.cleaning.lines.READ_BYTES", 300)
     monkeypatch.setattr("opsanalytics.cleaning.batches.BATCH_BYTES", 10_000)
-    monkeypatch.setattr("opsanalytics.cleaning.large_days.SHARE_ROWS", 9)
+    monkeypatch.setattr("opsanalytics.cleaning.large_keys.SHARE_ROWS", 9)
     monkeypatch.setattr("opsanalytics.cleaning.large_days.BUCKET_ROWS", 7)
-    monkeypatch.setattr("opsanalytics.cleaning.large_days.READ_ROWS", 16)
+    monkeypatch.setattr("opsanalytics.cleaning.day_rows.READ_ROWS", 16)
     for path in [*home.cleaned("product").iterdir(), *home.events.rglob("*.parquet")]:
         path.unlink()
     clean(home)

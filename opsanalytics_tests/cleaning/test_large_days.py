@@ -33,8 +33,8 @@ def lines_of(settings_: EventSourceSettings, drawn: list[tuple[int, int, bool]])
 
 def make_small(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
-        "batches.BATCH_BYTES": 0, "large_days.SHARE_ROWS": 4, "large_days.BUCKET_ROWS": 3,
-        "large_days.PASS_SHARES": 2, "large_days.MOST_BUCKETS": 5, "large_days.READ_ROWS": 6,
+        "batches.BATCH_BYTES": 0, "large_keys.SHARE_ROWS": 4, "large_days.BUCKET_ROWS": 3,
+        "large_keys.SAMPLES": 1, "large_days.MOST_BUCKETS": 5, "day_rows.READ_ROWS": 6,
         "parsing.BATCH_BYTES": 1_000, "lines.READ_BYTES": 500,
     }.items():  # fmt: skip
         monkeypatch.setattr(f"opsanalytics.cleaning.{name}", value)
