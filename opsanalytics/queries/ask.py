@@ -51,9 +51,10 @@ def funnel(
     """Evaluate a funnel.
 
     Args:
-        events: a Polars DataFrame or LazyFrame, one row an event: `person`, `event`, `ts` (a Datetime;
-            without a time zone it is UTC) and `properties` (a struct, or JSON text); further columns are
-            properties too, and with a column `properties` come before its keys. Or the home folder of a lake.
+        events: a table (of Polars, pandas, PyArrow, DuckDB), one row an event: `person`, `event`, `ts` (a
+            Datetime; without a time zone it is UTC) and `properties` (a struct, a map, or JSON text); further
+            columns are properties too, and with a column `properties` come before its keys. Or the home
+            folder of a lake.
         definition: a `Funnel`, its fields as a mapping, or a JSON or TOML file.
         preset: whose way of counting: `opsanalytics`, `posthog`, `mixpanel`, `mixpanel_optimized`,
             `amplitude`, `clickhouse` (its modes follow: `clickhouse:strict_order`), or a `Semantics`.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import polars as pl
 from pydantic import ValidationError
@@ -18,8 +18,15 @@ from opsanalytics.behavior.subjects import with_person_properties
 from opsanalytics.lake.events import scan_events
 from opsanalytics.lake.paths import Home
 
-EventsOrLake: TypeAlias = pl.DataFrame | pl.LazyFrame | Home | Path | str
-"""A table of events (see `behavior.rows.Events`), or the home folder of a lake."""
+
+class ArrowTable(Protocol):
+    """What hands its rows over as Arrow: a table of pandas, PyArrow, DuckDB and others."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+EventsOrLake: TypeAlias = pl.DataFrame | pl.LazyFrame | ArrowTable | Home | Path | str
+"""A table of events (see `behavior.rows.Events`), one that can be made one, or the home folder of a lake."""
 Asked = TypeVar("Asked", bound=Definition)
 EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 12, 31, tzinfo=UTC)
@@ -37,12 +44,12 @@ def lake_of(events: EventsOrLake) -> Home | None:
         FileNotFoundError: the folder holds no lake.
         TypeError: neither a table nor a folder.
     """
-    if isinstance(events, (pl.DataFrame, pl.LazyFrame)):
+    if isinstance(events, (pl.DataFrame, pl.LazyFrame)) or _is_arrow(events):
         return None
     if not isinstance(events, (Home, Path, str)):
         raise TypeError(
-            f"events: {type(events).__name__} is not a Polars DataFrame or LazyFrame, nor the home "
-            "folder of a lake; pl.DataFrame(...), pl.from_pandas(...) or pl.from_arrow(...) makes one of it"
+            f"events: {type(events).__name__} is not a table (of Polars, pandas, PyArrow or DuckDB), nor the "
+            "home folder of a lake; pl.DataFrame(...) makes a table of rows or columns"
         )
     home = events if isinstance(events, Home) else Home(Path(events))
     if not home.events.is_dir():
@@ -61,10 +68,19 @@ def table_of(events: EventsOrLake, persons: pl.DataFrame | None = None) -> Event
         ValueError: see `with_person_properties`.
     """
     home = lake_of(events)
-    table = scan_events(home) if home is not None else events
-    if not isinstance(table, (pl.DataFrame, pl.LazyFrame)):
-        raise TypeError(f"events: {type(events).__name__} is not a table")
+    table: Events
+    if home is not None:
+        table = scan_events(home)
+    elif isinstance(events, (pl.DataFrame, pl.LazyFrame)):
+        table = events
+    else:
+        # An index that pandas made holds no events.
+        table = pl.DataFrame(cast(ArrowTable, events)).drop("__index_level_0__", strict=False)
     return table if persons is None else with_person_properties(table, persons)
+
+
+def _is_arrow(events: object) -> bool:
+    return hasattr(events, "__arrow_c_stream__")
 
 
 def end_of(events: Events) -> datetime:
