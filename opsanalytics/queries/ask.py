@@ -155,7 +155,7 @@ def retention(
     Args:
         events, as_of, persons: as `funnel`.
         definition: a `Retention`, its fields as a mapping, or a JSON or TOML file.
-        preset: `posthog` lets column 0 count the whole cohort.
+        preset: `posthog` lets column 0 count the whole cohort, and minimum occurrences come in one period.
         breakdown: a property or a `Segment` whose `attribution` is `entry` (the start event's value; the
             default) or `all` (start and return share the value; the default of `posthog`).
         timezone, week_start: calendar of the periods.

@@ -116,8 +116,8 @@ def test_a_repeat_ends_it(words: str, expected: int) -> None:
     [("1@0 1@50 2@50 3@60", "strict_increase", 1), ("1@0 2@3600 1@7200 3@10800", "strict_deduplication", 3)],
 )
 def test_where_doris_keeps_the_first_entry(words: str, modes: str, expected: int) -> None:
-    """Doris says 3 and 2; ClickHouse 26.9 itself says what we say: a later entry takes the place of the first,
-    and only a repeat of the step just made ends an attempt."""
+    """Doris says 3 and 2. ClickHouse 26.9 itself says what we say: a later entry takes the place of the
+    first, and only a repeat of the step just made ends an attempt."""
     assert levels({"1": words}, ["1", "2", "3"], 86_400, modes) == [expected]
 
 
