@@ -1,6 +1,7 @@
 """What a question may be asked of, and in which forms a definition may come."""
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -12,7 +13,7 @@ import polars as pl
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from opsanalytics.behavior.conditions import Definition
+from opsanalytics.behavior.conditions import NAME, Definition
 from opsanalytics.behavior.rows import Events, checked
 from opsanalytics.behavior.subjects import with_person_properties
 from opsanalytics.lake.events import scan_events
@@ -83,6 +84,12 @@ def _is_arrow(events: object) -> bool:
     return hasattr(events, "__arrow_c_stream__")
 
 
+def nothing_like(events: Events) -> pl.DataFrame:
+    """A table of the same columns without rows, to ask first: what is wrong with a question or with the
+    columns is said by it, before anything is read."""
+    return pl.DataFrame(schema=events.lazy().collect_schema())
+
+
 def end_of(events: Events) -> datetime:
     """Time of the last event, UTC: what `as_of` is where nobody names one. 1970 if there is none.
 
@@ -132,7 +139,7 @@ def as_definition(definition: Asked | Mapping[str, Any] | str | Path, kind: type
         raise DefinitionError(
             f"definition: {type(definition).__name__} is not a {kind.__name__}, a mapping or a file"
         )
-    return _validated(dict(definition), kind, kind.__name__.lower())
+    return _validated(dict(definition), kind, re.sub("(?<!^)(?=[A-Z])", "_", kind.__name__).lower())
 
 
 def read_definition(path: Path, kind: type[Asked]) -> Asked:
@@ -165,15 +172,38 @@ def _validated(data: dict[str, Any], kind: type[Asked], where: str) -> Asked:
         return kind.model_validate(data)
     except ValidationError as error:
         problems = [
-            f"{where}: {'.'.join(map(str, each['loc'])) or 'definition'}: {_told(each, kind)}"
+            f"{where}: {'.'.join(map(str, _place(each))) or 'definition'}: {_told(each, kind)}"
             for each in error.errors()
         ]
-        raise DefinitionError("\n".join(problems)) from error
+        raise DefinitionError("\n".join(dict.fromkeys(problems))) from error
+
+
+def _place(error: ErrorDetails) -> tuple[int | str, ...]:
+    """Where the error is; without the kind of value that was tried last."""
+    place = error["loc"]
+    return place[: place.index("value") + 1] if _of_value(error) else place
+
+
+def _of_value(error: ErrorDetails) -> bool:
+    """Whether this is one of the kinds that the value of a filter was tried as."""
+    place = error["loc"]
+    return "value" in place[:-1] and error["type"].endswith(("_type", "_parsing", "_from_float"))
 
 
 def _told(error: ErrorDetails, kind: type[Definition]) -> str:
     if error["type"] == "missing":
         return "is required but missing"
+    given = error["input"]
+    if _of_value(error):
+        return "must be text, a number, true or false, or a list of these"
+    if error["type"] == "tuple_type":
+        return f"must be a list, not {given!r}"
+    if error["type"] == "model_type":
+        return f"must be a table of fields (or its short form), not {given!r}"
+    if error["type"] == "string_type":
+        return f"must be text, not {given!r}"
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == NAME:
+        return f"{given!r} is no name; write small letters, digits and _, beginning with a letter"
     if error["type"] != "extra_forbidden":
         return error["msg"].removeprefix("Value error, ")
     if len(error["loc"]) > 1:
