@@ -35,8 +35,10 @@ def uses(
     *,
     as_of: datetime,
     with_began: bool = False,
+    minimum: int = 1,
+    at_most: int | None = None,
 ) -> Uses:
-    """Find the uses that a definition counts, up to `as_of`.
+    """Find the uses that a definition counts, up to `as_of`; of units with so many events, if need be.
 
     Raises:
         EventsError, PropertyError: the events cannot answer the definition; nothing was read.
@@ -44,14 +46,13 @@ def uses(
     subjects = with_subjects(events, definition.steps, entity=definition.entity, as_of=as_of)
     rows = matching_rows(subjects, [definition.steps], as_of=as_of, sources=definition.sources)
     left_out = left_out_of(rows)
-    units = (
-        rows.drop_nulls(["person", "ts"])
-        .select(
-            "person", *(calendar.number(pl.col("ts")).alias(name) for name, calendar in calendars.items())
-        )
-        .unique()
-        .sort("person", *calendars)
+    numbered = rows.drop_nulls(["person", "ts"]).select(
+        "person", *(calendar.number(pl.col("ts")).alias(name) for name, calendar in calendars.items())
     )
+    if minimum > 1 or at_most is not None:
+        count = pl.len().over("person", next(iter(calendars)))
+        numbered = numbered.filter(count.is_between(minimum, at_most or pl.len()))
+    units = numbered.unique().sort("person", *calendars)
     known = known_events(subjects, definition.sources, as_of)
     began = None
     if with_began:

@@ -83,9 +83,17 @@ class Stickiness(Activity):
     unit: RetentionPeriod = "day"
     period: Literal["day", "week", "month", "range"] = "week"
     """`range` takes all days that are asked for as one period, as PostHog does."""
+    minimum: int = Field(default=1, ge=1)
+    """Events that make a unit one with use."""
+    at_most: int | None = Field(default=None, ge=1)
+    """With more events than this a unit does not count."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"minimum", "at_most"})
 
     @model_validator(mode="after")
     def _unit_is_shorter(self) -> "Stickiness":
+        if self.at_most is not None and self.at_most < self.minimum:
+            raise ValueError(f"at_most ({self.at_most}) is less than minimum ({self.minimum})")
         if LENGTH_ORDER.index(self.unit) >= LENGTH_ORDER.index(self.period):
             raise ValueError(f"unit: {self.unit!r} is not shorter than the period {self.period!r}")
         if (self.unit, self.period) == ("week", "month"):

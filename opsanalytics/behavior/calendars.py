@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import get_args
 
 import polars as pl
 
@@ -28,6 +29,8 @@ class Calendar:
     week_start: Weekday
 
     def __post_init__(self) -> None:
+        if self.period not in get_args(RetentionPeriod):
+            raise ValueError(f"period: {self.period!r} is not one of {', '.join(get_args(RetentionPeriod))}")
         zone(self.timezone)
         weekday_number(self.week_start)
 

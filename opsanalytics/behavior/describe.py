@@ -168,6 +168,8 @@ def describe_retention(definition: Retention) -> str:
         "recurring": f"A person belongs to every calendar {period} with such an event.",
     }[definition.cohort]
     times = "" if definition.minimum == 1 else f" at least {definition.minimum} times"
+    if times and definition.brackets and definition.minimum_in == "period":
+        times += f" in one {period}"
     if definition.brackets:
         followed = f"the periods {_columns(definition)} that follow, counted in {period}s"
     else:

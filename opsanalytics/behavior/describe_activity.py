@@ -42,10 +42,14 @@ def _lifecycle(definition: Lifecycle) -> str:
 
 def _stickiness(definition: Stickiness) -> str:
     period = "the whole range of days" if definition.period == "range" else f"a calendar {definition.period}"
+    counts = ""
+    if definition.minimum > 1 or definition.at_most is not None:
+        most = "or more" if definition.at_most is None else f"to {definition.at_most}"
+        counts = f" A {definition.unit} counts only with {definition.minimum} {most} of them."
     return (
         f"Of the people with {_events(definition)} in {period}, how many had one in 1, 2, 3, ... "
-        f"different {definition.unit}s of it. The overall shares add up complete periods only. Active "
-        "persons are those with one on a day, and in the 7 and 30 days that end with it."
+        f"different {definition.unit}s of it.{counts} The overall shares add up complete periods only. "
+        "Active persons are those with one on a day, and in the 7 and 30 days that end with it."
         f"{_whose(definition)}"
     )
 

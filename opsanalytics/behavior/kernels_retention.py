@@ -24,6 +24,7 @@ def fold_columns(
     column_of: Any,
     columns: int,
     minimum: int,
+    in_one_period: bool,
     unbounded: bool,
     whole_zero: bool,
     amount: Any,
@@ -38,8 +39,9 @@ def fold_columns(
     `cohorts` are the sorted numbers of all periods with a start
     event; `column_of[k]` is the column of period k. With `length` above 0, microseconds, periods roll from
     the start event. Adds to `size[c]` and `returned[c, column]`; `latest[c]` becomes the last start.
-    `amount` is a number a row, NaN for none, or empty: those of return events are added to `total[c, column]`
-    and counted in `valued[c, column]`.
+    `minimum` returns must come in a column, with `in_one_period` in one of its periods.
+    `amount` is a number a row, NaN for none, or empty: those of return events, and with `whole_zero` of the
+    start events of column 0, are added to `total[c, column]` and counted in `valued[c, column]`.
     """
     last = len(column_of) - 1
     seen = np.empty(columns, np.int64)
@@ -64,16 +66,26 @@ def fold_columns(
             size[c] += 1
             latest[c] = max(latest[c], started)
             seen[:] = 0
-            for j in range(i + 1, end):
+            running, run = -1, 0
+            for j in range(i, end):
                 k = (ts[j] - started) // length if length > 0 else period[j] - own
                 if k > last:
                     break
-                # Below 0 where clocks are put back over midnight: the day before the cohort's, once more.
-                if k >= 0 and kind[j] & RETURN and ts[j] > started:
-                    seen[column_of[k]] += 1
-                    if len(amount) > 0 and not np.isnan(amount[j]):
-                        valued[c, column_of[k]] += 1
-                        total[c, column_of[k]] += amount[j]
+                if k < 0:
+                    # Where clocks are put back over midnight: the day before the cohort's, once more.
+                    continue
+                column = column_of[k]
+                returns = kind[j] & RETURN and ts[j] > started
+                if returns and in_one_period:
+                    run = run + 1 if k == running else 1
+                    running = k
+                    seen[column] = max(seen[column], run)
+                elif returns:
+                    seen[column] += 1
+                counts = returns or (whole_zero and column == 0 and kind[j] & START)
+                if counts and len(amount) > 0 and not np.isnan(amount[j]):
+                    valued[c, column] += 1
+                    total[c, column] += amount[j]
             came = False
             for column in range(columns - 1, -1, -1):
                 enough = seen[column] >= (minimum if column > 0 else 1)

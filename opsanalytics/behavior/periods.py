@@ -37,7 +37,7 @@ def zone(name: str) -> ZoneInfo:
     """
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+    except (ZoneInfoNotFoundError, ValueError, OSError, TypeError):
         raise ValueError(f"timezone: {name!r} is not an IANA time zone such as 'Europe/Berlin'") from None
 
 

@@ -54,7 +54,8 @@ class RetentionResult:
     by_hour: pl.DataFrame | None = None
     """For `period = "hour"`: `cohort` (start of the hour, UTC), `period`, `n`, `returned`, `complete`."""
     amounts: pl.DataFrame | None = None
-    """Where the definition has a `value`: `cohort`, `period`, `n`, `events`, `total`; pooled rows first."""
+    """Where the definition has a `value`: `cohort`, `period`, `n`, `returned`, `events`, `total`; pooled rows
+    first."""
 
     def to_polars(self) -> pl.DataFrame:
         return self.cells
@@ -67,7 +68,10 @@ class RetentionResult:
 
     def value_cells(self) -> pl.DataFrame:
         """The definition's `value` over the return events: `cohort` (null: complete cells pooled), `period`,
-        `n` (persons of the cohort), `events` (with a value), `total`, `per_event`, `per_person` (total / n).
+        `n` (persons of the cohort), `returned`, `events` (with a value), `total`, `per_event`, `per_person`
+        (total / n), `per_returned` (total / returned, the average that PostHog shows).
+
+        With `zero = "started"` column 0 also adds up the start events.
 
         Raises:
             ValueError: the definition has no `value`.
@@ -78,6 +82,7 @@ class RetentionResult:
         return self.amounts.with_columns(
             (total / pl.col("events")).fill_nan(None).alias("per_event"),
             (total / pl.col("n")).fill_nan(None).alias("per_person"),
+            (total / pl.col("returned")).fill_nan(None).alias("per_returned"),
         )
 
     def mart_rows(self, *, quality: str) -> pl.DataFrame:
@@ -147,7 +152,7 @@ def retention(
         timezone: IANA zone of the calendar.
         week_start: first day of a week.
         max_cohorts: show only the last so many cohorts; all if not given.
-        preset: `posthog` lets column 0 count the whole cohort.
+        preset: `posthog` lets column 0 count the whole cohort, and minimum occurrences come in one period.
 
     Raises:
         EventsError, PropertyError: the events cannot answer the definition; nothing was read.
@@ -197,7 +202,10 @@ def asked(
     if preset not in ("opsanalytics", "posthog"):
         raise ValueError(f"preset: {preset!r} is not 'opsanalytics' or 'posthog'")
     if preset == "posthog":
-        definition = definition.model_copy(update={"zero": "started"})
+        rules = {"zero": "started"}
+        if definition.brackets and definition.minimum > 1:
+            rules["minimum_in"] = "period"
+        definition = definition.model_copy(update=rules)
     return definition, calendar, as_of
 
 
@@ -242,7 +250,7 @@ def result_of(
         by_hour=by_hour,
         amounts=None
         if definition.value is None
-        else table.select("cohort", "period", "n", pl.col("valued").alias("events"), "total"),
+        else table.select("cohort", "period", "n", "returned", pl.col("valued").alias("events"), "total"),
     )
 
 
@@ -285,6 +293,7 @@ def fold_rows(rows: PersonRows, definition: Retention, calendar: Calendar) -> Fo
             np.repeat(np.arange(len(columns)), widths),
             len(columns),
             definition.minimum,
+            definition.minimum_in == "period",
             definition.returns == "on_or_after",
             definition.zero == "started",
             np.empty(0) if rows.value is None else rows.value,

@@ -17,8 +17,14 @@ from opsanalytics.lake.tables import UTC_TIME
 Events: TypeAlias = pl.DataFrame | pl.LazyFrame
 """One row an event; columns `person` (any type that sorts), `event` (text), `ts` (a Datetime; without a
 time zone it is UTC; a Date is its midnight), and where filters or segments need them `properties` (JSON
-text or a struct), `person_properties` (the same), `source` and further columns by name. Rows may come in
-any order."""
+text, a struct or a map), `person_properties` (the same), `source` and further columns by name. Rows may come
+in any order."""
+OTHER_NAMES = {
+    "person": ("person_id", "user_id", "userid", "user", "distinct_id", "uid", "customer_id"),
+    "event": ("event_name", "event_type", "name", "action"),
+    "ts": ("timestamp", "time", "event_time", "datetime", "created_at", "occurred_at", "date"),
+}
+"""What others call these columns."""
 
 Int64: TypeAlias = npt.NDArray[np.int64]
 Int32: TypeAlias = npt.NDArray[np.int32]
@@ -199,24 +205,25 @@ def checked(events: Events, *, needs_source: bool = False) -> tuple[pl.LazyFrame
         raise EventsError(
             f"events lack the columns {missing}; they need person, event and ts"
             f"{', and source because the definition names sources' if needs_source else ''}. "
-            f"Columns are {schema.names()}"
+            f"Columns are {schema.names()}{_renaming(missing, schema.names())}"
         )
     ts, event = schema["ts"], schema["event"]
     if not isinstance(ts, (pl.Datetime, pl.Date)) and ts != pl.Null:
-        raise EventsError(f"column ts is {ts}, not Datetime; parse it first, in UTC")
+        raise EventsError(f"column ts is {ts}, not Datetime; {_parsing(ts)}")
     if not isinstance(event, (pl.String, pl.Categorical, pl.Enum, pl.Null)):
         raise EventsError(f"column event is {event}, not text")
     if schema["person"].is_nested():
         raise EventsError(f"column person is {schema['person']}, which does not sort")
+    if schema["person"].is_object():
+        raise EventsError(
+            "column person holds Python objects, which do not sort; make text of them first: "
+            'pl.Series("person", [str(one) for one in persons])'
+        )
     objects = []
     for name in (PROPERTIES, PERSON_PROPERTIES):
         kind = schema.get(name, pl.String())
-        if isinstance(kind, pl.Struct):
-            objects.append(pl.col(name).struct.json_encode())
-        elif isinstance(kind, pl.Null):
-            objects.append(pl.col(name).cast(pl.String))
-        elif not isinstance(kind, pl.String):
-            raise EventsError(f"column {name} is {kind}, not the text of a JSON object nor a struct")
+        if not isinstance(kind, pl.String):
+            objects.append(_json_text(name, kind))
     if ts == pl.Date() or (isinstance(ts, pl.Datetime) and ts.time_zone is None):
         utc = pl.col("ts").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     else:
@@ -224,5 +231,60 @@ def checked(events: Events, *, needs_source: bool = False) -> tuple[pl.LazyFrame
     person = pl.col("person")
     if isinstance(schema["person"], (pl.Categorical, pl.Enum)):
         person = person.cast(pl.String)
+    elif schema["person"].is_float():
+        # How NumPy and pandas write a missing id.
+        person = person.fill_nan(None)
     plain = frame.with_columns(person, utc, pl.col("event").cast(pl.String), *objects)
     return plain, schema.names()
+
+
+def _json_text(name: str, kind: pl.DataType) -> pl.Expr:
+    """A column of properties as the text of JSON objects."""
+    column = pl.col(name)
+    if isinstance(kind, pl.Struct):
+        return column.struct.json_encode()
+    if isinstance(kind, (pl.Null, pl.Categorical, pl.Enum, pl.Binary)):
+        return column.cast(pl.String)
+    entries = _map_entries(kind)
+    if entries is None:
+        raise EventsError(f"column {name} is {kind}, not the text of a JSON object, a struct or a map")
+    entry = pl.element().struct.json_encode()
+    member = entry.str.replace(r'(?s)^\{"key":("(?:[^"\\]|\\.)*"),"value":(.*)\}$', "${1}:${2}")
+    members = column.cast(entries).list.eval(member).list.join(",")
+    return pl.concat_str(pl.lit("{"), members, pl.lit("}")).alias(name)
+
+
+def _map_entries(kind: pl.DataType) -> pl.List | None:
+    """A map, or the list of pairs that it is elsewhere, as a list of `key` (text) and `value`."""
+    if type(kind).__name__ == "Map":  # Polars has it since 2.1.
+        key, value = kind.key, kind.value  # type: ignore[attr-defined]
+    elif isinstance(kind, pl.List) and isinstance(kind.inner, pl.Struct):
+        fields = {field.name: field.dtype for field in kind.inner.fields}
+        if set(fields) != {"key", "value"}:
+            return None
+        key, value = fields["key"], fields["value"]
+    else:
+        return None
+    if not isinstance(key, (pl.String, pl.Categorical, pl.Enum)):
+        return None
+    return pl.List(pl.Struct({"key": pl.String, "value": value}))
+
+
+def _renaming(missing: Sequence[str], columns: Sequence[str]) -> str:
+    """What to rename, where columns of other tools' names stand in for the missing ones."""
+    plain = {name.lower(): name for name in columns}
+    found = {}
+    for name in missing:
+        other = next((other for other in OTHER_NAMES.get(name, ()) if other in plain), None)
+        if other is not None:
+            found[plain[other]] = name
+    return f". Rename them: .rename({found})" if found else ""
+
+
+def _parsing(ts: pl.DataType) -> str:
+    """How to make a Datetime of a column of this type."""
+    if ts.is_numeric():
+        return 'parse it first: pl.from_epoch("ts", time_unit="s"), or "ms" or "us"'
+    if isinstance(ts, pl.String):
+        return 'parse it first: pl.col("ts").str.to_datetime(time_zone="UTC")'
+    return "parse it first, in UTC"

@@ -146,10 +146,12 @@ def preset_named(preset: str | Semantics) -> Semantics:
     ClickHouse's modes follow its name: `clickhouse:strict_order,strict_increase`.
 
     Raises:
-        ValueError: there is no such preset or mode.
+        TypeError, ValueError: there is no such preset or mode.
     """
     if isinstance(preset, Semantics):
         return preset
+    if not isinstance(preset, str):
+        raise TypeError(f"preset: {preset!r} is not one of {', '.join(PRESETS)}, nor a Semantics")
     name, _, modes = preset.partition(":")
     if name not in PRESETS:
         raise ValueError(f"preset: {preset!r} is not one of {', '.join(PRESETS)}")

@@ -200,18 +200,21 @@ class Retention(Definition):
     0, 1, 2 to 3 and 4 to 7. A column is called by its first period."""
     minimum: int = Field(default=1, ge=1)
     """Return events that a person needs in a column; in column 0 one is enough."""
+    minimum_in: Literal["column", "period"] = "column"
+    """Whether these may come anywhere in a column of several periods, or must come in one of its periods."""
     zero: Literal["returned", "started"] = "returned"
     """What column 0 counts: those who returned, or the whole cohort."""
     entity: str | None = Field(default=None, min_length=1)
     """Property whose values are counted in place of persons. Events without it count nowhere."""
     value: str | None = Field(default=None, min_length=1)
-    """Numeric property, revenue for example, that is added up over the return events of each column."""
+    """Numeric property, revenue for example, that is added up over the return events of each column (with
+    `zero = "started"` also over the start events of column 0)."""
     among: CohortField = None
     """Only persons of this cohort count: the cohort, or its name in the configuration. (The field `cohort` is
     about something else: into which period a person falls.)"""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"clock", "returns", "brackets", "minimum", "zero", "entity", "value", "among"}
+        {"clock", "returns", "brackets", "minimum", "minimum_in", "zero", "entity", "value", "among"}
     )
     labels: ClassVar[Any] = {
         "name": True,

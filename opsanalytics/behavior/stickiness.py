@@ -121,7 +121,14 @@ def stickiness(
     if not ranged:
         period = Calendar(cast(RetentionPeriod, definition.period), timezone, week_start)
         calendars["period"] = period
-    found = uses(events, definition, calendars, as_of=as_of)
+    found = uses(
+        events,
+        definition,
+        calendars,
+        as_of=as_of,
+        minimum=definition.minimum,
+        at_most=definition.at_most,
+    )
     if ranged:
         active, periods = _whole_range(found, unit, first, last, as_of)
     else:

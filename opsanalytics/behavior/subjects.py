@@ -72,8 +72,11 @@ def with_person_properties(events: Events, persons: pl.DataFrame) -> pl.LazyFram
     """Join a table of persons (a column `person` and one a property) as columns `person.<name>`.
 
     Raises:
+        TypeError: this is no table.
         ValueError: there is no column `person`, or it names a person twice.
     """
+    if not isinstance(persons, pl.DataFrame):
+        raise TypeError(f"persons: {type(persons).__name__} is not a Polars DataFrame")
     if "person" not in persons.columns:
         raise ValueError(f"persons lack the column 'person'; columns are {persons.columns}")
     repeated = persons.filter(pl.col("person").is_duplicated())["person"]

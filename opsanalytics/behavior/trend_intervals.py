@@ -13,7 +13,7 @@ import polars as pl
 
 from opsanalytics.behavior.formulas import evaluate
 from opsanalytics.behavior.rows import Int64
-from opsanalytics.behavior.statistics import CONFIDENCE, Floats, median_interval, wilson
+from opsanalytics.behavior.statistics import CONFIDENCE, Floats, quantile_interval, wilson
 
 REPLICATES = 400
 AT_ONCE = 20_000_000
@@ -97,11 +97,11 @@ def share_intervals(part: pl.DataFrame, whole: pl.DataFrame, cells: int) -> tupl
     return wilson(*counts)
 
 
-def median_intervals(rows: pl.DataFrame, value: str, cells: int) -> tuple[Floats, Floats]:
-    """95 % order-statistic interval of the median of a column in each cell."""
+def quantile_intervals(rows: pl.DataFrame, value: str, cells: int, share: float) -> tuple[Floats, Floats]:
+    """95 % order-statistic interval, in each cell, of the value of a column below which a `share` lies."""
     low, high = np.full(cells, np.nan), np.full(cells, np.nan)
     for (cell,), group in rows.drop_nulls(value).group_by("cell"):
-        low[cell], high[cell] = median_interval(group[value].to_numpy())
+        low[cell], high[cell] = quantile_interval(group[value].to_numpy(), share)
     return low, high
 
 

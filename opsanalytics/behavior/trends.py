@@ -16,8 +16,8 @@ from opsanalytics.behavior.periods import Weekday
 from opsanalytics.behavior.rows import Events, LeftOut, check_as_of, checked, matching_rows
 from opsanalytics.behavior.segments import NONE, OTHER, Segment, grouped, labelled, most_frequent
 from opsanalytics.behavior.statistics import Floats
-from opsanalytics.behavior.trend_intervals import median_intervals, replicates, share_intervals
-from opsanalytics.behavior.trends_spec import EMPTY_IS_ZERO, Formula, Series, Trends
+from opsanalytics.behavior.trend_intervals import quantile_intervals, replicates, share_intervals
+from opsanalytics.behavior.trends_spec import EMPTY_IS_ZERO, QUANTILES, Formula, Series, Trends
 from opsanalytics.behavior.values import numeric
 
 TrendsPreset = Literal["opsanalytics", "posthog"]
@@ -109,8 +109,8 @@ def trends(
 
     Rows: every period from that of the first event there is (or of `first`) to that of `as_of` (or of
     `last`), empty ones too. Intervals: 95 %, by a bootstrap over persons (see `trend_intervals`), by order
-    statistics for medians, Wilson where a formula is a share of persons; of a formula only where all its
-    series add up over persons (no median, min or max).
+    statistics for medians and percentiles, Wilson where a formula is a share of persons; of a formula only
+    where all its series add up over persons (no quantile, min or max).
 
     Args:
         events: see `rows.Events`.
@@ -119,7 +119,7 @@ def trends(
         timezone, week_start: calendar of the periods.
         breakdown: a property whose value on each event decides where it counts, so that a person may be in
             several; the values with the most events in the periods shown, `(other)` and `(none)`.
-        preset: `posthog` shows 0 where a number does not exist.
+        preset: `posthog` shows 0 where a number does not exist, also of periods before the first event.
 
     Raises:
         EventsError, PropertyError: the events cannot answer the definition; nothing was read.
@@ -230,7 +230,7 @@ def _table(
                     nullable(line.change[1][span], "change_high"),
                 )
             )
-    return _compared(pl.concat(frames), definition)
+    return _compared(pl.concat(frames), definition, zero=zero)
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,8 +259,10 @@ def _lines(rows: pl.DataFrame, definition: Trends, grid: _Grid, back: int, *, ze
             numbers[letter] = np.nan_to_num(numbers[letter], nan=0.0)
         if each.measure in ADDITIVE:
             shares[letter] = _shares(mine, each, value)
-        medians = median_intervals(mine, value, grid.cells) if each.measure == "median" else none
-        of_letter[letter] = (each, persons, medians)
+        quantiles = none
+        if each.measure in QUANTILES:
+            quantiles = quantile_intervals(mine, value, grid.cells, QUANTILES[each.measure])
+        of_letter[letter] = (each, persons, quantiles)
     drawn = replicates(shares, grid.cells) if shares else None
     for letter, (each, persons, interval) in of_letter.items():
         change = none
@@ -301,7 +303,7 @@ def _share(
     return share_intervals(part, whole, grid.cells)
 
 
-def _compared(table: pl.DataFrame, definition: Trends) -> pl.DataFrame:
+def _compared(table: pl.DataFrame, definition: Trends, *, zero: bool) -> pl.DataFrame:
     both = pl.col("complete") & pl.col("previous_complete")
     change = pl.col("number") / pl.col("previous") - 1
     return table.select(
@@ -316,7 +318,7 @@ def _compared(table: pl.DataFrame, definition: Trends) -> pl.DataFrame:
         "number_low",
         "number_high",
         "previous_start",
-        pl.when("previous_complete").then("previous").alias("previous"),
+        pl.when(pl.lit(zero) | pl.col("previous_complete")).then("previous").alias("previous"),
         pl.when(both & change.is_finite()).then(change).alias("change"),
         pl.when(both & change.is_finite()).then("change_low").alias("change_low"),
         pl.when(both & change.is_finite()).then("change_high").alias("change_high"),
@@ -333,13 +335,16 @@ def _series(mine: pl.DataFrame, each: Series, value: str, grid: _Grid) -> tuple[
         "per_person": lambda: pl.len() / persons,
         "sum": lambda: pl.col(value).sum(),
         "average": lambda: pl.col(value).mean(),
-        "median": lambda: pl.col(value).median(),
         "min": lambda: pl.col(value).min(),
         "max": lambda: pl.col(value).max(),
     }
+    if each.measure in QUANTILES:
+        number = pl.col(value).quantile(QUANTILES[each.measure], interpolation="linear")
+    else:
+        number = measures[each.measure]()
     # Sorted, so that sums of floats do not depend on the order of rows.
     ordered = mine.sort("cell", value) if each.property is not None else mine
-    cells = ordered.group_by("cell").agg(measures[each.measure]().alias("number"), persons.alias("persons"))
+    cells = ordered.group_by("cell").agg(number.alias("number"), persons.alias("persons"))
     empty = 0.0 if each.measure in EMPTY_IS_ZERO else np.nan
     return _spread(cells, "number", grid, empty), _spread(cells, "persons", grid, 0.0)
 

@@ -11,8 +11,23 @@ from opsanalytics.behavior.conditions import Definition, Step, StepField
 from opsanalytics.behavior.formulas import formula_names
 from opsanalytics.behavior.spec import NAME, RetentionPeriod, Sources
 
-Measure = Literal["total", "persons", "per_person", "sum", "average", "median", "min", "max"]
-OF_PROPERTY: tuple[Measure, ...] = ("sum", "average", "median", "min", "max")
+Measure = Literal[
+    "total",
+    "persons",
+    "per_person",
+    "sum",
+    "average",
+    "median",
+    "min",
+    "max",
+    "p75",
+    "p90",
+    "p95",
+    "p99",
+]
+QUANTILES: dict[Measure, float] = {"median": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+"""Measures that are quantiles, and of what share."""
+OF_PROPERTY: tuple[Measure, ...] = ("sum", "average", "min", "max", *QUANTILES)
 EMPTY_IS_ZERO: tuple[Measure, ...] = ("total", "persons", "sum")
 """Measures of nothing that are 0; the others do not exist."""
 

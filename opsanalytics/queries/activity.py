@@ -1,6 +1,6 @@
 """The questions `opsanalytics.lifecycle`, `stickiness`, `usage_interval` and `trends`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,7 +23,7 @@ from opsanalytics.queries.activity_answers import (
     TrendsResult,
     UsageIntervalResult,
 )
-from opsanalytics.queries.ask import asked_of
+from opsanalytics.queries.ask import Answered, answered, as_segment
 from opsanalytics.queries.inputs import EPOCH, EventsOrLake, as_definition, day_of
 
 LifecycleLike: TypeAlias = Lifecycle | Mapping[str, Any] | str | Path
@@ -58,8 +58,11 @@ def lifecycle(
         as `funnel`.
     """
     asked = as_definition(definition or {}, Lifecycle)
-    table, limits = _limits(events, persons, as_of, first, last, timezone, week_start, preset)
-    return LifecycleResult(lifecycles.lifecycle(table, asked, preset=preset, **limits))
+
+    def of_table(table: Events, **limits: Any) -> LifecycleResult:
+        return LifecycleResult(lifecycles.lifecycle(table, asked, preset=preset, **limits))
+
+    return _answered(of_table, events, persons, as_of, first, last, timezone, week_start, preset)
 
 
 def stickiness(
@@ -80,8 +83,11 @@ def stickiness(
     `posthog` takes the range of days as one period.
     """
     asked = as_definition(definition or {}, Stickiness)
-    table, limits = _limits(events, persons, as_of, first, last, timezone, week_start, preset)
-    return StickinessResult(sticking.stickiness(table, asked, preset=preset, **limits))
+
+    def of_table(table: Events, **limits: Any) -> StickinessResult:
+        return StickinessResult(sticking.stickiness(table, asked, preset=preset, **limits))
+
+    return _answered(of_table, events, persons, as_of, first, last, timezone, week_start, preset)
 
 
 def usage_interval(
@@ -100,8 +106,11 @@ def usage_interval(
     In and raises: as `lifecycle`; `definition` is a `UsageInterval`, `first` and `last` limit the uses.
     """
     asked = as_definition(definition or {}, UsageInterval)
-    table, limits = _limits(events, persons, as_of, first, last, timezone, week_start)
-    return UsageIntervalResult(pausing.usage_interval(table, asked, **limits))
+
+    def of_table(table: Events, **limits: Any) -> UsageIntervalResult:
+        return UsageIntervalResult(pausing.usage_interval(table, asked, **limits))
+
+    return _answered(of_table, events, persons, as_of, first, last, timezone, week_start)
 
 
 def trends(
@@ -122,12 +131,16 @@ def trends(
     In and raises: as `lifecycle`; `definition` is a `Trends`, `breakdown` a property or a `Segment`.
     """
     asked = as_definition(definition, Trends)
-    segment = Segment(breakdown) if isinstance(breakdown, str) else breakdown
-    table, limits = _limits(events, persons, as_of, first, last, timezone, week_start, preset)
-    return TrendsResult(trending.trends(table, asked, breakdown=segment, preset=preset, **limits))
+    segment = as_segment(breakdown)
+
+    def of_table(table: Events, **limits: Any) -> TrendsResult:
+        return TrendsResult(trending.trends(table, asked, breakdown=segment, preset=preset, **limits))
+
+    return _answered(of_table, events, persons, as_of, first, last, timezone, week_start, preset)
 
 
-def _limits(
+def _answered(
+    of_table: Callable[..., Answered],
     events: EventsOrLake,
     persons: pl.DataFrame | None,
     as_of: datetime | None,
@@ -136,22 +149,19 @@ def _limits(
     timezone: str,
     week_start: Weekday,
     preset: str = "opsanalytics",
-) -> tuple[Events, dict[str, Any]]:
-    """The table, and what all questions pass on.
+) -> Answered:
+    """What `of_table` says, given the table and what all questions pass on.
 
     `posthog` takes the range that is asked for as over, whenever the last event was.
     """
     zone(timezone)
-    first, last = day_of("first", first), day_of("last", last)
-    asked_days(first, last)
-    table, end = asked_of(events, persons, as_of)
-    if as_of is None and last is not None and preset == "posthog":
-        day_end = EPOCH + timedelta(microseconds=day_start(last + timedelta(days=1), timezone) - 1)
-        end = max(end, day_end).astimezone(UTC)
-    return table, {
-        "as_of": end,
-        "first": first,
-        "last": last,
-        "timezone": timezone,
-        "week_start": week_start,
-    }
+    begin, stop = day_of("first", first), day_of("last", last)
+    asked_days(begin, stop)
+
+    def of_days(table: Events, end: datetime) -> Answered:
+        if as_of is None and stop is not None and preset == "posthog":
+            after = EPOCH + timedelta(microseconds=day_start(stop + timedelta(days=1), timezone) - 1)
+            end = max(end, after).astimezone(UTC)
+        return of_table(table, as_of=end, first=begin, last=stop, timezone=timezone, week_start=week_start)
+
+    return answered(events, persons, as_of, of_days)

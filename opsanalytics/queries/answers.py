@@ -259,8 +259,8 @@ class RetentionResult:
         return self.counts.pooled()
 
     def values(self) -> pl.DataFrame:
-        """The definition's `value` over the return events: `cohort`, `period`, `n`, `events`, `total`,
-        `per_event`, `per_person`.
+        """The definition's `value` over the return events: `cohort`, `period`, `n`, `returned`, `events`,
+        `total`, `per_event`, `per_person`, `per_returned`.
 
         Raises:
             ValueError: the definition has no `value`.

@@ -1,9 +1,9 @@
 """The questions: `opsanalytics.funnel`, `funnel_trend`, `retention` and `reconcile`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import polars as pl
 
@@ -11,6 +11,7 @@ from opsanalytics.behavior import funnel as funnels
 from opsanalytics.behavior import funnel_trend as trends
 from opsanalytics.behavior import reconcile as reconciling
 from opsanalytics.behavior import retention as retentions
+from opsanalytics.behavior.calendars import Calendar
 from opsanalytics.behavior.folding import check_preset
 from opsanalytics.behavior.funnel import FunnelResult as FunnelCounts
 from opsanalytics.behavior.funnel_breakdown import broken_down
@@ -26,14 +27,24 @@ from opsanalytics.behavior.segments import Segment
 from opsanalytics.behavior.semantics import PRESETS, Semantics, preset_named
 from opsanalytics.behavior.spec import Funnel, Retention, RetentionPeriod
 from opsanalytics.behavior.subjects import person_properties
-from opsanalytics.lake.paths import Home
+from opsanalytics.behavior.times import step_range
 from opsanalytics.queries.answers import FunnelResult, RetentionResult
 from opsanalytics.queries.indexed import from_index
-from opsanalytics.queries.inputs import EventsOrLake, as_definition, day_of, end_of, lake_of, table_of
+from opsanalytics.queries.inputs import (
+    EPOCH,
+    EventsOrLake,
+    as_definition,
+    day_of,
+    end_of,
+    lake_of,
+    nothing_like,
+    table_of,
+)
 
 Breakdown: TypeAlias = str | Segment | Sequence[str | Segment] | None
 FunnelLike: TypeAlias = Funnel | Mapping[str, Any] | str | Path
 RetentionLike: TypeAlias = Retention | Mapping[str, Any] | str | Path
+Answered = TypeVar("Answered")
 
 
 def funnel(
@@ -51,9 +62,10 @@ def funnel(
     """Evaluate a funnel.
 
     Args:
-        events: a Polars DataFrame or LazyFrame, one row an event: `person`, `event`, `ts` (a Datetime;
-            without a time zone it is UTC) and `properties` (a struct, or JSON text); further columns are
-            properties too, and with a column `properties` come before its keys. Or the home folder of a lake.
+        events: a table (of Polars, pandas, PyArrow, DuckDB), one row an event: `person`, `event`, `ts` (a
+            Datetime; without a time zone it is UTC) and `properties` (a struct, a map, or JSON text); further
+            columns are properties too, and with a column `properties` come before its keys. Or the home
+            folder of a lake.
         definition: a `Funnel`, its fields as a mapping, or a JSON or TOML file.
         preset: whose way of counting: `opsanalytics`, `posthog`, `mixpanel`, `mixpanel_optimized`,
             `amplitude`, `clickhouse` (its modes follow: `clickhouse:strict_order`), or a `Semantics`.
@@ -82,18 +94,21 @@ def funnel(
         "timezone": timezone,
         "preset": semantics,
     }
-    home = _indexed_home(events, asked, persons, as_of, segments)
-    if home is not None:
-        found = from_index(
-            home, as_of, lambda index, end: _counted(index, asked, segments, as_of=end, **limits)
-        )
-        if found is not None:
-            return found
-    table, end = asked_of(events, persons, as_of)
-    if not segments:
-        return FunnelResult(funnels.funnel(table, asked, as_of=end, **limits))
-    parts = broken_down(table, asked, segments, as_of=end, **limits)
-    return FunnelResult(parts[0].whole, tuple(parts))
+
+    def of_table(table: Events, end: datetime) -> FunnelResult:
+        if not segments:
+            return FunnelResult(funnels.funnel(table, asked, as_of=end, **limits))
+        parts = broken_down(table, asked, segments, as_of=end, **limits)
+        return FunnelResult(parts[0].whole, tuple(parts))
+
+    def of_index(index: BehaviorIndex, end: datetime) -> FunnelResult:
+        if not segments:
+            return FunnelResult(indexed_funnel(index, asked, as_of=end, **limits))
+        parts = indexed_breakdown(index, asked, segments, as_of=end, **limits)
+        return FunnelResult(parts[0].whole, tuple(parts))
+
+    indexed = of_index if _indexed(asked, persons, segments) else None
+    return answered(events, persons, as_of, of_table, indexed)
 
 
 def funnel_trend(
@@ -118,6 +133,8 @@ def funnel_trend(
     """
     asked = as_definition(definition, Funnel)
     check_preset(asked, preset_named(preset))
+    Calendar(period, timezone, week_start)
+    step_range(asked, from_step, to_step)
     limits: dict[str, Any] = {
         "first": day_of("first", first),
         "last": day_of("last", last),
@@ -128,13 +145,14 @@ def funnel_trend(
         "to_step": to_step,
         "preset": preset,
     }
-    home = _indexed_home(events, asked, persons, as_of)
-    if home is not None:
-        found = from_index(home, as_of, lambda index, end: indexed_trend(index, asked, as_of=end, **limits))
-        if found is not None:
-            return found
-    table, end = asked_of(events, persons, as_of)
-    return trends.funnel_trend(table, asked, as_of=end, **limits)
+
+    def of_table(table: Events, end: datetime) -> pl.DataFrame:
+        return trends.funnel_trend(table, asked, as_of=end, **limits)
+
+    def of_index(index: BehaviorIndex, end: datetime) -> pl.DataFrame:
+        return indexed_trend(index, asked, as_of=end, **limits)
+
+    return answered(events, persons, as_of, of_table, of_index if _indexed(asked, persons) else None)
 
 
 def retention(
@@ -154,7 +172,7 @@ def retention(
     Args:
         events, as_of, persons: as `funnel`.
         definition: a `Retention`, its fields as a mapping, or a JSON or TOML file.
-        preset: `posthog` lets column 0 count the whole cohort.
+        preset: `posthog` lets column 0 count the whole cohort, and minimum occurrences come in one period.
         breakdown: a property or a `Segment` whose `attribution` is `entry` (the start event's value; the
             default) or `all` (start and return share the value; the default of `posthog`).
         timezone, week_start: calendar of the periods.
@@ -170,21 +188,20 @@ def retention(
         "max_cohorts": max_cohorts,
         "preset": preset,
     }
-    home = None if breakdown is not None else _indexed_home(events, asked, persons, as_of)
-    if home is not None:
-        found = from_index(
-            home, as_of, lambda index, end: indexed_retention(index, asked, as_of=end, **limits)
-        )
-        if found is not None:
-            return RetentionResult(found, {})
-    table, end = asked_of(events, persons, as_of)
-    limits["as_of"] = end
-    counted = retentions.retention(table, asked, **limits)
-    by_value = {}
-    if breakdown is not None:
-        segment = Segment(breakdown) if isinstance(breakdown, str) else breakdown
-        by_value = retention_by_value(table, asked, segment, **limits)
-    return RetentionResult(counted, by_value)
+    segment = as_segment(breakdown)
+    Calendar(asked.period, timezone, week_start)
+
+    def of_table(table: Events, end: datetime) -> RetentionResult:
+        counted = retentions.retention(table, asked, as_of=end, **limits)
+        if segment is None:
+            return RetentionResult(counted, {})
+        return RetentionResult(counted, retention_by_value(table, asked, segment, as_of=end, **limits))
+
+    def of_index(index: BehaviorIndex, end: datetime) -> RetentionResult:
+        return RetentionResult(indexed_retention(index, asked, as_of=end, **limits), {})
+
+    indexed = of_index if segment is None and _indexed(asked, persons) else None
+    return answered(events, persons, as_of, of_table, indexed)
 
 
 def reconcile(
@@ -200,25 +217,29 @@ def reconcile(
 ) -> Reconciliation:
     """The presets side by side, and which rule makes each difference. In and raises: as `funnel`."""
     asked = as_definition(definition, Funnel)
+    if isinstance(presets, str) or not presets:
+        raise TypeError(f"presets: {presets!r} is not a list of presets; write ['posthog', 'mixpanel']")
+    others = [preset_named(preset) for preset in presets]
     limits: dict[str, Any] = {
         "first": day_of("first", first),
         "last": day_of("last", last),
         "timezone": timezone,
     }
 
+    def of_table(table: Events, end: datetime) -> Reconciliation:
+        return reconciling.reconcile(table, asked, as_of=end, presets=others, **limits)
+
     def of_index(index: BehaviorIndex, end: datetime) -> Reconciliation:
         def ask(semantics: Semantics) -> FunnelCounts:
             return indexed_funnel(index, asked, as_of=end, preset=semantics, **limits)
 
-        return reconciling.reconcile(pl.DataFrame(), asked, as_of=end, presets=presets, ask=ask, **limits)
+        return reconciling.reconcile(pl.DataFrame(), asked, as_of=end, presets=others, ask=ask, **limits)
 
-    home = _indexed_home(events, asked, persons, as_of)
-    if home is not None:
-        found = from_index(home, as_of, of_index)
-        if found is not None:
-            return found
-    table, end = asked_of(events, persons, as_of)
-    return reconciling.reconcile(table, asked, as_of=end, presets=presets, **limits)
+    def tried(table: Events, end: datetime) -> FunnelCounts:
+        return funnels.funnel(table, asked, as_of=end, **limits)
+
+    indexed = of_index if _indexed(asked, persons) else None
+    return answered(events, persons, as_of, of_table, indexed, tried=tried)
 
 
 def as_segments(breakdown: Breakdown) -> list[Segment]:
@@ -231,13 +252,40 @@ def as_segments(breakdown: Breakdown) -> list[Segment]:
     return [Segment(one) if isinstance(one, str) else one for one in several]
 
 
-def asked_of(
-    events: EventsOrLake, persons: pl.DataFrame | None, as_of: datetime | None
-) -> tuple[Events, datetime]:
-    """The events as a table, and the moment up to which they are complete; see `funnel`."""
-    table = table_of(events, persons)
+def as_segment(breakdown: str | Segment | None) -> Segment | None:
+    """The segment of a breakdown that can only have one."""
+    if isinstance(breakdown, str):
+        return Segment(breakdown)
+    if breakdown is not None and not isinstance(breakdown, Segment):
+        raise TypeError(f"breakdown: {breakdown!r} is not a property or a Segment")
+    return breakdown
+
+
+def answered(
+    events: EventsOrLake,
+    persons: pl.DataFrame | None,
+    as_of: datetime | None,
+    of_table: Callable[[Events, datetime], Answered],
+    of_index: Callable[[BehaviorIndex, datetime], Answered] | None = None,
+    *,
+    tried: Callable[[Events, datetime], object] | None = None,
+) -> Answered:
+    """What `of_table` says of the events and the moment up to which they are complete (see `funnel`), or of a
+    lake what `of_index` says of its index, where that can answer.
+
+    A table is asked without its rows first, by `tried` if that is given: what is wrong with the question is
+    told before anything is read.
+    """
+    home = lake_of(events)
     check_as_of(as_of)
-    return table, end_of(table) if as_of is None else as_of.astimezone(UTC)
+    if home is not None and of_index is not None:
+        found = from_index(home, as_of, of_index)
+        if found is not None:
+            return found
+    table = table_of(events, persons)
+    if home is None:
+        (tried or of_table)(nothing_like(table), EPOCH)
+    return of_table(table, end_of(table) if as_of is None else as_of.astimezone(UTC))
 
 
 def check_as_of(as_of: datetime | None) -> None:
@@ -248,25 +296,9 @@ def check_as_of(as_of: datetime | None) -> None:
         raise ValueError(f"as_of: {as_of.isoformat()} has no time zone; write datetime(..., tzinfo=UTC)")
 
 
-def _indexed_home(
-    events: EventsOrLake,
-    definition: Funnel | Retention,
-    persons: pl.DataFrame | None,
-    as_of: datetime | None,
-    segments: Sequence[Segment] = (),
-) -> Home | None:
-    """The lake to ask the index of; None for a table, and where person properties decide that are given apart
-    from the events."""
-    home = lake_of(events)
-    check_as_of(as_of)
+def _indexed(
+    definition: Funnel | Retention, persons: pl.DataFrame | None, segments: Sequence[Segment] = ()
+) -> bool:
+    """Whether an index could answer: not where properties of persons decide that are given apart."""
     about_persons = bool(person_properties(definition)) or any(one.person_properties() for one in segments)
-    return None if persons is not None and about_persons else home
-
-
-def _counted(
-    index: BehaviorIndex, definition: Funnel, segments: Sequence[Segment], **limits: Any
-) -> FunnelResult:
-    if not segments:
-        return FunnelResult(indexed_funnel(index, definition, **limits))
-    parts = indexed_breakdown(index, definition, segments, **limits)
-    return FunnelResult(parts[0].whole, tuple(parts))
+    return persons is None or not about_persons

@@ -5,17 +5,19 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
+from pydantic import ValidationError
 
 from opsanalytics.behavior import diagnosis as diagnoses
 from opsanalytics.behavior.diagnosis_spec import Diagnosis
+from opsanalytics.behavior.rows import Events
 from opsanalytics.behavior.segments import Segment
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.improvement.friction import friction_met
 from opsanalytics.improvement.settings import FrictionSettings
 from opsanalytics.queries import html
 from opsanalytics.queries.answer import Answer
-from opsanalytics.queries.ask import FunnelLike, asked_of
-from opsanalytics.queries.inputs import EventsOrLake, as_definition
+from opsanalytics.queries.ask import FunnelLike, answered, as_segments
+from opsanalytics.queries.inputs import DefinitionError, EventsOrLake, as_definition, day_of
 from opsanalytics.reports import formats
 from opsanalytics.reports.diagnosis_words import KINDS, VERDICTS, what
 
@@ -110,11 +112,11 @@ def diagnose(
     *,
     step: int | None = None,
     landmark: str | timedelta | None = None,
-    segments: Sequence[str | Segment] = (),
+    segments: str | Segment | Sequence[str | Segment] = (),
     friction: FrictionSettings | Mapping[str, Any] | None = None,
     as_of: datetime | None = None,
-    first: date | None = None,
-    last: date | None = None,
+    first: date | str | None = None,
+    last: date | str | None = None,
     timezone: str = "UTC",
     persons: pl.DataFrame | None = None,
 ) -> DiagnosisResult:
@@ -137,25 +139,40 @@ def diagnose(
         step.
     """
     asked = _asked(definition, step, landmark)
-    table, end = asked_of(events, persons, as_of)
-    signals = None
-    if friction is not None and isinstance(asked.funnel, Funnel):
-        settings = (
-            friction if isinstance(friction, FrictionSettings) else FrictionSettings.model_validate(friction)
+    by = as_segments(segments)
+    days = {"first": day_of("first", first), "last": day_of("last", last)}
+    settings = None if friction is None else _friction(friction)
+
+    def of_table(table: Events, end: datetime) -> DiagnosisResult:
+        signals = None
+        if settings is not None and isinstance(asked.funnel, Funnel):
+            signals = friction_met(table, settings, asked.funnel, as_of=end)
+        return DiagnosisResult(
+            diagnoses.diagnose(
+                table, asked, as_of=end, timezone=timezone, segments=by, signals=signals, **days
+            )
         )
-        signals = friction_met(table, settings, asked.funnel, as_of=end)
-    return DiagnosisResult(
-        diagnoses.diagnose(
-            table,
-            asked,
-            as_of=end,
-            first=first,
-            last=last,
-            timezone=timezone,
-            segments=[Segment(one) if isinstance(one, str) else one for one in segments],
-            signals=signals,
-        )
-    )
+
+    return answered(events, persons, as_of, of_table)
+
+
+def _friction(settings: FrictionSettings | Mapping[str, Any]) -> FrictionSettings:
+    """The settings as a model.
+
+    Raises:
+        DefinitionError: a field is wrong.
+    """
+    if isinstance(settings, FrictionSettings):
+        return settings
+    try:
+        return FrictionSettings.model_validate(settings)
+    except ValidationError as error:
+        raise DefinitionError(
+            "\n".join(
+                f"friction: {'.'.join(map(str, each['loc'])) or 'settings'}: {each['msg']}"
+                for each in error.errors()
+            )
+        ) from error
 
 
 def _asked(definition: DiagnosisLike, step: int | None, landmark: str | timedelta | None) -> Diagnosis:

@@ -1,25 +1,33 @@
 """What a question may be asked of, and in which forms a definition may come."""
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import polars as pl
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from opsanalytics.behavior.conditions import Definition
+from opsanalytics.behavior.conditions import NAME, Definition
 from opsanalytics.behavior.rows import Events, checked
 from opsanalytics.behavior.subjects import with_person_properties
 from opsanalytics.lake.events import scan_events
 from opsanalytics.lake.paths import Home
 
-EventsOrLake: TypeAlias = pl.DataFrame | pl.LazyFrame | Home | Path | str
-"""A table of events (see `behavior.rows.Events`), or the home folder of a lake."""
+
+class ArrowTable(Protocol):
+    """What hands its rows over as Arrow: a table of pandas, PyArrow, DuckDB and others."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+EventsOrLake: TypeAlias = pl.DataFrame | pl.LazyFrame | ArrowTable | Home | Path | str
+"""A table of events (see `behavior.rows.Events`), one that can be made one, or the home folder of a lake."""
 Asked = TypeVar("Asked", bound=Definition)
 EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 12, 31, tzinfo=UTC)
@@ -37,12 +45,12 @@ def lake_of(events: EventsOrLake) -> Home | None:
         FileNotFoundError: the folder holds no lake.
         TypeError: neither a table nor a folder.
     """
-    if isinstance(events, (pl.DataFrame, pl.LazyFrame)):
+    if isinstance(events, (pl.DataFrame, pl.LazyFrame)) or _is_arrow(events):
         return None
     if not isinstance(events, (Home, Path, str)):
         raise TypeError(
-            f"events: {type(events).__name__} is not a Polars DataFrame or LazyFrame, nor the home "
-            "folder of a lake; pl.DataFrame(...), pl.from_pandas(...) or pl.from_arrow(...) makes one of it"
+            f"events: {type(events).__name__} is not a table (of Polars, pandas, PyArrow or DuckDB), nor the "
+            "home folder of a lake; pl.DataFrame(...) makes a table of rows or columns"
         )
     home = events if isinstance(events, Home) else Home(Path(events))
     if not home.events.is_dir():
@@ -61,10 +69,25 @@ def table_of(events: EventsOrLake, persons: pl.DataFrame | None = None) -> Event
         ValueError: see `with_person_properties`.
     """
     home = lake_of(events)
-    table = scan_events(home) if home is not None else events
-    if not isinstance(table, (pl.DataFrame, pl.LazyFrame)):
-        raise TypeError(f"events: {type(events).__name__} is not a table")
+    table: Events
+    if home is not None:
+        table = scan_events(home)
+    elif isinstance(events, (pl.DataFrame, pl.LazyFrame)):
+        table = events
+    else:
+        # An index that pandas made holds no events.
+        table = pl.DataFrame(cast(ArrowTable, events)).drop("__index_level_0__", strict=False)
     return table if persons is None else with_person_properties(table, persons)
+
+
+def _is_arrow(events: object) -> bool:
+    return hasattr(events, "__arrow_c_stream__")
+
+
+def nothing_like(events: Events) -> pl.DataFrame:
+    """A table of the same columns without rows, to ask first: what is wrong with a question or with the
+    columns is said by it, before anything is read."""
+    return pl.DataFrame(schema=events.lazy().collect_schema())
 
 
 def end_of(events: Events) -> datetime:
@@ -116,7 +139,7 @@ def as_definition(definition: Asked | Mapping[str, Any] | str | Path, kind: type
         raise DefinitionError(
             f"definition: {type(definition).__name__} is not a {kind.__name__}, a mapping or a file"
         )
-    return _validated(dict(definition), kind, kind.__name__.lower())
+    return _validated(dict(definition), kind, re.sub("(?<!^)(?=[A-Z])", "_", kind.__name__).lower())
 
 
 def read_definition(path: Path, kind: type[Asked]) -> Asked:
@@ -149,15 +172,38 @@ def _validated(data: dict[str, Any], kind: type[Asked], where: str) -> Asked:
         return kind.model_validate(data)
     except ValidationError as error:
         problems = [
-            f"{where}: {'.'.join(map(str, each['loc'])) or 'definition'}: {_told(each, kind)}"
+            f"{where}: {'.'.join(map(str, _place(each))) or 'definition'}: {_told(each, kind)}"
             for each in error.errors()
         ]
-        raise DefinitionError("\n".join(problems)) from error
+        raise DefinitionError("\n".join(dict.fromkeys(problems))) from error
+
+
+def _place(error: ErrorDetails) -> tuple[int | str, ...]:
+    """Where the error is; without the kind of value that was tried last."""
+    place = error["loc"]
+    return place[: place.index("value") + 1] if _of_value(error) else place
+
+
+def _of_value(error: ErrorDetails) -> bool:
+    """Whether this is one of the kinds that the value of a filter was tried as."""
+    place = error["loc"]
+    return "value" in place[:-1] and error["type"].endswith(("_type", "_parsing", "_from_float"))
 
 
 def _told(error: ErrorDetails, kind: type[Definition]) -> str:
     if error["type"] == "missing":
         return "is required but missing"
+    given = error["input"]
+    if _of_value(error):
+        return "must be text, a number, true or false, or a list of these"
+    if error["type"] == "tuple_type":
+        return f"must be a list, not {given!r}"
+    if error["type"] == "model_type":
+        return f"must be a table of fields (or its short form), not {given!r}"
+    if error["type"] == "string_type":
+        return f"must be text, not {given!r}"
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == NAME:
+        return f"{given!r} is no name; write small letters, digits and _, beginning with a letter"
     if error["type"] != "extra_forbidden":
         return error["msg"].removeprefix("Value error, ")
     if len(error["loc"]) > 1:

@@ -13,7 +13,8 @@ from opsanalytics.behavior import sessions as session_counts
 from opsanalytics.behavior.cohort_spec import Cohort
 from opsanalytics.behavior.journey_spec import Paths, Sessions
 from opsanalytics.behavior.periods import Weekday
-from opsanalytics.queries.ask import asked_of
+from opsanalytics.behavior.rows import Events
+from opsanalytics.queries.ask import answered
 from opsanalytics.queries.inputs import EventsOrLake, as_definition, day_of
 from opsanalytics.queries.journey_answers import CohortResult, PathsResult, SessionsResult
 
@@ -42,10 +43,13 @@ def sessions(
         as `funnel`.
     """
     asked = as_definition(definition or {}, Sessions)
-    table, end = asked_of(events, persons, as_of)
-    return SessionsResult(
-        session_counts.sessions(table, asked, as_of=end, timezone=timezone, week_start=week_start)
-    )
+
+    def of_table(table: Events, end: datetime) -> SessionsResult:
+        return SessionsResult(
+            session_counts.sessions(table, asked, as_of=end, timezone=timezone, week_start=week_start)
+        )
+
+    return answered(events, persons, as_of, of_table)
 
 
 def paths(
@@ -70,9 +74,12 @@ def paths(
         as `funnel`; ValueError also if the definition only names its funnel or cohort.
     """
     asked = as_definition(definition or {}, Paths)
-    table, end = asked_of(events, persons, as_of)
     days = {"first": day_of("first", first), "last": day_of("last", last)}
-    return PathsResult(path_counts.paths(table, asked, as_of=end, timezone=timezone, **days))
+
+    def of_table(table: Events, end: datetime) -> PathsResult:
+        return PathsResult(path_counts.paths(table, asked, as_of=end, timezone=timezone, **days))
+
+    return answered(events, persons, as_of, of_table)
 
 
 def cohort(
@@ -94,5 +101,8 @@ def cohort(
         as `funnel`; ValueError also if the definition only names another cohort.
     """
     asked = as_definition(definition, Cohort)
-    table, end = asked_of(events, persons, as_of)
-    return CohortResult(cohort_counts.cohort(table, asked, as_of=end, timezone=timezone))
+
+    def of_table(table: Events, end: datetime) -> CohortResult:
+        return CohortResult(cohort_counts.cohort(table, asked, as_of=end, timezone=timezone))
+
+    return answered(events, persons, as_of, of_table)

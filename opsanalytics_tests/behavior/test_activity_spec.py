@@ -70,6 +70,13 @@ def test_rules_change_the_id() -> None:
     assert len({each.definition_id for each in trends}) == 3
 
 
+def test_ids_of_plain_stickiness_are_those_of_earlier_versions() -> None:
+    assert Stickiness().definition_id == Stickiness(minimum=1, at_most=None).definition_id == "b3ff2cb0e74a"
+    assert Stickiness(minimum=2).definition_id != Stickiness().definition_id
+    with pytest.raises(ValidationError, match=r"at_most \(1\) is less than minimum \(2\)"):
+        Stickiness(minimum=2, at_most=1)
+
+
 def test_definitions_in_words() -> None:
     words = definitions_frame([], [], described(DEFINITIONS))
     assert words["kind"].to_list() == ["lifecycle", "stickiness", "trends", "usage interval"]

@@ -33,7 +33,19 @@ def exploding(frame: pl.DataFrame) -> pl.LazyFrame:
     [
         (EMPTY.drop("person"), r"lack the columns \['person'\]"),
         (EMPTY.drop("ts", "event"), r"lack the columns \['event', 'ts'\]"),
-        (EMPTY.with_columns(pl.col("ts").cast(pl.String)), "column ts is String, not Datetime"),
+        (
+            EMPTY.with_columns(pl.col("ts").cast(pl.String)),
+            r"column ts is String, not Datetime; .*str\.to_datetime",
+        ),
+        (
+            EMPTY.with_columns(pl.col("ts").dt.epoch("ms")),
+            r"column ts is Int64, not Datetime; .*pl\.from_epoch",
+        ),
+        (
+            EMPTY.rename({"person": "User_ID", "ts": "timestamp"}),
+            r"\.rename\(\{'User_ID': 'person', 'timestamp': 'ts'\}\)",
+        ),
+        (EMPTY.with_columns(pl.Series("person", [], dtype=pl.Object)), "Python objects, which do not sort"),
         (EMPTY.with_columns(pl.col("event").cast(pl.Int64)), "column event is Int64, not text"),
         (EMPTY.with_columns(properties=pl.lit(1)), "column properties is Int32"),
         (EMPTY.with_columns(person=pl.concat_list("person")), "does not sort"),

@@ -6,8 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import opsanalytics
@@ -354,6 +356,52 @@ def test_properties_inside_properties(as_struct: bool) -> None:
     assert set(groups) == {"Paris"}
 
 
+@pytest.mark.parametrize("form", ["map", "pairs", "categories", "bytes"])
+def test_properties_in_further_forms(form: str) -> None:
+    """What DuckDB and Arrow call a map, and JSON that is not typed as text."""
+    keys = ['quo"te', "back\\slash", "käse", "new\nline", "plain"]
+    entries = [[(key, f"{key} {row}") for key in keys] for row in (1, 2)]
+    if form in ("map", "pairs"):
+        pair = pa.struct([("key", pa.string()), ("value", pa.string())])
+        kind = pa.map_(pa.string(), pa.string()) if form == "map" else pa.list_(pair)
+        rows = entries if form == "map" else [[{"key": k, "value": v} for k, v in row] for row in entries]
+        column = pl.Series(pl.from_arrow(pa.table({"properties": pa.array(rows, type=kind)}))["properties"])
+    else:
+        text = pl.Series("properties", [json.dumps(dict(row)) for row in entries])
+        column = text.cast(pl.Categorical if form == "categories" else pl.Binary)
+    frame = events(*ONE).with_columns(column)
+    for key in keys:
+        if "\\" not in key:
+            steps = [Step(name, where={key: f"{key} {row}"}) for row, name in ((1, "A"), (2, "B"))]
+            assert counts(frame, Funnel(steps=steps, window="7d")) == [1, 1], key
+            assert counts(frame, Funnel(steps=[steps[0], Step("B", where={key: "x"})], window="7d")) == [1, 0]
+
+
+def test_maps_of_numbers_and_of_nothing() -> None:
+    kind = pa.map_(pa.string(), pa.float64())
+    table = pa.table({"properties": pa.array([[("n", 2.5)], None, [], [("n", None)]], type=kind)})
+    rows = [(who, "A", utc(2024, 1, 1)) for who in "pqrs"]
+    frame = events(*rows).with_columns(pl.from_arrow(table)["properties"])
+    asked = Funnel(steps=[Step("A", where=Filter("n", "gt", 2))], window="7d")
+    assert opsanalytics.funnel(frame, asked, preset="posthog").persons(1)["person"].to_list() == ["p"]
+    unset = Funnel(steps=[Step("A", where=Filter("n", "not_set"))], window="7d")
+    assert opsanalytics.funnel(frame, unset, preset="posthog").persons(1)["person"].to_list() == [
+        "q",
+        "r",
+        "s",
+    ]
+
+
+def test_tables_of_other_libraries() -> None:
+    frame = events(*ONE, ("q", "A", utc(2024, 1, 1)))
+    expected = counts(frame)
+    shuffled = frame.to_pandas().iloc[[2, 0, 1]]
+    assert counts(shuffled) == counts(frame.to_arrow()) == expected
+    assert counts(duckdb.from_arrow(frame.to_arrow())) == expected
+    with pytest.raises(TypeError, match=r"list is not a table .*pl\.DataFrame"):
+        counts(frame.to_dicts())
+
+
 def test_a_key_with_a_dot_comes_before_one_inside() -> None:
     frame = events(*ONE).with_columns(properties=pl.lit('{"geo.city": "Rome", "geo": {"city": "Paris"}}'))
     for city, expected in (("Rome", [1, 1]), ("Paris", [1, 0])):
@@ -401,6 +449,13 @@ def test_persons_of_every_kind(column: pl.Series) -> None:
     frame = events(*ONE, ("q", "A", utc(2024, 1, 1)), ("q", "C", utc(2024, 1, 2))).with_columns(column)
     assert counts(frame) == [2, 1]
     assert opsanalytics.funnel(frame, AB, preset="posthog").persons(2).height == 1
+
+
+def test_a_person_that_is_no_number_is_nobody() -> None:
+    frame = events(*ONE, *ONE).with_columns(pl.Series("person", [1.0, 1.0, float("nan"), float("nan")]))
+    result = opsanalytics.funnel(frame, AB, preset="posthog")
+    assert result.to_polars()["persons"].to_list() == [1, 1]
+    assert result.left_out.without_person == 2
 
 
 @pytest.mark.parametrize("dtype", [pl.Datetime("ms"), pl.Datetime("us"), pl.Datetime("ns"), pl.Date])

@@ -595,3 +595,181 @@ def test_windows_of_24_hours_from_the_first_that_passes() -> None:
     start = Step("V", where={"browser": "Chrome"})
     found = result(events, 10, start=start, cohort="first", clock="rolling", periods=2)
     assert rows_of(found) == {0: [1, 1, 0]}
+
+
+def values_of(found: opsanalytics.RetentionResult, what: str) -> dict[int, list[float]]:
+    cells = found.values().filter(pl.col("cohort").is_not_null()).with_columns(pl.col(what).fill_null(0))
+    by_cohort = cells.group_by("cohort", maintain_order=True).agg(what)
+    return {(cohort - DAY_0.date()).days: numbers for cohort, numbers in by_cohort.rows()}
+
+
+TWO = {"user1": "V0=10 V1=20 V2=30", "user2": "V0=40 V1=50 V2=60"}
+OFTEN = {"user1": "V0=10 V1=20 V1.1=30 V2=40 V2.1=50 V2.2=60", "user2": "V0=100 V1=200 V2=300"}
+FEWER = {"user1": "V0=10 V1=20 V2=30", "user2": "V0=40 V1=50", "user3": "V0=100"}
+BOUGHT = {"user1": "S0 P0.1=50 S1 P1=100", "user2": "S0 P0.1=30"}
+BEFORE = {"user1": "P0=999 S0.1 P0.2=50"}
+EARNED = {"start": "S", "returning": "P"}
+
+
+@pytest.mark.parametrize(
+    ("people", "asked", "what", "expected"),
+    [
+        (TWO, {}, "total", {0: [50, 70, 90, 0], 1: [70, 90, 0, 0], 2: [90, 0, 0, 0]}),
+        (TWO, {}, "per_returned", {0: [25, 35, 45, 0], 1: [35, 45, 0, 0], 2: [45, 0, 0, 0]}),
+        (OFTEN, {}, "total", {0: [110, 250, 450, 0], 1: [250, 450, 0, 0], 2: [450, 0, 0, 0]}),
+        (OFTEN, {}, "per_returned", {0: [55, 125, 225, 0], 1: [125, 225, 0, 0], 2: [225, 0, 0, 0]}),
+        (FEWER, {}, "total", {0: [150, 70, 30, 0], 1: [70, 30, 0, 0], 2: [30, 0, 0, 0]}),
+        (FEWER, {}, "returned", {0: [3, 2, 1, 0], 1: [2, 1, 0, 0], 2: [1, 0, 0, 0]}),
+        (BOUGHT, EARNED, "total", {0: [80, 100, 0, 0], 1: [0, 0, 0, 0]}),
+        (BOUGHT, EARNED, "per_returned", {0: [40, 100, 0, 0], 1: [0, 0, 0, 0]}),
+        (BEFORE, EARNED, "total", {0: [50, 0, 0, 0]}),
+    ],
+)
+def test_a_property_added_up(people: Any, asked: Any, what: str, expected: Any) -> None:
+    assert values_of(result(people, 6, value="tag", periods=3, **asked), what) == expected
+
+
+def test_a_property_added_up_by_a_property_of_persons() -> None:
+    persons = pl.DataFrame(
+        {"person": ["user1", "user2", "user3"], "browser": ["Chrome", "Chrome", "Firefox"]}
+    )
+    people = {"user1": "V0=10 V1=20", "user2": "V0=40", "user3": "V0=100 V1=200"}
+    found = result(
+        people, 6, value="tag", periods=1, breakdown=Segment("browser", of="person"), persons=persons
+    )
+    assert {value: rows_of(group)[0] for value, group in found.groups().items()} == {
+        "Chrome": [2, 1],
+        "Firefox": [1, 1],
+    }
+    totals = {value: values_of(group, "total")[0] for value, group in found.groups().items()}
+    assert totals == {"Chrome": [50, 20], "Firefox": [100, 200]}
+
+
+BRACKETS: dict[str, tuple[Any, ...]] = {
+    "of days": (
+        {"p1": "V0 V1 V5 V16", "p2": "V0 V4 V10", "p3": "V0"},
+        20,
+        {"brackets": (4, 10, 3)},
+        {0: [3, 2, 2, 1]},
+    ),
+    "at an edge": ({"a": "V0 V7"}, 10, {"brackets": (7, 2)}, {0: [1, 1, 0]}),
+    "by day at least twice": (
+        {"p1": "V0 V2 V2 V7", "p2": "V0 V3 V8 V8"},
+        10,
+        {"brackets": (5, 5), "minimum": 2},
+        {0: [2, 1, 1]},
+    ),
+    "unbounded": (
+        {"p1": "V0 V8", "p2": "V0 V3"},
+        10,
+        {"brackets": (5, 5), "returns": "on_or_after"},
+        {0: [2, 2, 1]},
+    ),
+    "nobody in the middle": ({"p": "V0 V12"}, 15, {"brackets": (3, 5, 4)}, {0: [1, 0, 0, 1]}),
+    "cohorts of two days": (
+        {"p1": "V0 V2", "p2": "V3 V5"},
+        10,
+        {"brackets": (3, 4)},
+        {0: [1, 1, 0], 3: [1, 1, 0]},
+    ),
+    "first ever": (
+        {"p1": "V0 S1 V3 V8", "p2": "S2 V4 V9"},
+        20,
+        {"brackets": (5, 5), "start": "S", "cohort": "first_ever"},
+        {1: [1, 1, 1], 2: [1, 1, 1]},
+    ),
+    "first that passes a filter": (
+        {"p": "V0 V2=premium V4 V9"},
+        20,
+        {"brackets": (4, 5), "start": tagged("V", "premium"), "cohort": "first"},
+        {2: [1, 1, 1]},
+    ),
+    "a filter on the return": (
+        {"p": "V0=organic V2=organic V7=organic V8=paid"},
+        10,
+        {"brackets": (4, 6), "returning": tagged("V", "organic")},
+        {0: [1, 1, 1]},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BRACKETS)
+def test_brackets(case: str) -> None:
+    people, days, asked, expected = BRACKETS[case]
+    found = rows_of(result(people, days, **asked))
+    assert {cohort: found[cohort] for cohort in expected} == expected
+
+
+def test_brackets_by_a_property() -> None:
+    persons = pl.DataFrame({"person": ["p1", "p2", "p3"], "country": ["USA", "USA", "Canada"]})
+    people = {"p1": "V0 V2 V6", "p2": "V0 V3", "p3": "V0 V7"}
+    by_country = Segment("country", of="person")
+    groups = result(people, 10, brackets=(4, 6), breakdown=by_country, persons=persons).groups()
+    assert {value: rows_of(group)[0] for value, group in groups.items()} == {
+        "USA": [2, 2, 1],
+        "Canada": [1, 0, 1],
+    }
+    people = {"p1": "V0=Chrome V2=Chrome V8=Chrome", "p2": "V0=Safari V3=Safari"}
+    groups = result(people, 10, brackets=(5, 5), breakdown="tag").groups()
+    assert {value: rows_of(group)[0] for value, group in groups.items()} == {
+        "Chrome": [1, 1, 1],
+        "Safari": [1, 1, 0],
+    }
+
+
+def test_a_breakdown_by_cohort() -> None:
+    persons = pl.DataFrame({"person": ["p1", "p2"], "name": ["one", "two"]})
+    people = {"p1": "V0 V1", "p2": "V0 V2"}
+    first = Cohort(name="first", where=[{"property": "name", "value": "one"}])
+    groups = result(people, 4, breakdown=Segment(cohort=first), persons=persons).groups()
+    assert [rows_of(group)[0] for group in groups.values()] == [[1, 1, 0, 0, 0], [1, 0, 1, 0, 0]]
+
+
+def test_groups_in_place_of_persons() -> None:
+    """The days of June and July 2020 on which three persons came, for the groups that they came with."""
+    june = datetime(2020, 6, 10, tzinfo=UTC)
+    july = datetime(2020, 7, 10, tzinfo=UTC)
+    came = [
+        (june, 0, "org:5", "company:1"),
+        (june, 0, "org:6", None),
+        (june, 0, None, None),
+        (june, 1, "org:5", None),
+        (june, 1, "org:6", None),
+        (june, 7, "org:5", None),
+        (june, 7, "org:6", None),
+        (june, 14, "org:5", None),
+        (july, -6, "org:5", "company:1"),
+        (july, -6, "org:6", None),
+        (july, 1, "org:6", None),
+        (july, 1, "org:5", None),
+        (july, 15, "org:6", "company:1"),
+    ]
+    rows = [("somebody", "V", month + timedelta(days=day), org, of) for month, day, org, of in came]
+    events = pl.DataFrame(rows, schema=["person", "event", "ts", "org", "company"], orient="row")
+    asked: dict[str, Any] = {
+        "period": "week",
+        "week_start": "sunday",
+        "as_of": datetime(2020, 7, 25, 23, tzinfo=UTC),
+    }
+    by_org = rows_of(result(events, 6, entity="org", **asked))
+    assert list(by_org.values()) == [
+        [2, 2, 1, 2, 2, 0, 1],
+        [2, 1, 2, 2, 0, 1],
+        [1, 1, 1, 0, 0],
+        [2, 2, 0, 1],
+        [2, 0, 1],
+        [1],
+    ]
+    by_company = rows_of(result(events, 6, entity="company", **asked))
+    assert list(by_company.values()) == [[1, 0, 0, 1, 0, 0, 1], [1, 0, 0, 1], [1]]
+
+
+def test_weeks_and_months_of_24_hours() -> None:
+    weekly = {"p": [at(10, 14), at(16, 12), at(18, 14)]}
+    found = result(moments(weekly), 30, cohort="first", clock="rolling", period="week", periods=2)
+    assert list(rows_of(found).values()) == [[1, 1, 0]]
+    july = [datetime(2020, 7, day, hour, tzinfo=UTC) for day, hour in ((9, 12), (15, 14))]
+    found = result(
+        moments({"p": [at(10, 14), *july]}), 90, cohort="first", clock="rolling", period="month", periods=2
+    )
+    assert list(rows_of(found).values()) == [[1, 1, 0]]

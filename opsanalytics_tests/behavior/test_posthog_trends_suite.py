@@ -3,7 +3,9 @@
 From `posthog/hogql_queries/insights/`: `trends/test/test_formula.py` (commit
 3929530898f11344141d333bb71264e58a1f6294), `test/test_stickiness_query_runner.py`
 (7c159bb4143c6039104b598d865ccfd5f9b0f55b), `test/test_paths_query_runner.py`
-(d96a6558d9c6ac7eec551547b3f16a8a94e5c8d3).
+(d96a6558d9c6ac7eec551547b3f16a8a94e5c8d3), `stickiness/test/test_stickiness_query_runner.py`
+(14f7fdcf82370f2e948c1288e31f733746cdb913), `trends/test/test_trends_query_runner.py`
+(00e8a1090f9d090dade32c3be68f079320ca6e9c and 8b78c8545de6ec876e60b6f109350330022b097c).
 """
 
 from datetime import UTC, date, datetime, timedelta
@@ -175,10 +177,12 @@ THREE = {"p1": "11 12 13", "p2": "11 12", "p3": "11"}
 
 
 def sticky(frame: pl.DataFrame, first: int, last: int, cumulative: bool = False, **asked: Any) -> list[int]:
+    week_start = asked.pop("week_start", "monday")
     found = opsanalytics.stickiness(
         frame,
         Stickiness(**({"unit": "day", "period": "range"} | asked)),
         preset="posthog",
+        week_start=week_start,
         first=date(2020, 1, first),
         last=date(2020, 1, last),
     )
@@ -201,6 +205,30 @@ def test_stickiness(people: Any, first: int, last: int, cumulative: bool, expect
     assert sticky(viewed(people), first, last, cumulative) == expected
     other = viewed(people).with_columns(event=pl.lit("leave"))
     assert sticky(pl.concat([viewed(people), other]), first, last, cumulative, events="*") == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "expected"),
+    [
+        ({"minimum": 2}, 12, [0, 1, 1, 0, 0, 0, 0, 0, 0]),
+        ({"at_most": 1}, 12, [2, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ({"minimum": 2, "at_most": 2}, 11, [0, 1, 1, 0, 0, 0, 0, 0, 0, 0]),
+    ],
+)
+def test_stickiness_by_events_a_day(asked: Any, first: int, expected: list[int]) -> None:
+    people = {"p1": "11 11 13 13 15 15 17 17 17 19", "p2": "12 12 13 13 19"}
+    assert sticky(viewed(people), first, 20, **asked) == expected
+
+
+def test_stickiness_by_events_a_day_or_more() -> None:
+    people = {"p1": "11 11 12 12 13", "p2": "11 11 12", "p3": "11"}
+    assert sticky(viewed(people), 11, 13, cumulative=True, minimum=2) == [2, 1, 0]
+
+
+def test_stickiness_by_weeks_and_months() -> None:
+    assert sticky(viewed(TWO), 11, 20, unit="week", week_start="sunday") == [0, 0, 2]
+    assert sticky(viewed(TWO), 11, 20, unit="month") == [2]
+    assert sticky(viewed({"p": "1"}).clear(), 11, 13, cumulative=True) == [0, 0, 0]
 
 
 def test_stickiness_of_groups() -> None:
@@ -304,3 +332,124 @@ def test_events_by_name() -> None:
         (1, "B", "A", 1),
         (2, "B", "C", 1),
     ]
+
+
+BROWSERS = {
+    "p1": ("Chrome", 10, True, "11 12 13 15 17 19", "11 12 13"),
+    "p2": ("Firefox", 20, False, "9 12", "13"),
+    "p3": ("Edge", 30, True, "12", "13"),
+    "p4": ("Safari", 40, False, "15", "16"),
+}
+VISITED = pl.DataFrame(
+    [
+        (person, event, datetime(2020, 1, int(day), 12, tzinfo=UTC), browser, prop, flag)
+        for person, (browser, prop, flag, views, leaves) in BROWSERS.items()
+        for event, days in (("view", views), ("leave", leaves))
+        for day in days.split()
+    ],
+    schema=["person", "event", "ts", "browser", "prop", "flag"],
+    orient="row",
+)
+
+
+def by_day(
+    first: int, last: int, *series: Any, wanted: str = "A", column: str = "number", **asked: Any
+) -> dict[str, list[float]]:
+    """A series or formula of the days of January 2020, by value."""
+    outer = {name: asked.pop(name) for name in ("breakdown", "persons") if name in asked}
+    found = opsanalytics.trends(
+        VISITED,
+        Trends(**({"series": series, "period": "day"} | asked)),
+        preset="posthog",
+        as_of=datetime(2020, 2, 1, tzinfo=UTC),
+        first=date(2020, 1, first),
+        last=date(2020, 1, last),
+        **outer,
+    ).to_polars()
+    chosen = found.filter(pl.col("series") == wanted)
+    return dict(chosen.group_by("value", maintain_order=True).agg(column).rows())
+
+
+VIEWS_AND_LEAVES = ("view", "leave")
+OF_PROP = {"event": "view", "property": "prop"}
+
+
+@pytest.mark.parametrize(
+    ("last", "series", "asked", "expected"),
+    [
+        (19, ("view",), {}, [1, 0, 1, 3, 1, 0, 2, 0, 1, 0, 1]),
+        (19, VIEWS_AND_LEAVES, {"wanted": "B"}, [0, 0, 1, 1, 3, 0, 0, 1, 0, 0, 0]),
+        (
+            19,
+            VIEWS_AND_LEAVES,
+            {"formulas": "A+2*B", "wanted": "A+2*B"},
+            [1, 0, 3, 5, 7, 0, 2, 2, 1, 0, 1],
+        ),
+        (
+            19,
+            VIEWS_AND_LEAVES,
+            {"formulas": ["A+2*B", "A-B"], "wanted": "A-B"},
+            [1, 0, 0, 2, -2, 0, 2, -1, 1, 0, 1],
+        ),
+        (20, ({"event": "view", "measure": "persons"},), {}, [1, 0, 1, 3, 1, 0, 2, 0, 1, 0, 1, 0]),
+        (20, (OF_PROP | {"measure": "sum"},), {}, [20, 0, 10, 60, 10, 0, 50, 0, 10, 0, 10, 0]),
+        (20, (OF_PROP | {"measure": "average"},), {}, [20, 0, 10, 20, 10, 0, 25, 0, 10, 0, 10, 0]),
+        (20, (OF_PROP | {"measure": "max"},), {}, [20, 0, 10, 30, 10, 0, 40, 0, 10, 0, 10, 0]),
+        (20, (OF_PROP | {"measure": "median"},), {}, [20, 0, 10, 20, 10, 0, 25, 0, 10, 0, 10, 0]),
+        (20, (OF_PROP | {"measure": "p90"},), {}, [20, 0, 10, 28, 10, 0, 37, 0, 10, 0, 10, 0]),
+    ],
+)
+def test_views_by_day(last: int, series: Any, asked: Any, expected: list[float]) -> None:
+    """Their tests have no numbers for the average, median, maximum and 90th percentile."""
+    assert by_day(9, last, *series, **asked)[""] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("back", "expected"),
+    [(5, [0, 3, 5, 7, 0]), (2, [7, 0, 2, 2, 1]), (7, [0, 1, 0, 3, 5])],
+)
+def test_views_compared_with_days_before(back: int, expected: list[float]) -> None:
+    asked = {"formulas": "A+2*B", "wanted": "A+2*B", "compare": back}
+    assert by_day(15, 19, *VIEWS_AND_LEAVES, **asked)[""] == [2, 2, 1, 0, 1]
+    assert by_day(15, 19, *VIEWS_AND_LEAVES, column="previous", **asked)[""] == expected
+
+
+def test_views_by_value() -> None:
+    found = by_day(9, 20, "view", breakdown="browser")
+    assert {value: sum(numbers) for value, numbers in found.items() if value} == {
+        "Chrome": 6,
+        "Firefox": 2,
+        "Edge": 1,
+        "Safari": 1,
+    }
+    flags = by_day(9, 20, "view", breakdown="flag")
+    assert {value: sum(numbers) for value, numbers in flags.items() if value} == {"true": 7, "false": 3}
+    sums = by_day(9, 20, OF_PROP | {"measure": "sum"}, breakdown="browser")
+    assert sums["Chrome"] == [0, 0, 10, 10, 10, 0, 10, 0, 10, 0, 10, 0]
+    assert sums["Firefox"] == [20, 0, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert sums["Safari"] == [0, 0, 0, 0, 0, 0, 40, 0, 0, 0, 0, 0]
+    assert sums["Edge"] == [0, 0, 0, 30, 0, 0, 0, 0, 0, 0, 0, 0]
+
+
+def test_a_formula_by_value_and_compared() -> None:
+    asked: dict[str, Any] = {"formulas": "A+2*B", "wanted": "A+2*B", "breakdown": "browser"}
+    found = by_day(9, 20, *VIEWS_AND_LEAVES, **asked)
+    assert found["Chrome"] == [0, 0, 3, 3, 3, 0, 1, 0, 1, 0, 1, 0]
+    assert sum(found["Firefox"]) == 4
+    found = by_day(15, 19, *VIEWS_AND_LEAVES, compare=3, **asked)
+    assert found["Chrome"] == [1, 0, 1, 0, 1]
+    assert sum(found["Safari"]) == 3
+    before = by_day(15, 19, *VIEWS_AND_LEAVES, compare=3, column="previous", **asked)
+    assert before["Chrome"] == [3, 3, 0, 1, 0]
+
+
+def test_active_in_the_week_that_ends_with_a_day() -> None:
+    found = opsanalytics.stickiness(
+        VISITED,
+        Stickiness(events="view"),
+        as_of=datetime(2020, 2, 1, tzinfo=UTC),
+        first=date(2020, 1, 9),
+        last=date(2020, 1, 20),
+    ).days()
+    assert found["dau"].to_list() == [1, 0, 1, 3, 1, 0, 2, 0, 1, 0, 1, 0]
+    assert found["wau"].to_list() == [1, 1, 2, 3, 3, 3, 4, 4, 4, 4, 2, 2]

@@ -86,6 +86,16 @@ def test_minimum_occurrences_count_within_a_column_but_not_in_the_first() -> Non
     assert returns([("S", MONDAY), *(("R", ts) for ts in at)], daily(minimum=3, brackets=(2, 1))) == [1, 1, 0]
 
 
+def test_minimum_occurrences_may_have_to_come_in_one_period() -> None:
+    twice = daily(minimum=2, brackets=(2, 2), minimum_in="period")
+    apart = [("S", MONDAY), ("R", MONDAY + DAY), ("R", MONDAY + 2 * DAY)]
+    together = [*apart, ("R", MONDAY + 3 * DAY), ("R", MONDAY + 3 * DAY + HOUR)]
+    assert returns(apart, daily(minimum=2, brackets=(2, 2))) == [0, 1, 0]
+    assert returns(apart, twice) == [0, 0, 0]
+    assert returns(together, twice) == [0, 0, 1]
+    assert returns(apart, daily(minimum=2, brackets=(2, 2)), preset="posthog") == [1, 0, 0]
+
+
 def planned(rows: Sequence[tuple[str, str, datetime, str]]) -> pl.DataFrame:
     schema = {"person": pl.String, "event": pl.String, "ts": pl.Datetime("us", "UTC"), "plan": pl.String}
     return pl.DataFrame(list(rows), schema=schema, orient="row")
@@ -193,6 +203,7 @@ DEFINITIONS = st.builds(
     returns=st.sampled_from(["on", "on_or_after"]),
     brackets=st.sampled_from([(), (1, 2), (2, 3, 1)]),
     minimum=st.integers(1, 2),
+    minimum_in=st.sampled_from(["column", "period"]),
     zero=st.sampled_from(["returned", "started"]),
 )
 
@@ -238,7 +249,11 @@ def plainly(
                 k = [(ts - started) // length if rolling else number(ts) - own for ts in after]
                 hit = []
                 for c, (low, high) in enumerate(zip(firsts, ends, strict=True)):
-                    hit.append(sum(low <= one < high for one in k) >= (definition.minimum if c else 1))
+                    mine = [one for one in k if low <= one < high]
+                    together = len(mine)
+                    if definition.minimum_in == "period":
+                        together = max((mine.count(one) for one in mine), default=0)
+                    hit.append(together >= (definition.minimum if c else 1))
                 later = hit[column:] if definition.returns == "on_or_after" else hit[column : column + 1]
                 came += any(later) or (column == 0 and definition.zero == "started")
             over = ends[-1] if definition.returns == "on_or_after" else end

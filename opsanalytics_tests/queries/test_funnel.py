@@ -121,7 +121,7 @@ def test_wrong_arguments(keywords: dict[str, Any], error: type[Exception], messa
 
 
 def test_something_else_than_events_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="list is not a Polars DataFrame"):
+    with pytest.raises(TypeError, match="list is not a table"):
         opsanalytics.funnel([], BUY)  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError, match="Run the pipeline first"):
         opsanalytics.funnel(tmp_path, BUY)

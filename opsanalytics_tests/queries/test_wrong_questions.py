@@ -200,9 +200,9 @@ def test_wrong_segments(segment: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("events", "error", "message"),
     [
-        ([{"person": "p"}], TypeError, r"events: list is not a Polars DataFrame .*pl\.DataFrame\("),
-        ({"person": ["p"]}, TypeError, "events: dict is not a Polars DataFrame or LazyFrame"),
-        (None, TypeError, "events: NoneType is not a Polars DataFrame"),
+        ([{"person": "p"}], TypeError, r"events: list is not a table .*pl\.DataFrame\("),
+        ({"person": ["p"]}, TypeError, "events: dict is not a table"),
+        (None, TypeError, "events: NoneType is not a table"),
         ("/nowhere/at/all", FileNotFoundError, "/nowhere/at/all/.* does not exist"),
         (pl.DataFrame(schema=SCHEMA).drop("person"), ValueError, r"events lack the columns \['person'\]"),
         (pl.DataFrame(schema=SCHEMA | {"ts": pl.String}), ValueError, "column ts is String, not Datetime"),
@@ -216,7 +216,7 @@ def test_wrong_segments(segment: dict[str, Any], message: str) -> None:
         (
             pl.DataFrame(schema=SCHEMA | {"properties": pl.Int64}),
             ValueError,
-            "column properties is Int64, not the text of a JSON object nor a struct",
+            "column properties is Int64, not the text of a JSON object, a struct or a map",
         ),
     ],
 )
