@@ -40,7 +40,7 @@ def test_stretches_of_seven_days_leave_out_the_day_of_shipping() -> None:
     figure = worked["gap"].figure
     line = figure.data[1]
     assert len(line.x) == 12
-    assert [round(value, 2) for value in line.y] == [0.0] * 8 + [0.05] * 4
+    assert [round(value, 1) for value in line.y] == [0.0] * 8 + [5.0] * 4  # percentage points
     assert worked["effect"].figure.data[1].x == (0.004, -0.006, 0.001)
 
 
