@@ -31,7 +31,7 @@ from opsanalytics.feedback.themes import find_themes
 from opsanalytics.improvement.analysis import analyse_improvement
 from opsanalytics.improvement.settings import PainPointSettings
 from opsanalytics.lake.schemas import FEEDBACK
-from opsanalytics_tests.simulators.planted import FRICTION, World, simulate
+from opsanalytics_tests.simulators import planted, visits
 
 WORTH = 0.01
 """Share of all conversions from which on a problem must be found."""
@@ -43,7 +43,7 @@ KEPT = [
 ]  # fmt: skip
 
 
-def run(world: World, seed: int, *, controls: bool) -> pl.DataFrame:
+def run(world: planted.World | visits.Shop, seed: int, *, controls: bool) -> pl.DataFrame:
     """A row a signal: what is true of it, and what came of it."""
     began = time.process_time()
     entered = funnel(world.events.lazy(), world.funnel, as_of=world.as_of)
@@ -52,10 +52,10 @@ def run(world: World, seed: int, *, controls: bool) -> pl.DataFrame:
         [FunnelPersons(entered.definition, entered.mature)],
         find_themes(FEEDBACK.empty(), as_of=world.as_of),
         as_of=world.as_of,
-        friction=FRICTION,
+        friction=world.friction,
         pain_points=PainPointSettings(
             watch_limit=1_000,
-            alike_by=("country", "plan"),
+            alike_by=world.alike_by,
             harmless=world.controls if controls else (),
         ),
     )
