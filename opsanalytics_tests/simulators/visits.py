@@ -18,12 +18,15 @@ The chance of an order with and without a problem is known for every person over
 so the true loss is that of orders by person; `effect` is that on passing the step in the visit.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from opsanalytics.behavior.conditions import Step
 from opsanalytics.behavior.spec import Funnel
@@ -38,6 +41,8 @@ ROUNDS = 4
 DEVICES = ("phone", "desktop", "tablet")
 CHANNELS = ("search", "mail", "ads")
 DAY = 86_400.0
+Labels: TypeAlias = NDArray[np.int64]
+Add: TypeAlias = Callable[[Labels, Floats, str, str], None]
 FRICTION = FrictionSettings.model_validate(
     {
         "error_events": ["exception"],
@@ -207,8 +212,8 @@ def _visit(
     rng: np.random.Generator,
     signals: tuple[Trouble, ...],
     want: Floats,
-    device: Floats,
-    channel: Floats,
+    device: Labels,
+    channel: Labels,
     start: Floats,
     comes: Bools,
     number: int,
@@ -230,7 +235,9 @@ def _visit(
         - 0.15 * (day % 7 >= 5)
     )
     base = [np.log(rate / (1 - rate)) + common for rate in BASE]
-    moments, hit, when = [start], {}, {}
+    moments = [start]
+    hit: dict[str, Bools] = {}
+    when: dict[str, Floats] = {}
     stays = [np.maximum(60.0, 400 * np.exp(rng.standard_normal(count) * 0.8)) for _ in BASE]
     for one in signals:
         leans = (
@@ -289,14 +296,14 @@ def _tell(
     rng: np.random.Generator,
     visits: list[_Visits],
     want: Floats,
-    device: Floats,
-    channel: Floats,
+    device: Labels,
+    channel: Labels,
     first: Floats,
 ) -> None:
     """Play the visits, and write down what can be seen."""
-    parts: list[tuple[Floats, Floats, str, str]] = []
+    parts: list[tuple[Labels, Floats, str, str]] = []
 
-    def add(who: Floats, seconds: Floats, event: str, properties: str = "{}") -> None:
+    def add(who: Labels, seconds: Floats, event: str, properties: str = "{}") -> None:
         parts.append((who, seconds, event, properties))
 
     looks = rng.poisson(np.exp(0.3 + 0.5 * want + rng.normal(0, 0.5, len(want))).clip(max=30))
@@ -310,7 +317,7 @@ def _tell(
         for step in range(1, len(STEPS) + 1):
             shop.reached[step - 1] |= here
             at = np.flatnonzero(here)
-            add(at, visit.moments[step - 1][at], STEPS[step - 1], '{"total":%.2f}' % 36.0)
+            add(at, visit.moments[step - 1][at], STEPS[step - 1], '{"total":36.0}')
             if step == len(STEPS):
                 bought |= here
                 break
@@ -348,14 +355,14 @@ def _tell(
     )
 
 
-def _occur(add: object, one: Trouble, who: Floats, seconds: Floats, *, bad: bool) -> None:
+def _occur(add: Add, one: Trouble, who: Labels, seconds: Floats, *, bad: bool) -> None:
     told = {
         "error": ("exception", f'{{"page":"{one.path}","code":"{one.key.upper()}"}}'),
         "slow_load": ("render", f'{{"page":"{one.place}","took":{7000 if bad else 500}}}'),
         "empty_search": ("lookup", f'{{"page":"{one.place}","hits":{0 if bad else 9}}}'),
         "refused": ("voucher", f'{{"page":"{one.place}","ok":{"false" if bad else "true"}}}'),
     }[one.kind]
-    add(who, seconds, *told)  # type: ignore[operator]
+    add(who, seconds, *told)
 
 
 def _sigmoid(logit: Floats) -> Floats:

@@ -130,7 +130,7 @@ def change_figure(row: dict[str, object], *, money: bool) -> go.Figure:
     known = [each for each in ends if each is not None]
     low, high = min([0.0, *known]), max([0.0, *known])
     room = (high - low or 0.01 * by) * 0.06
-    span = {"range": [low - room, high + room], "nticks": 6}
+    span: dict[str, Any] = {"range": [low - room, high + room], "nticks": 6}
     return figure(
         traces,
         height=DOT_ROW * len(labels) + 60,
