@@ -2,9 +2,9 @@
 
 What was known before the step (platform, segments, activity, how fast the person came so far, hour, weekday,
 time) is summed up in one number, the chance to pass, by a logistic model that also knows what people met, so
-time) is summed up in one number, the chance to pass, by a logistic model that also knows what people met, so
-time. Source: Hansen (2008), The prognostic analogue of the propensity score, Biometrika 95: persons of equal
-prognosis are comparable whatever it is made of; one score serves all signals of a step.
+that meeting trouble does not make a person look less likely to pass. Groups are made of platform, that number
+and time. Source: Hansen (2008), The prognostic analogue of the propensity score, Biometrika 95: persons of
+equal prognosis are comparable whatever it is made of; one score serves all signals of a step.
 """
 
 from collections.abc import Mapping, Sequence
