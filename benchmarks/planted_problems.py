@@ -3,6 +3,9 @@
     python benchmarks/planted_problems.py WORK --persons 5000 50000 [--worlds 200] [--seconds 100]
     python benchmarks/planted_problems.py WORK --report
 
+With `--simulator visits` the worlds are shops whose visitors come back (`simulators/visits.py`), made unlike
+these; give each simulator a WORK of its own.
+
 Every world is a product of `opsanalytics_tests/simulators/planted.py`: twelve problems, three shadows,
 twenty-six decoys, ten harmless events; the true loss of each is known. It goes as events through the
 pipeline's own functions (funnel, friction, pain points, backlog), once as a team finds it (default systematic
@@ -17,6 +20,7 @@ conversions" do.
 import argparse
 import resource
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +35,14 @@ from opsanalytics.feedback.themes import find_themes
 from opsanalytics.improvement.analysis import analyse_improvement
 from opsanalytics.improvement.settings import PainPointSettings
 from opsanalytics.lake.schemas import FEEDBACK
-from opsanalytics_tests.simulators.planted import FRICTION, World, simulate
+from opsanalytics_tests.simulators import planted, visits
 
 WORTH = 0.01
 """Share of all conversions from which on a problem must be found."""
+SIMULATORS: dict[str, Callable[[int, int], planted.World | visits.Shop]] = {
+    "planted": planted.simulate,
+    "visits": visits.simulate,
+}
 KEPT = [
     "status", "affected", "crude_effect", "effect", "effect_low", "effect_high", "effect_alone",
     "matched_effect", "shrunk_effect", "harm_chance", "systematic_error", "overlap", "q_value",
@@ -43,7 +51,7 @@ KEPT = [
 ]  # fmt: skip
 
 
-def run(world: World, seed: int, *, controls: bool) -> pl.DataFrame:
+def run(world: planted.World | visits.Shop, seed: int, *, controls: bool) -> pl.DataFrame:
     """A row a signal: what is true of it, and what came of it."""
     began = time.process_time()
     entered = funnel(world.events.lazy(), world.funnel, as_of=world.as_of)
@@ -52,10 +60,10 @@ def run(world: World, seed: int, *, controls: bool) -> pl.DataFrame:
         [FunnelPersons(entered.definition, entered.mature)],
         find_themes(FEEDBACK.empty(), as_of=world.as_of),
         as_of=world.as_of,
-        friction=FRICTION,
+        friction=world.friction,
         pain_points=PainPointSettings(
             watch_limit=1_000,
-            alike_by=("country", "plan"),
+            alike_by=world.alike_by,
             harmless=world.controls if controls else (),
         ),
     )
@@ -148,8 +156,9 @@ def summary(persons: int, controls: bool, frame: pl.DataFrame) -> None:
     print(f"  recall, worth >= 1 %   {share(big.filter(finding).height, big.height)}")
     print(f"  recall, all            {share(real.filter(finding).height, real.height)}")
     print(f"  precision              {share(found.filter(problem).height, found.height)}")
-    for role in ("null", "platform", "eager", "weekend", "release", "lingering", "shadow"):
-        own = frame.filter(pl.col("role") == role)
+    decoys = frame.filter(~problem)
+    for role in decoys["role"].unique(maintain_order=True):
+        own = decoys.filter(pl.col("role") == role)
         wrong = own.filter(finding).height / worlds
         print(f"    false, {role:10}    {wrong:.2f} a world of {own.height / worlds:.0f}")
     adjusted = frame.with_columns(
@@ -225,15 +234,18 @@ def main() -> None:
     parser.add_argument("--worlds", type=int, default=200)
     parser.add_argument("--first", type=int, default=1, help="first seed")
     parser.add_argument("--seconds", type=float, default=100.0, help="stop after this; run again to go on")
+    parser.add_argument("--simulator", choices=sorted(SIMULATORS), default="planted")
     parser.add_argument("--report", action="store_true")
     told: Any = parser.parse_args()
     told.work.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
+    # The shop has no events that are known to be harmless.
+    arms = (False, True) if told.simulator == "planted" else (False,)
     for persons in told.persons if not told.report else []:
         for seed in range(told.first, told.first + told.worlds):
             missing = [
                 (told.work / f"{persons:07}-{controls:d}-{seed:04}.parquet", controls)
-                for controls in (False, True)
+                for controls in arms
                 if not (told.work / f"{persons:07}-{controls:d}-{seed:04}.parquet").exists()
             ]
             if not missing:
@@ -241,7 +253,7 @@ def main() -> None:
             if time.monotonic() - began > told.seconds:
                 print(f"stopped before {persons} persons, seed {seed}; run again to go on")
                 return
-            world = simulate(seed, persons)
+            world = SIMULATORS[told.simulator](seed, persons)
             for path, controls in missing:
                 half = path.with_suffix(".half")
                 run(world, seed, controls=controls).write_parquet(half)

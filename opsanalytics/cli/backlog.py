@@ -17,6 +17,7 @@ from opsanalytics.cli.backlog_trackers import sync
 from opsanalytics.cli.backlog_verification import COMMANDS as VERIFICATION
 from opsanalytics.cli.pipeline import config_option, read_config
 from opsanalytics.config import Settings
+from opsanalytics.improvement.briefing import briefing, trust
 from opsanalytics.improvement.decision_log import read_log
 from opsanalytics.improvement.decisions import STATES, follow_up, head_of, spoken
 from opsanalytics.improvement.ranking import FORMULAS
@@ -172,6 +173,10 @@ def show(config: Path | None, item: str, as_json: bool) -> None:
     if asked != name:
         console.print(f"{asked} is merged into {name}.")
     console.print(f"[bold]{escape(row['title'])}[/]")
+    told = briefing(row, evidence)
+    for sentence in (told.short, told.lately, told.next and f"Next: {told.next}"):
+        if sentence:
+            console.print(escape(sentence))
     for label, text in [*_facts(row, evidence), *_issues(settings, name)]:
         console.print(f"[bold]{label}[/]  {escape(text)}")
     for quote in evidence["quotes"] if evidence else ():
@@ -222,7 +227,7 @@ def _facts(row: dict[str, Any], evidence: dict[str, Any] | None) -> list[tuple[s
     facts.append(("effort", f"{row['effort_weeks']:g} person-weeks ({row['effort_source']})"))
     caveat = evidence["caveat"] if evidence else ""
     reason = row["confidence_reason"].removesuffix(f"; {caveat}")
-    facts.append(("confidence", f"{row['confidence']:.2f}: {reason}"))
+    facts.append(("confidence", f"{trust(row['confidence'])}, {row['confidence']:.2f} of 1: {reason}"))
     if evidence is None:
         return facts
     if row["lane"] == "behaviour" and row["value"] is not None:

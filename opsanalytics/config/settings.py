@@ -63,6 +63,8 @@ class Project(Section):
     partitions: Literal["day", "month"] = "day"
     """Size of the partitions in Dagster. Dagster records every partition of a run one by one, which
     takes minutes for a dozen years of days; `month` suits the replay of a long, thin history."""
+    diagnose: Literal["every_funnel", "named"] = "every_funnel"
+    """Which funnels are diagnosed: each at its largest drop, or only those that `[[diagnoses]]` names."""
     notice: str | None = None
     """A sentence that every report shows, for example that the data is generated."""
     owners: tuple[str, ...] = ("team:data",)
@@ -240,7 +242,10 @@ class Settings(Section):
 
     @property
     def diagnosed(self) -> tuple[Diagnosis, ...]:
-        """The diagnoses of the configuration, and of every other funnel of persons the largest drop."""
+        """The diagnoses of the configuration, and of every other funnel of persons the largest drop, unless
+        only those named are wanted."""
+        if self.project.diagnose == "named":
+            return self.diagnoses
         own = {each.funnel.name for each in self.diagnoses if isinstance(each.funnel, Funnel)}
         taken = {each.name for each in self.diagnoses}
         others = [

@@ -322,11 +322,11 @@ def _behaviour_confidence(
     confidence = settings.causal_share * chance * item["overlap"] * agreement * _quality(item)
     reason = (
         f"{item['affected']} affected; {_percent(chance)} sure of harm above "
-        f"{spoken_points(thresholds.min_effect)}; {item['overlap']:.0%} comparable; "
+        f"{spoken_points(thresholds.min_effect)}; {_percent(item['overlap'], exact=True)} comparable; "
         f"q = {item['q_value']:.2g}; "
         + ("feedback of affected persons agrees" if agreed else "no feedback of affected persons")
         + ("; other signals of the same persons agree" if item["also_seen_as"] else "")
-        + f"; not an experiment: {settings.causal_share:.0%} taken to be caused by it"
+        + f"; not an experiment: {settings.causal_share * 100:.0f} % taken to be caused by it"
         + caveat
     )
     if item["status"] != "finding":
@@ -370,6 +370,6 @@ def _quality(item: dict[str, Any]) -> float:
     return BAD_QUALITY if item["quality"] == "failed" else 1.0
 
 
-def _percent(share: float) -> str:
-    """Never "100 %": no comparison is that sure."""
-    return "over 99 %" if share > 0.99 else f"{share * 100:.0f} %"
+def _percent(share: float, *, exact: bool = False) -> str:
+    """Of a chance never "100 %": no comparison is that sure."""
+    return "over 99 %" if share > 0.99 and not exact else f"{share * 100:.0f} %"

@@ -52,6 +52,8 @@ class Effect:
     """Standard error of `effect` by chance alone."""
     alone: float | None = None
     """The same difference if what other signals did is left in."""
+    beside: tuple[tuple[int, float], ...] = ()
+    """What was taken out: number of each other signal, and its effect in the model of all."""
 
 
 def crude_effect(passed: Bools | Floats, met: Bools) -> float | None:
@@ -95,7 +97,7 @@ def joint_effects(
         return []
     outcome = passed.astype(np.float64)
     seen = [
-        _effect(outcome, hit, label, None, np.empty(0, np.int64))
+        _effect(outcome, hit, label, None, np.empty(0, np.int64), np.empty(0, np.int64))
         for hit, label in zip(met, labels, strict=True)
     ]
     # The costliest first: what only comes with it then adds nothing, and stays out.
@@ -106,7 +108,7 @@ def joint_effects(
         return seen
     harmful = _model(outcome, np.column_stack([met[int(at)] for at in chosen]), groups)
     return [
-        _effect(outcome, hit, label, harmful, np.flatnonzero(chosen != at))
+        _effect(outcome, hit, label, harmful, np.flatnonzero(chosen != at), chosen)
         for at, (hit, label) in enumerate(zip(met, labels, strict=True))
     ]
 
@@ -165,7 +167,10 @@ def _within(columns: Floats, groups: Labels) -> Floats:
     return result
 
 
-def _effect(outcome: Floats, met: Bools, label: Labels, model: _Model | None, others: Labels) -> Effect:
+def _effect(
+    outcome: Floats, met: Bools, label: Labels, model: _Model | None, others: Labels, chosen: Labels
+) -> Effect:
+    """`others`: columns of the model to take out; `chosen`: the signal of each column."""
     affected = int(met.sum())
     crude = crude_effect(outcome, met)
     inside = np.flatnonzero(label >= 0)
@@ -183,10 +188,12 @@ def _effect(outcome: Floats, met: Bools, label: Labels, model: _Model | None, ot
     spread = np.zeros(len(met))
     spread[inside] = _deviation(y, group, hit, one, n1) - _deviation(y, group, ~hit, other, n0)
     effect = alone
+    beside: tuple[tuple[int, float], ...] = ()
     if model is not None and len(others):
         # How much more often the affected also met each of the others.
         more = contrast @ model.met[np.ix_(inside, others)]
         effect -= float(more @ model.effects[others])
+        beside = tuple((int(chosen[at]), float(model.effects[at])) for at in others)
         taken = model.met[np.ix_(inside, others)] @ model.effects[others]
         spread[inside] -= _deviation(taken, group, hit, one, n1) - _deviation(taken, group, ~hit, other, n0)
         spread -= model.influence[:, others] @ more
@@ -200,6 +207,7 @@ def _effect(outcome: Floats, met: Bools, label: Labels, model: _Model | None, ot
         effect=effect,
         error=float(np.sqrt((spread**2).sum())),
         alone=alone,
+        beside=beside,
     )
 
 

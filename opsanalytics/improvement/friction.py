@@ -127,14 +127,19 @@ def friction_met(
         *(rule.event for rule in settings.custom),
         *(name for step in funnel.steps for name in (*step.events, *repeated) if repeated),
     ]
-    # None of these signals looks at other events, and those are most.
-    known = frame.filter(pl.col("ts") <= as_of, pl.col("event").is_in(names) | ("*" in names))
+    clicks = (settings.rage_click, settings.dead_click)
+    names += [name for rule in clicks for name in (rule.event, *rule.reported) if name is not None]
+    # Only a dead click is told by the events that do not follow it; others are most, and need no look.
+    every = "*" in names or settings.dead_click.event is not None
+    known = frame.filter(pl.col("ts") <= as_of, pl.col("event").is_in(names) | every)
     prepared = prepare(known.with_columns(pl.col("person").cast(pl.String)), settings)
     everybody = prepared["person"].n_unique()
     found = [
         _few_places(detection, settings.max_places, everybody)
         for detection in (
             errors(prepared, settings),
+            rage_clicks(prepared, settings.rage_click),
+            dead_clicks(prepared, settings.dead_click),
             slow_loads(prepared, settings),
             empty_searches(prepared, settings),
             *([repeated_attempts(prepared, settings, [funnel])] if settings.repeated_attempt.events else []),

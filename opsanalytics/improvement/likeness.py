@@ -1,10 +1,10 @@
 """Which persons at a step are alike: same platform, same time, as likely to pass by what was known before.
 
-What was known before the step (platform, segments, activity, how fast the person came so far, weekday, time)
-is summed up in one number, the chance to pass, by a logistic model that also knows what people met, so that
-meeting trouble does not make a person look less likely to pass. Groups are made of platform, that number and
-time. Source: Hansen (2008), The prognostic analogue of the propensity score, Biometrika 95: persons of equal
-prognosis are comparable whatever it is made of; one score serves all signals of a step.
+What was known before the step (platform, segments, activity, how fast the person came so far, hour, weekday,
+time) is summed up in one number, the chance to pass, by a logistic model that also knows what people met, so
+that meeting trouble does not make a person look less likely to pass. Groups are made of platform, that number
+and time. Source: Hansen (2008), The prognostic analogue of the propensity score, Biometrika 95: persons of
+equal prognosis are comparable whatever it is made of; one score serves all signals of a step.
 """
 
 from collections.abc import Mapping, Sequence
@@ -109,7 +109,7 @@ def likeness(population: Population, known: pl.DataFrame, met: NDArray[np.bool_]
     place = rank.to_series().to_numpy()
     period = np.arange(count) * periods // max(1, count)
     coarse = platform * bins + place
-    named = ", ".join([*segments, "activity before", "speed so far", "weekday and time"])
+    named = ", ".join([*segments, "activity before", "speed so far", "hour, weekday and time"])
     return Likeness(
         fine=coarse * periods + period,
         coarse=coarse,
@@ -126,9 +126,11 @@ def _columns(
     logs = np.column_stack([np.log1p(known[name].to_numpy()) for name in MEASURES])
     time = np.linspace(-1.0, 1.0, len(platform))
     weekday = persons["reached"].dt.weekday().to_numpy()
+    clock = persons["reached"].dt.hour().to_numpy() * (2 * np.pi / 24)
     parts = [
         logs,
         logs**2,
+        np.column_stack([np.cos(clock), np.sin(clock), np.cos(2 * clock), np.sin(2 * clock)]),
         np.column_stack([time, time**2, time**3, np.cos(3 * time), np.sin(3 * time), np.sin(6 * time)]),
         *(weekday == day for day in range(1, 8)),
         *(platform == number for number in range(int(platform.max(initial=0)) + 1)),

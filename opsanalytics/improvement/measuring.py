@@ -1,7 +1,7 @@
 """Every signal at every place, measured at one step: who met it, who could have, and what it did."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -139,15 +139,13 @@ def measure(
         and (matched[at].matched_high or 0.0) < 0
         for at in tested
     ]
-    effects = dict(
-        zip(
-            tested,
-            joint_effects(
-                passed, [met[at] for at in tested], [labels[at] for at in tested], alike.fine, to_blame
-            ),
-            strict=True,
-        )
+    joint = joint_effects(
+        passed, [met[at] for at in tested], [labels[at] for at in tested], alike.fine, to_blame
     )
+    effects = {
+        at: replace(found_here, beside=tuple((tested[other], took) for other, took in found_here.beside))
+        for at, found_here in zip(tested, joint, strict=True)
+    }
     measured = [
         Measured(
             signal,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from opsanalytics.behavior.population import FunnelPersons
@@ -13,6 +14,7 @@ from opsanalytics.behavior.statistics import poisson_interval, wilson
 from opsanalytics.feedback.themes import Themes
 from opsanalytics.improvement.candidates import Candidate, find_candidates
 from opsanalytics.improvement.friction import Friction
+from opsanalytics.improvement.lately import changed_lately
 from opsanalytics.improvement.links import Link, link_themes
 from opsanalytics.improvement.settings import PainPointSettings
 from opsanalytics.improvement.shared_persons import counted_once, overlaps
@@ -68,6 +70,7 @@ def find_pain_points(
     links = link_themes(candidates, unhappy, themes.assignments)
     said = {row["theme_id"]: row for row in themes.themes.iter_rows(named=True)}
     seen = _seen(friction.exposures)
+    lately = changed_lately(friction.exposures, friction.events, as_of)
     names = frozenset(friction.events["event"].unique().to_list())
     notes = {signal.name: signal.note for signal in friction.settings.custom}
     custom = {signal.name: signal for signal in friction.settings.custom}
@@ -81,6 +84,7 @@ def find_pain_points(
             settings.min_effect,
         )
         | {"title": behaviour_title(candidate, names, custom)}
+        | lately.get((candidate.signal, candidate.place), {})
         for candidate in candidates
     ]
     spoken_for = [link.theme_id for linked in links.values() for link in linked]
@@ -118,9 +122,12 @@ def _groups(candidate: Candidate) -> pl.DataFrame:
     step, measured = candidate.step, candidate.measured
     if not candidate.stated:
         return PAIN_POINT_GROUPS.empty()
-    met, passed = pl.col("met"), pl.col("passed")
+    met, passed, taken = pl.col("met"), pl.col("passed"), pl.col("taken")
+    took = np.zeros(len(measured.met))
+    for other, effect in measured.effect.beside:
+        took += effect * step.measured[other].met
     return (
-        pl.DataFrame({"label": measured.label, "met": measured.met, "passed": step.passed})
+        pl.DataFrame({"label": measured.label, "met": measured.met, "passed": step.passed, "taken": took})
         .with_columns(platform=step.population.persons["platform"])
         .filter(pl.col("label") >= 0)
         .group_by("label")
@@ -128,8 +135,10 @@ def _groups(candidate: Candidate) -> pl.DataFrame:
             pl.col("platform").first(),
             affected=met.sum(),
             affected_passed=(met & passed).sum(),
+            affected_taken=taken.filter(met).sum(),
             others=(~met).sum(),
             others_passed=(~met & passed).sum(),
+            others_taken=taken.filter(~met).sum(),
         )
         .filter(pl.col("affected") > 0)
         .with_columns(
@@ -230,7 +239,9 @@ def _row(
         "effect_query": (
             "SELECT sum(affected_passed) / sum(affected) AS rate_affected,\n"
             "       sum(affected * others_passed / others) / sum(affected) AS rate_of_others_alike,\n"
-            "       rate_affected - rate_of_others_alike AS effect_alone\n"
+            "       rate_affected - rate_of_others_alike AS effect_alone,\n"
+            "       sum(affected_taken - affected * others_taken / others) / sum(affected) AS others_took,\n"
+            "       effect_alone - others_took AS effect\n"
             f"FROM pain_point_groups WHERE item_id = '{name}' AND others > 0"
         )
         if stated

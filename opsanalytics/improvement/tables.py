@@ -186,11 +186,21 @@ PAIN_POINTS = Table(
         Column("first_seen", UTC_TIME, "Since when, UTC."),
         Column("last_seen", UTC_TIME, "Last seen, UTC."),
         Column("first_version", pl.String, "Product version in which it was first seen."),
+        Column("lately", pl.Int64, "Distinct persons who met it in the last four weeks, at whatever step."),
+        Column("before_lately", pl.Int64, "The same of the four weeks before."),
+        Column(
+            "lately_ratio",
+            pl.Float64,
+            "Share of active persons who met it, in the last four weeks over the four before; null: there "
+            "are no eight weeks, or nobody met it before.",
+        ),
+        Column("lately_low", pl.Float64, "95 % score interval of the ratio, lower end."),
+        Column("lately_high", pl.Float64, "95 % score interval of the ratio, upper end."),
         Column("query", pl.String, "SQL on the published file that lists the affected persons.", True),
         Column(
             "effect_query",
             pl.String,
-            "SQL on the published file that makes effect_alone from the groups that were compared.",
+            "SQL on the published file: effect_alone and effect from the groups that were compared.",
         ),
         Column("caveat", pl.String, "What weakens the estimate; empty if nothing known.", True),
         Column("as_of", UTC_TIME, "Data up to here was complete, UTC.", True),
@@ -221,8 +231,15 @@ PAIN_POINT_GROUPS = Table(
         Column("platform", pl.String, "Platform of its persons.", True),
         Column("affected", pl.Int64, "Persons who met it.", True),
         Column("affected_passed", pl.Int64, "Of these, who passed the step.", True),
+        Column(
+            "affected_taken",
+            pl.Float64,
+            "Passings that other harmful signals took from them, by the model of all signals (negative).",
+            True,
+        ),
         Column("others", pl.Int64, "Persons who could have met it and did not.", True),
         Column("others_passed", pl.Int64, "Of these, who passed the step.", True),
+        Column("others_taken", pl.Float64, "Passings that other harmful signals took from these.", True),
     ),
 )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from opsanalytics.improvement.briefing import briefing
 from opsanalytics.improvement.decisions import spoken
 from opsanalytics.improvement.ranking import FORMULAS
 from opsanalytics.reports import figures, formats
@@ -180,6 +181,7 @@ def _items(data: ReportData) -> list[dict[str, Any]]:
                 if theme in themes
             ],
             "new": _is_new(item, data),
+            "brief": briefing(item, item if item["seen"] else None),
             "shared": shared.get(item["item_id"], []),
             "stands": spoken(item["state"]),
             # The caveat has a line of its own on the card.

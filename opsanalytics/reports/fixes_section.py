@@ -111,7 +111,12 @@ def _gap_chart(row: dict[str, Any], data: ReportData, *, money: bool) -> Chart |
     what = "Gap between the affected and the unaffected" if row["method"] == "difference" else "The affected"
     return Chart(
         f"fix-{row['item_id']}-gap",
-        figures.gap_figure(weeks, row["shipped_on"].isoformat(), money=money),
+        figures.gap_figure(
+            weeks,
+            row["shipped_on"].isoformat(),
+            money=money,
+            compared=days.filter(pl.col("arm") == "unaffected").height > 0,
+        ),
         f"Line chart: {what} by stretches of seven days, shipped on {row['shipped_on']}.",
     )
 

@@ -19,6 +19,13 @@ landmark = "1m"
 """
 
 
+def test_only_named_funnels_are_diagnosed_if_that_is_wanted(world: World) -> None:
+    world.land()
+    settings = world.scope().settings
+    project = settings.project.model_copy(update={"diagnose": "named"})
+    assert settings.model_copy(update={"project": project}).diagnosed == settings.diagnoses == ()
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return populated(tmp_path)

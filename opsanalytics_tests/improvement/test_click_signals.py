@@ -2,7 +2,10 @@
 
 import pytest
 
-from opsanalytics_tests.improvement.test_friction import events, look, of
+from opsanalytics.behavior.spec import Funnel
+from opsanalytics.improvement.friction import friction_met
+from opsanalytics.improvement.settings import FrictionSettings
+from opsanalytics_tests.improvement.test_friction import AS_OF, events, look, of
 
 SAVE = '{"page":"/settings","element":"Save"}'
 
@@ -48,6 +51,22 @@ def test_what_trackers_report_counts_without_configuration(name: str) -> None:
     found = look(events(("a", 0, name, '{"page":"/x"}'), ("b", 0, "sign_up")))
     (row,) = of(found, "rage_click")
     assert (row["place"], row["persons"]) == ("/x", 1)
+
+
+def test_a_diagnosis_knows_of_clicks_too() -> None:
+    answered = [
+        row
+        for each in range(40)
+        for row in (*clicks(f"p{each}", 0), (f"p{each}", 1.0, "saved", '{"page":"/settings"}'))
+    ]
+    table = events(*answered, *clicks("angry", 0, 0.2, 0.4, 0.6), *clicks("dead", 0))
+    rules = {"rage_click": {"event": "click"}, "dead_click": {"event": "click"}}
+    settings = FrictionSettings.model_validate(rules)
+    funnel = Funnel(name="save", steps=["click", "paid"], window="1d")
+    met = friction_met(table, settings, funnel, as_of=AS_OF)
+    seen = {(person, signal) for person, _, signal, _ in met.iter_rows()}
+    assert {("angry", "Rage clicks"), ("dead", "Clicks without an answer")} <= seen
+    assert not any(person.startswith("p") for person, _ in seen)
 
 
 def test_a_click_is_dead_only_where_clicks_are_mostly_answered() -> None:

@@ -123,10 +123,11 @@ def test_the_effect_can_be_made_again_from_the_groups(worlds: list[tuple[World, 
     stated = improvement.pain_points.drop_nulls("effect_query")
     assert stated.height >= 8
     for row in stated.iter_rows(named=True):
-        rate, others, effect = connection.sql(row["effect_query"]).fetchall()[0]
+        rate, others, alone, _, effect = connection.sql(row["effect_query"]).fetchall()[0]
         assert rate == pytest.approx(row["rate_affected"])
-        assert effect == pytest.approx(row["effect_alone"])
-        assert others == pytest.approx(rate - effect)
+        assert alone == pytest.approx(row["effect_alone"])
+        assert effect == pytest.approx(row["effect"])
+        assert others == pytest.approx(rate - alone)
 
 
 def test_equal_seeds_make_equal_worlds() -> None:

@@ -40,8 +40,8 @@ def test_stretches_of_seven_days_leave_out_the_day_of_shipping() -> None:
     figure = worked["gap"].figure
     line = figure.data[1]
     assert len(line.x) == 12
-    assert [round(value, 2) for value in line.y] == [0.0] * 8 + [0.05] * 4
-    assert worked["effect"].figure.data[1].x == (0.004, -0.006, 0.001)
+    assert [round(value, 1) for value in line.y] == [0.0] * 8 + [5.0] * 4  # percentage points
+    assert worked["effect"].figure.data[1].x == (0.4, -0.6, 0.1)
 
 
 def test_nothing_measured_is_shown_where_checks_failed() -> None:

@@ -121,6 +121,8 @@ class World:
     revenue: dict[str, float] = field(default_factory=dict)
     conversions: float = 0.0
     """Per week."""
+    friction: FrictionSettings = FRICTION
+    alike_by: tuple[str, ...] = ("country", "plan")
 
     @property
     def as_of(self) -> datetime:

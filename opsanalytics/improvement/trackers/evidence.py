@@ -8,6 +8,7 @@ from typing import Any
 
 from opsanalytics.cleaning.printable import one_line
 from opsanalytics.cleaning.redaction import redact
+from opsanalytics.improvement.briefing import briefing, trust
 from opsanalytics.improvement.decisions import spoken
 from opsanalytics.improvement.trackers.document import Block, Code, Facts, Paragraph, Quotes
 
@@ -55,6 +56,8 @@ def draft(
     item = row["item_id"]
     blocks: list[Block] = [Paragraph(f"{product}: {item}, as of {row['as_of']:%Y-%m-%d}.")]
     blocks += [Paragraph(sentence) for sentence in verdicts]
+    told = briefing(row, point)
+    blocks += [Paragraph(sentence) for sentence in (told.short, told.lately) if sentence]
     blocks.append(Facts(tuple(_standing(row))))
     if point is None:
         blocks.append(Paragraph("The data of the last run no longer shows it."))
@@ -77,7 +80,12 @@ def _standing(row: Mapping[str, Any]) -> list[tuple[str, str]]:
         chance = row["top_5"]
         sure = "" if chance is None else f", chance to belong in the top five {_percent(chance)}"
         facts.append(("Rank", f"{row['tied'] or row['rank']}{sure}"))
-    facts.append(("Confidence", f"{row['confidence']:.2f} of 1 ({row['confidence_reason']})"))
+    facts.append(
+        (
+            "Confidence",
+            f"{trust(row['confidence'])}, {row['confidence']:.2f} of 1 ({row['confidence_reason']})",
+        )
+    )
     return facts
 
 

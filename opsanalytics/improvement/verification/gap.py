@@ -7,9 +7,12 @@ freedom count independent days. The standard error is at least that of the count
 leaves no trace in the gap if it moves both arms by as many points, or by as much in log-odds; nobody knows
 which, so the interval spans both scales (Roth and Sant'Anna 2023).
 
-*Structural model* (`fit_level`): where nobody is unaffected, the log-odds of the step against those of the
-other steps of the funnel on the same day, as a random walk with a fixed slope (statsmodels
-`UnobservedComponents`), so that slow changes of its own are not taken for the fix. It needs larger effects.
+*Structural model*: where nobody is unaffected, the log-odds of the step less those of the other steps of the
+funnel on the same day, weighted by their precision: what moves the whole product moves them too. The same
+AR(1) errors and days of the week; the interval spans the model with a trend where the baseline drifts, and is
+widened until pretended shippings of the baseline look like nothing. Where the funnel has no other step
+(`fit_level`), the step's log-odds are a random walk with a fixed slope (statsmodels `UnobservedComponents`),
+so that slow changes of its own are not taken for the fix. It then needs much larger effects.
 """
 
 from collections.abc import Sequence

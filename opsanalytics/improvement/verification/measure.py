@@ -62,6 +62,11 @@ class Panel:
         """The baseline."""
         return self.on(self.day < shipped)
 
+    @property
+    def walks(self) -> bool:
+        """Whether there is nothing to compare with, so that the level may wander off by itself."""
+        return self.method == "structural" and not self.others
+
 
 @dataclass(frozen=True)
 class Placebo:
@@ -140,8 +145,12 @@ def measure(panel: Panel, shipped: int, known: Baseline, *, alpha: float) -> Cha
     """
     used = panel.on(panel.day != shipped)
     if used.method == "structural":
-        found = _level(used, used.day > shipped).widened(known.inflation)
-        return _as_points(used, shipped, found, alpha)
+        found = [_level(used, used.day > shipped, drifting=False).widened(known.inflation)]
+        if known.drifting and not used.walks:
+            found.append(_level(used, used.day > shipped, drifting=True).widened(known.inflation))
+        spans = [_as_points(used, shipped, each, alpha) for each in found]
+        low, high = min(each.low for each in spans), max(each.high for each in spans)
+        return Change(spans[0].change, low, high, spans[0].error)
     plain = _difference(used, shipped, _gap(used), drifting=False)
     ends = [plain.interval(alpha)]
     if known.drifting:
@@ -182,7 +191,7 @@ def stretches(panel: Panel, shipped: int, verified: int, width: int, *, known: B
             terms[f"stretch {each}"] = ((gap.day > first) & (gap.day <= first + width)).astype(np.float64)
         terms |= _onset(gap.day, part)
         structural = part.method == "structural"
-        fitted = fit_level(gap, terms) if structural else fit_autoregressive(gap, terms)
+        fitted = fit_level(gap, terms) if part.walks else fit_autoregressive(gap, terms)
         rate = _points(part.affected.mean) if structural else 1.0
         changes = [fitted.change(f"stretch {number}"), fitted.change("after", f"stretch {number}")]
         change, fall = (
@@ -223,11 +232,14 @@ def _difference(panel: Panel, shipped: int, gap: Gap, *, drifting: bool, counts:
     return Estimate(change, max(error, 1e-12), fitted.freedom)
 
 
-def _level(panel: Panel, after: Bools) -> Estimate:
+def _level(panel: Panel, after: Bools, *, drifting: bool) -> Estimate:
     """In log-odds."""
     gap = _gap(panel)
     chosen = np.isin(gap.day, panel.day[after])
-    fitted = fit_level(gap, {"after": chosen.astype(np.float64)} | _onset(gap.day, panel))
+    terms: dict[str, Floats] = {"after": chosen.astype(np.float64)} | _onset(gap.day, panel)
+    if drifting:
+        terms["trend"] = trend(gap.day)
+    fitted = fit_level(gap, terms) if panel.walks else fit_autoregressive(gap, terms)
     change, error = fitted.change("after")
     floor = np.sqrt(sum(np.mean(gap.error[side] ** 2) / side.sum() for side in (chosen, ~chosen)))
     return Estimate(change, float(max(error, floor, 1e-12)), fitted.freedom)
@@ -261,7 +273,7 @@ def _placebos(before: Panel) -> tuple[Placebo, ...]:
     for day in days:
         part = before.on(before.day != day)
         if part.method == "structural":
-            estimate = _level(part, part.day > day)
+            estimate = _level(part, part.day > day, drifting=False)
             scale = _points(part.affected.mean)
             found.append(Placebo(day, estimate.change * scale, estimate.error * scale))
         else:
@@ -274,7 +286,7 @@ def _placebos(before: Panel) -> tuple[Placebo, ...]:
 def fitted_baseline(panel: Panel) -> Fit:
     """The gap of a baseline without any change, for a power calculation."""
     gap = _gap(panel)
-    fit = fit_level if panel.method == "structural" else fit_autoregressive
+    fit = fit_level if panel.walks else fit_autoregressive
     return fit(gap, _onset(gap.day, panel))
 
 

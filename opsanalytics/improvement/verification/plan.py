@@ -368,8 +368,8 @@ def _powered(plan: Plan, panel: Panel, settings: VerificationSettings, chosen: C
     needed = None
     if plan.expected:
         needed = ahead.days_for(plan.expected, plan.power, settings.longest_days)
-        # A random walk forgets: waiting longer does not sharpen what the structural model sees.
-        if chosen.looks is None and (needed is not None or panel.method == "difference"):
+        # A random walk forgets: waiting longer does not sharpen what is seen of it.
+        if chosen.looks is None and (needed is not None or not panel.walks):
             plan = plan.model_copy(update={"looks": _looks(settings, needed)})
     last = plan.looks[-1]
     return plan.model_copy(update=_foreseen(plan, ahead, last) | {"days_needed": needed})

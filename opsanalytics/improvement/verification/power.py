@@ -30,7 +30,8 @@ class Outlook:
     autocorrelation: float
     noise: float
     walk: float
-    structural: bool
+    walks: bool
+    """Whether the level wanders: nothing is there to compare with."""
     scale: float
     """Points for one unit of the gap."""
     level: float
@@ -41,11 +42,11 @@ class Outlook:
         day = np.arange(self.days + 1 + after, dtype=np.int64)
         day = day[day != self.days]
         terms: dict[str, Floats] = {"after": (day > self.days).astype(np.float64)}
-        if self.structural:
+        if self.walks:
             terms["slope"] = trend(day)
         names, columns = design(day, terms)
         errors = np.full(len(day), self.error)
-        if self.structural:
+        if self.walks:
             spread = np.diag(np.full(len(day), self.noise**2))
             spread += self.walk**2 * np.minimum(day[:, None], day[None, :])
             freedom = max(LEAST_FREEDOM, float(len(day) - len(names) - 2))
@@ -104,7 +105,7 @@ def outlook(panel: Panel, *, level: float, inflation: float = 1.0) -> Outlook:
         autocorrelation=fit.autocorrelation,
         noise=fit.noise,
         walk=fit.walk,
-        structural=structural,
+        walks=panel.walks,
         scale=rate * (1 - rate) * inflation if structural else 1.0,
         level=level,
     )

@@ -1,5 +1,7 @@
 """Charts of what fixes did: the gap by week, what was predicted and measured, how predictions held."""
 
+from typing import Any
+
 import plotly.graph_objects as go
 import polars as pl
 
@@ -22,23 +24,34 @@ from opsanalytics.reports.figures.style import (
 from opsanalytics.reports.text import plotly_label
 
 CALIBRATION_SIDE = 320
+POINTS = 100.0
+"""Percentage points in a difference of shares of 1: an axis in % would be read as relative."""
 
 
-def gap_figure(weeks: pl.DataFrame, shipped: str | None, *, money: bool) -> go.Figure:
+def gap_figure(weeks: pl.DataFrame, shipped: str | None, *, money: bool, compared: bool = True) -> go.Figure:
     """The gap by stretches of seven days around shipping: `day` (their middle), `y`, `low`, `high`.
 
-    `shipped`: the day, ISO; a dotted line. `money`: the unit is not a share.
+    `shipped`: the day, ISO; a dotted line. `money`: the unit is not a share. `compared`: `y` is a difference
+    of two shares, which is in percentage points; without, it is a share.
     """
+    if money:
+        told, between, side = formats.number, formats.number_interval, axis(nticks=5)
+    elif compared:
+        told, between, side = formats.points, formats.points_interval, _points_axis(nticks=5)
+    else:
+        told, between, side = formats.percent, formats.percent_interval, axis(tickformat=".0%", nticks=5)
+    by = POINTS if compared and not money else 1.0
+    weeks = weeks.with_columns((pl.col(name) * by).alias(f"{name}_shown") for name in ("y", "low", "high"))
     line = go.Scatter(
         x=dates(weeks["day"]),
-        y=weeks["y"].to_list(),
+        y=weeks["y_shown"].to_list(),
         mode="lines+markers",
         line={"color": BLUE, "width": 2},
         marker={"size": 6, "color": BLUE},
         customdata=[
             [
-                formats.number(row["y"]) if money else formats.points(row["y"]),
-                "" if row["low"] is None else f" ({formats.points_interval(row['low'], row['high'])})",
+                told(row["y"]),
+                "" if row["low"] is None else f" ({between(row['low'], row['high'])})",
                 formats.count(row["units"]),
             ]
             for row in weeks.iter_rows(named=True)
@@ -64,11 +77,11 @@ def gap_figure(weeks: pl.DataFrame, shipped: str | None, *, money: bool) -> go.F
         ]
     )
     return figure(
-        [band(weeks["day"], weeks["low"], weeks["high"]), line],
+        [band(weeks["day"], weeks["low_shown"], weeks["high_shown"]), line],
         height=220,
         margin={"l": 8, "r": 12, "t": 8, "b": 8},
         xaxis=axis(type="date", showgrid=False, nticks=6, tickformat="%d %b"),
-        yaxis=axis(nticks=5) if money else axis(tickformat="+.0%", nticks=5),
+        yaxis=side,
         shapes=marks,
         annotations=notes,
     )
@@ -76,19 +89,21 @@ def gap_figure(weeks: pl.DataFrame, shipped: str | None, *, money: bool) -> go.F
 
 def change_figure(row: dict[str, object], *, money: bool) -> go.Figure:
     """What was predicted, what was measured, and what pretended shippings showed (a row of VERIFICATIONS)."""
-    told = formats.number if money else formats.points
+    told, by = (formats.number, 1.0) if money else (formats.points, POINTS)
     rows = [
         ("Predicted", row["expected"], row["expected_low"], row["expected_high"], BLUE),
         ("Measured", row["change"], row["change_low"], row["change_high"], RUST),
     ]
     shown = [each for each in rows if each[1] is not None]
     values = [float(str(each[1])) for each in shown]
+    places = [value * by for value in values]
+    lows, highs = ([_float(each[at], by) for each in shown] for at in (2, 3))
     dots = go.Scatter(
-        x=values,
+        x=places,
         y=list(range(len(shown))),
         mode="markers",
         marker={"size": 10, "color": [each[4] for each in shown]},
-        error_x=error_bar(values, [_float(each[2]) for each in shown], [_float(each[3]) for each in shown]),
+        error_x=error_bar(places, lows, highs),
         customdata=[[name, told(value)] for (name, *_), value in zip(shown, values, strict=True)],
         hovertemplate="<b>%{customdata[0]}</b> %{customdata[1]}<extra></extra>",
     )
@@ -98,7 +113,7 @@ def change_figure(row: dict[str, object], *, money: bool) -> go.Figure:
     if placebos:
         traces.append(
             go.Scatter(
-                x=placebos,
+                x=[value * by for value in placebos],
                 y=[len(shown)] * len(placebos),
                 mode="markers",
                 marker={"size": 8, "color": GREY, "symbol": "circle-open", "line": {"width": 1.6}},
@@ -111,14 +126,15 @@ def change_figure(row: dict[str, object], *, money: bool) -> go.Figure:
         )
         labels.append("Pretended shippings before")
         texts.append(formats.count(len(placebos)))
-    ends = [_float(each[2]) for each in shown] + [_float(each[3]) for each in shown] + placebos + values
+    ends = [*lows, *highs, *places, *(value * by for value in placebos)]
     known = [each for each in ends if each is not None]
     low, high = min([0.0, *known]), max([0.0, *known])
-    room = (high - low or 0.01) * 0.06
+    room = (high - low or 0.01 * by) * 0.06
+    span: dict[str, Any] = {"range": [low - room, high + room], "nticks": 6}
     return figure(
         traces,
-        height=DOT_ROW * len(labels) + 44,
-        xaxis=axis(range=[low - room, high + room], nticks=6, **({} if money else {"tickformat": "+.0%"})),
+        height=DOT_ROW * len(labels) + 60,
+        xaxis=axis(**span) if money else _points_axis(**span),
         yaxis=hidden_axis(range=[len(labels) - 0.5, -0.85]),
         annotations=row_labels(labels, texts),
         shapes=[vertical(0.0)],
@@ -128,7 +144,9 @@ def change_figure(row: dict[str, object], *, money: bool) -> go.Figure:
 def calibration_figure(ledger: pl.DataFrame) -> go.Figure:
     """Measured against predicted change (rows of PREDICTION_LEDGER): on the line, predictions come true."""
     rows = ledger.to_dicts()
-    predicted, measured = ([row[f"{which}_change"] for row in rows] for which in ("predicted", "measured"))
+    predicted, measured = (
+        [row[f"{which}_change"] * POINTS for row in rows] for which in ("predicted", "measured")
+    )
     dots = go.Scatter(
         x=predicted,
         y=measured,
@@ -141,13 +159,13 @@ def calibration_figure(ledger: pl.DataFrame) -> go.Figure:
         },
         error_x=error_bar(
             predicted,
-            [row["predicted_change_low"] for row in rows],
-            [row["predicted_change_high"] for row in rows],
+            [row["predicted_change_low"] * POINTS for row in rows],
+            [row["predicted_change_high"] * POINTS for row in rows],
         ),
         error_y=error_bar(
             measured,
-            [row["measured_change_low"] for row in rows],
-            [row["measured_change_high"] for row in rows],
+            [row["measured_change_low"] * POINTS for row in rows],
+            [row["measured_change_high"] * POINTS for row in rows],
         ),
         customdata=[
             [
@@ -161,27 +179,31 @@ def calibration_figure(ledger: pl.DataFrame) -> go.Figure:
         "<extra></extra>",
     )
     ends = [
-        row[f"{which}_change_{end}"]
+        row[f"{which}_change_{end}"] * POINTS
         for row in rows
         for which in ("predicted", "measured")
         for end in ("low", "high")
     ]
-    low, high = min([0.0, *ends]), max([0.01, *ends])
+    low, high = min([0.0, *ends]), max([1.0, *ends])
     room = (high - low) * 0.05
     line = {"x0": low, "y0": low, "x1": high, "y1": high, "type": "line", "layer": "below"}
     span = [low - room, high + room]
-    across = [row[f"predicted_change_{end}"] for row in rows for end in ("low", "high")]
-    width = [min([0.0, *across]) - room, max([0.01, *across]) + room]
+    across = [row[f"predicted_change_{end}"] * POINTS for row in rows for end in ("low", "high")]
+    width = [min([0.0, *across]) - room, max([1.0, *across]) + room]
     return figure(
         [dots],
         height=CALIBRATION_SIDE,
-        xaxis=axis(
-            range=width, tickformat="+.0%", nticks=6, title={"text": "predicted", "font": {"size": 12}}
-        ),
-        yaxis=axis(range=span, tickformat="+.0%", nticks=6, title={"text": "measured", "font": {"size": 12}}),
+        xaxis=_points_axis("predicted, ", range=width, nticks=6),
+        yaxis=_points_axis("measured, ", range=span, nticks=6),
         shapes=[line | {"line": {"color": GREY, "width": 1, "dash": "dot"}}],
     )
 
 
-def _float(value: object) -> float | None:
-    return None if value is None else float(str(value))
+def _points_axis(what: str = "", **settings: Any) -> dict[str, Any]:
+    """An axis of differences of shares, which are drawn times 100."""
+    title = {"text": f"{what}percentage points", "font": {"size": 12}}
+    return axis(title=title, tickformat="+~g", **settings)
+
+
+def _float(value: object, by: float) -> float | None:
+    return None if value is None else float(str(value)) * by
