@@ -19,6 +19,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, Protocol
 
@@ -33,6 +34,7 @@ from opsanalytics.feedback.matching import match
 from opsanalytics.feedback.placing import chosen, place
 from opsanalytics.feedback.sentences import Sentences
 from opsanalytics.feedback.spaces import SentenceSpace, TextSpace, WordSpace
+from opsanalytics.feedback.terms import Terms
 
 GROWTH = 1.5
 SETTLED = 250
@@ -229,8 +231,16 @@ class _Run:
 
     def _space(self, rows: Labels) -> TextSpace:
         if self.sentences is None:
-            return WordSpace(self.said.words, rows)
-        return SentenceSpace(self.said.words, self.sentences, rows)
+            return WordSpace(self.terms, rows)
+        return SentenceSpace(self.terms, self.sentences, rows)
+
+    @cached_property
+    def terms(self) -> Terms:
+        return Terms(self.said.words)
+
+    def _among(self, rows: Labels) -> Vectors:
+        """Vectors in a space of their own, in which what all of them have in common counts for little."""
+        return self._space(rows).vectors(rows)
 
     def _end_empty(self, before: Labels) -> None:
         """End themes that have lost all texts; they are part of the theme that took most of them."""
@@ -255,7 +265,7 @@ class _Run:
         rows = np.flatnonzero(self.theme < 0)[-RESIDUE:]
         if self.weights[rows].sum() < self.limits.min_messages:
             return rows[:0]
-        groups = self._group(rows, self._space(rows).vectors(rows))
+        groups = self._group(rows, self._among(rows))
         for group in range(int(groups.max(initial=-1)) + 1):
             members = np.zeros(len(self.theme), dtype=bool)
             members[rows[groups == group]] = True
@@ -274,8 +284,8 @@ class _Run:
             )
         return place(
             [self.said.ids[i] for i in rows],
-            [self.said.words[i] for i in rows],
             vectors,
+            lambda members: self._among(rows[members]),
             self.weights[rows],
             min_size=self.limits.min_messages,
             max_distance=self.limits.max_distance,
