@@ -26,6 +26,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.preprocessing import normalize
+from threadpoolctl import threadpool_limits
 
 from opsanalytics.feedback.clusters import Labels, Vectors
 from opsanalytics.feedback.communities import communities
@@ -128,10 +129,13 @@ def theme_id(oldest: str) -> str:
 
 def register(said: Said, limits: Limits, protected: Collection[str] = ()) -> Registry:
     """Go through all weeks; themes whose ids are `protected` lose nothing to others."""
-    run = _Run(said, limits, frozenset(protected))
-    for week in range(len(said.ends)):
-        run.take_in(week)
-    return run.result()
+    # More threads than one cost several times the CPU on matrices as small as these, and another number of
+    # cores would give other last bits.
+    with threadpool_limits(1):
+        run = _Run(said, limits, frozenset(protected))
+        for week in range(len(said.ends)):
+            run.take_in(week)
+        return run.result()
 
 
 class _Run:
@@ -149,6 +153,7 @@ class _Run:
         self.vectors: Vectors = np.empty((0, 0))
         self.fitted_to = 0
         self.space_of = 0
+        self.looked_at = 0
         self.phrases: Counter[str] = Counter()
         self.at = datetime.min.replace(tzinfo=UTC)
 
@@ -198,6 +203,7 @@ class _Run:
         settling = changed or self.fitted_to < SETTLED <= known
         self._fit(known)
         self.fitted_to = known
+        self.looked_at = 0
         groups = self._group(np.arange(known), self.vectors)
         matching = match(
             groups,
@@ -263,13 +269,16 @@ class _Run:
     def _find_new(self) -> Labels:
         """Look for themes in what is in none. Returns the rows of the texts that are in a new one."""
         rows = np.flatnonzero(self.theme < 0)[-RESIDUE:]
-        if self.weights[rows].sum() < self.limits.min_messages:
+        size = int(self.weights[rows].sum())
+        self.looked_at = min(self.looked_at, size)
+        if size < self.looked_at + self.limits.min_messages:  # nothing that was not looked at before
             return rows[:0]
         groups = self._group(rows, self._among(rows))
         for group in range(int(groups.max(initial=-1)) + 1):
             members = np.zeros(len(self.theme), dtype=bool)
             members[rows[groups == group]] = True
             self._add(members)
+        self.looked_at = int(self.weights[rows[groups < 0]].sum())
         return rows[groups >= 0]
 
     def _group(self, rows: Labels, vectors: Vectors) -> Labels:
