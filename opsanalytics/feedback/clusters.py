@@ -9,26 +9,17 @@ notes; see `opsanalytics_tests/feedback/test_real_feedback.py` for the floor tha
 """
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.sparse import csr_matrix, hstack
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
-
-from opsanalytics.feedback.words import phrases
 
 Vectors: TypeAlias = NDArray[np.float64]
 Labels: TypeAlias = NDArray[np.int64]
 
 SEED = 20_240_501
-LETTERS_WEIGHT = 1.5
-"""Weight of letter n-grams beside words: 1.0 to 2.0 differ by less than 0.01 NMI on banking77."""
-SMALL = 20
-"""Below this many messages rare and frequent terms cannot be told apart, so none is dropped."""
 
 
 @dataclass(frozen=True)
@@ -38,74 +29,6 @@ class Clusters:
     label: Labels
     similarity: Vectors
     count: int
-
-
-class Space:
-    """Where texts lie: at most 200 dimensions fitted to some documents, in which others are placed too.
-
-    Few messages get few dimensions (1.6 times the square root of their number): with as many dimensions as
-    messages everything is far from everything.
-    """
-
-    def __init__(self, documents: list[list[str]]) -> None:
-        """Fit to documents (content words, at least one each)."""
-        words, words_matrix = _fit(documents, analyzer=phrases, min_df=2, max_df=0.5)
-        letters, letters_matrix = _fit(
-            _spelled(documents),
-            analyzer="char_wb",
-            ngram_range=(3, 5),
-            min_df=3,
-            max_df=0.3,
-            max_features=50_000,
-        )
-        self._words, self._letters = words, letters
-        matrix = _beside(words_matrix, letters_matrix)
-        dimensions = min(200, round(1.6 * len(documents) ** 0.5), min(matrix.shape) - 1)
-        self._reduce = None
-        if dimensions >= 1:
-            # its share of variance, if there is no variance
-            with np.errstate(divide="ignore", invalid="ignore"):
-                self._reduce = TruncatedSVD(dimensions, random_state=SEED).fit(matrix)
-
-    def vectors(self, documents: list[list[str]]) -> Vectors:
-        """Unit vectors, one a document; zero where it has no term of those the space was fitted to."""
-        words = self._words.transform(documents)
-        matrix = _beside(words, self._letters.transform(_spelled(documents)))
-        if self._reduce is None:
-            return np.asarray(normalize(matrix.toarray()))
-        return np.asarray(normalize(self._reduce.transform(matrix)))
-
-    def known(self, documents: list[list[str]]) -> Vectors:
-        """Share of each document's words that the space knows: of the others it can say nothing."""
-        vocabulary = self._words.vocabulary_
-        shares = [sum(word in vocabulary for word in each) / len(each) for each in documents]
-        return np.array(shares, dtype=np.float64)
-
-
-def embed(documents: list[list[str]]) -> Vectors:
-    """Vectors of documents in a space of their own."""
-    return Space(documents).vectors(documents)
-
-
-def _spelled(documents: list[list[str]]) -> list[str]:
-    return [" ".join(document) for document in documents]
-
-
-def _beside(words: csr_matrix, letters: csr_matrix) -> csr_matrix:
-    return hstack([words, letters * LETTERS_WEIGHT]).tocsr()
-
-
-def _fit(documents: list[Any], **options: Any) -> tuple[TfidfVectorizer, csr_matrix]:
-    """TF-IDF of `documents`; without limits on document frequency where these would leave no term."""
-    unlimited = options | {"min_df": 1, "max_df": 1.0}
-    if len(documents) >= SMALL:
-        limited = TfidfVectorizer(sublinear_tf=True, **options)
-        try:
-            return limited, limited.fit_transform(documents)
-        except ValueError:  # scikit-learn has no other sign for "no term is left between min_df and max_df"
-            pass
-    free = TfidfVectorizer(sublinear_tf=True, **unlimited)
-    return free, free.fit_transform(documents)
 
 
 def cluster(

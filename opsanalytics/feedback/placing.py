@@ -1,10 +1,11 @@
 """Which text belongs to which group, for any number of texts and independent of their order."""
 
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 
-from opsanalytics.feedback.clusters import Clusters, Labels, Vectors, cluster, embed
+from opsanalytics.feedback.clusters import Clusters, Labels, Vectors, cluster
 
 LARGE_SHARE = 0.05
 LARGE_SIZES = 6
@@ -13,8 +14,8 @@ LARGE_SIZES = 6
 
 def place(
     text_ids: list[str],
-    documents: list[list[str]],
     vectors: Vectors,
+    among: Callable[[Labels], Vectors],
     weights: Labels,
     *,
     min_size: int,
@@ -22,8 +23,8 @@ def place(
     min_similarity: float,
     sample: int,
 ) -> Clusters:
-    """Group texts; row i of the result is text i. `vectors` are those of the documents, the other arguments
-    as in `ThemeSettings`.
+    """Group texts; row i of the result is text i. `vectors` are those of the texts, `among` gives those of
+    some of them in a space of their own, the other arguments are as in `ThemeSettings`.
 
     If there are more than `sample` texts, groups are found in those with the smallest hash of their id:
     a random sample that hardly changes when texts are added.
@@ -32,9 +33,9 @@ def place(
         size = len(text_ids)
         return Clusters(np.full(size, -1, dtype=np.int64), np.zeros(size), 0)
 
-    def find(members: Labels, among: Vectors) -> Clusters:
+    def find(members: Labels, placed: Vectors) -> Clusters:
         return cluster(
-            among,
+            placed,
             weights[members],
             chosen([text_ids[i] for i in members], sample),
             min_size=min_size,
@@ -50,7 +51,7 @@ def place(
         members = np.flatnonzero(groups.label == name)
         if len(members) < max(LARGE_SHARE * len(text_ids), LARGE_SIZES * min_size):
             continue
-        parts = find(members, embed([documents[i] for i in members]))
+        parts = find(members, among(members))
         if parts.count > 1:
             inside = parts.label >= 0
             label[members] = np.where(inside, parts.label + count, -1)

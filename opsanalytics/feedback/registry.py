@@ -19,12 +19,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.preprocessing import normalize
+from threadpoolctl import threadpool_limits
 
 from opsanalytics.feedback.clusters import Labels, Vectors
 from opsanalytics.feedback.communities import communities
@@ -33,6 +35,7 @@ from opsanalytics.feedback.matching import match
 from opsanalytics.feedback.placing import chosen, place
 from opsanalytics.feedback.sentences import Sentences
 from opsanalytics.feedback.spaces import SentenceSpace, TextSpace, WordSpace
+from opsanalytics.feedback.terms import Terms
 
 GROWTH = 1.5
 SETTLED = 250
@@ -126,10 +129,13 @@ def theme_id(oldest: str) -> str:
 
 def register(said: Said, limits: Limits, protected: Collection[str] = ()) -> Registry:
     """Go through all weeks; themes whose ids are `protected` lose nothing to others."""
-    run = _Run(said, limits, frozenset(protected))
-    for week in range(len(said.ends)):
-        run.take_in(week)
-    return run.result()
+    # More threads than one cost several times the CPU on matrices as small as these, and another number of
+    # cores would give other last bits.
+    with threadpool_limits(1):
+        run = _Run(said, limits, frozenset(protected))
+        for week in range(len(said.ends)):
+            run.take_in(week)
+        return run.result()
 
 
 class _Run:
@@ -147,6 +153,7 @@ class _Run:
         self.vectors: Vectors = np.empty((0, 0))
         self.fitted_to = 0
         self.space_of = 0
+        self.looked_at = 0
         self.phrases: Counter[str] = Counter()
         self.at = datetime.min.replace(tzinfo=UTC)
 
@@ -196,6 +203,7 @@ class _Run:
         settling = changed or self.fitted_to < SETTLED <= known
         self._fit(known)
         self.fitted_to = known
+        self.looked_at = 0
         groups = self._group(np.arange(known), self.vectors)
         matching = match(
             groups,
@@ -229,8 +237,16 @@ class _Run:
 
     def _space(self, rows: Labels) -> TextSpace:
         if self.sentences is None:
-            return WordSpace(self.said.words, rows)
-        return SentenceSpace(self.said.words, self.sentences, rows)
+            return WordSpace(self.terms, rows)
+        return SentenceSpace(self.terms, self.sentences, rows)
+
+    @cached_property
+    def terms(self) -> Terms:
+        return Terms(self.said.words)
+
+    def _among(self, rows: Labels) -> Vectors:
+        """Vectors in a space of their own, in which what all of them have in common counts for little."""
+        return self._space(rows).vectors(rows)
 
     def _end_empty(self, before: Labels) -> None:
         """End themes that have lost all texts; they are part of the theme that took most of them."""
@@ -253,13 +269,16 @@ class _Run:
     def _find_new(self) -> Labels:
         """Look for themes in what is in none. Returns the rows of the texts that are in a new one."""
         rows = np.flatnonzero(self.theme < 0)[-RESIDUE:]
-        if self.weights[rows].sum() < self.limits.min_messages:
+        size = int(self.weights[rows].sum())
+        self.looked_at = min(self.looked_at, size)
+        if size < self.looked_at + self.limits.min_messages:  # nothing that was not looked at before
             return rows[:0]
-        groups = self._group(rows, self._space(rows).vectors(rows))
+        groups = self._group(rows, self._among(rows))
         for group in range(int(groups.max(initial=-1)) + 1):
             members = np.zeros(len(self.theme), dtype=bool)
             members[rows[groups == group]] = True
             self._add(members)
+        self.looked_at = int(self.weights[rows[groups < 0]].sum())
         return rows[groups >= 0]
 
     def _group(self, rows: Labels, vectors: Vectors) -> Labels:
@@ -274,8 +293,8 @@ class _Run:
             )
         return place(
             [self.said.ids[i] for i in rows],
-            [self.said.words[i] for i in rows],
             vectors,
+            lambda members: self._among(rows[members]),
             self.weights[rows],
             min_size=self.limits.min_messages,
             max_distance=self.limits.max_distance,

@@ -1,12 +1,18 @@
 """Where texts lie, by their words or by sentence embeddings, for the registry of themes."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
+from scipy.sparse import vstack
+from sklearn.decomposition import TruncatedSVD
+from sklearn.preprocessing import normalize
 
-from opsanalytics.feedback.clusters import Labels, Space, Vectors
+from opsanalytics.feedback.clusters import SEED, Labels, Vectors
 from opsanalytics.feedback.sentences import Sentences
+from opsanalytics.feedback.terms import Terms, Weighing
+
+BLOCK = 5_000
+"""Texts whose weights are held at once."""
 
 
 class TextSpace(Protocol):
@@ -22,17 +28,31 @@ class TextSpace(Protocol):
 
 
 class WordSpace:
-    """By words, fitted to some texts."""
+    """By words: latent semantic analysis of TF-IDF weights, at most 200 dimensions fitted to some texts.
 
-    def __init__(self, words: Sequence[list[str]], fitted: Labels) -> None:
-        self._words = words
-        self._space = Space([words[i] for i in fitted])
+    Few texts get few dimensions (1.6 times the square root of their number): with as many dimensions as
+    texts everything is far from everything.
+    """
+
+    def __init__(self, terms: Terms, fitted: Labels) -> None:
+        self._weighing = Weighing(terms, fitted)
+        matrix = self._weighing.matrix(fitted)
+        dimensions = min(200, round(1.6 * len(fitted) ** 0.5), min(matrix.shape) - 1)
+        self._reduce = None
+        if dimensions >= 1:
+            # its share of variance, if there is no variance
+            with np.errstate(divide="ignore", invalid="ignore"):
+                # Lanczos: exact, and many times faster than the default where terms outnumber texts
+                self._reduce = TruncatedSVD(dimensions, algorithm="arpack", random_state=SEED).fit(matrix)
 
     def vectors(self, rows: Labels) -> Vectors:
-        return self._space.vectors([self._words[i] for i in rows])
+        parts = [self._weighing.matrix(rows[at : at + BLOCK]) for at in range(0, len(rows), BLOCK)]
+        if self._reduce is None:
+            return np.asarray(normalize(vstack(parts).toarray()))
+        return np.asarray(normalize(np.vstack([self._reduce.transform(part) for part in parts])))
 
     def known(self, rows: Labels) -> Vectors:
-        return self._space.known([self._words[i] for i in rows])
+        return self._weighing.known(rows)
 
 
 class SentenceSpace:
@@ -41,10 +61,10 @@ class SentenceSpace:
     So a Japanese text is near other Japanese texts with the same words, and near no English one.
     """
 
-    def __init__(self, words: Sequence[list[str]], sentences: Sentences, fitted: Labels) -> None:
+    def __init__(self, terms: Terms, sentences: Sentences, fitted: Labels) -> None:
         self._sentences, self._readable = sentences.vectors, sentences.readable
         foreign = fitted[~self._readable[fitted]]
-        self._words = WordSpace(words, foreign) if len(foreign) else None
+        self._words = WordSpace(terms, foreign) if len(foreign) else None
 
     def vectors(self, rows: Labels) -> Vectors:
         read: Vectors = self._sentences[rows].astype(np.float64)
