@@ -10,11 +10,12 @@ from opsanalytics.reports.figures.style import (
     DOT_ROW,
     GREY,
     LABEL_LIMIT,
+    POINTS,
     RUST,
-    axis,
     error_bar,
     figure,
     hidden_axis,
+    points_axis,
     row_labels,
     vertical,
 )
@@ -36,8 +37,10 @@ def diagnosis_figure(compared: pl.DataFrame) -> go.Figure:
         .head(MOST_ROWS)
         .to_dicts()
     )
-    effects = [row["effect"] for row in rows]
-    low, high = [row["effect_low"] for row in rows], [row["effect_high"] for row in rows]
+    effects, low, high = (
+        [None if row[name] is None else row[name] * POINTS for row in rows]
+        for name in ("effect", "effect_low", "effect_high")
+    )
     colors = [COLORS.get(row["verdict"], GREY) for row in rows]
     dots = go.Scatter(
         x=effects,
@@ -64,11 +67,11 @@ def diagnosis_figure(compared: pl.DataFrame) -> go.Figure:
         hovertemplate="<b>%{customdata[0]}</b>: %{customdata[1]}<br>%{customdata[2]} went on, comparable "
         "others %{customdata[3]}<br>(%{customdata[4]}), %{customdata[5]} persons<extra></extra>",
     )
-    widest = max([abs(end) for end in (*low, *high) if end is not None], default=0.1) * 1.08
+    widest = max([abs(end) for end in (*low, *high) if end is not None], default=10.0) * 1.08
     return figure(
         [dots],
-        height=DOT_ROW * len(rows) + 44,
-        xaxis=axis(range=[-widest, widest], tickformat="+.0%", nticks=5),
+        height=DOT_ROW * len(rows) + 60,
+        xaxis=points_axis(range=[-widest, widest], nticks=5),
         yaxis=hidden_axis(range=[len(rows) - 0.5, -0.85]),
         annotations=row_labels(
             [plotly_label(what(row), LABEL_LIMIT + 8) for row in rows],

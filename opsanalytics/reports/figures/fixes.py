@@ -11,6 +11,7 @@ from opsanalytics.reports.figures.style import (
     DOT_ROW,
     GREY,
     LABEL_LIMIT,
+    POINTS,
     RUST,
     axis,
     band,
@@ -18,14 +19,13 @@ from opsanalytics.reports.figures.style import (
     error_bar,
     figure,
     hidden_axis,
+    points_axis,
     row_labels,
     vertical,
 )
 from opsanalytics.reports.text import plotly_label
 
 CALIBRATION_SIDE = 320
-POINTS = 100.0
-"""Percentage points in a difference of shares of 1: an axis in % would be read as relative."""
 
 
 def gap_figure(weeks: pl.DataFrame, shipped: str | None, *, money: bool, compared: bool = True) -> go.Figure:
@@ -37,7 +37,7 @@ def gap_figure(weeks: pl.DataFrame, shipped: str | None, *, money: bool, compare
     if money:
         told, between, side = formats.number, formats.number_interval, axis(nticks=5)
     elif compared:
-        told, between, side = formats.points, formats.points_interval, _points_axis(nticks=5)
+        told, between, side = formats.points, formats.points_interval, points_axis(nticks=5)
     else:
         told, between, side = formats.percent, formats.percent_interval, axis(tickformat=".0%", nticks=5)
     by = POINTS if compared and not money else 1.0
@@ -134,7 +134,7 @@ def change_figure(row: dict[str, object], *, money: bool) -> go.Figure:
     return figure(
         traces,
         height=DOT_ROW * len(labels) + 60,
-        xaxis=axis(**span) if money else _points_axis(**span),
+        xaxis=axis(**span) if money else points_axis(**span),
         yaxis=hidden_axis(range=[len(labels) - 0.5, -0.85]),
         annotations=row_labels(labels, texts),
         shapes=[vertical(0.0)],
@@ -193,16 +193,10 @@ def calibration_figure(ledger: pl.DataFrame) -> go.Figure:
     return figure(
         [dots],
         height=CALIBRATION_SIDE,
-        xaxis=_points_axis("predicted, ", range=width, nticks=6),
-        yaxis=_points_axis("measured, ", range=span, nticks=6),
+        xaxis=points_axis("predicted, ", range=width, nticks=6),
+        yaxis=points_axis("measured, ", range=span, nticks=6),
         shapes=[line | {"line": {"color": GREY, "width": 1, "dash": "dot"}}],
     )
-
-
-def _points_axis(what: str = "", **settings: Any) -> dict[str, Any]:
-    """An axis of differences of shares, which are drawn times 100."""
-    title = {"text": f"{what}percentage points", "font": {"size": 12}}
-    return axis(title=title, tickformat="+~g", **settings)
 
 
 def _float(value: object, by: float) -> float | None:

@@ -29,6 +29,9 @@ PALE_SCALE = ((0.0, "#f1f4f6"), (1.0, "#c5d3dc"))
 
 INCOMPLETE = "rgba(128, 136, 146, 0.28)"
 
+POINTS = 100.0
+"""Percentage points in a difference of shares of 1: an axis in % would be read as relative."""
+
 LABEL_LIMIT = 30
 """Characters of a row label that fit beside a value on a phone."""
 
@@ -76,6 +79,12 @@ def axis(**settings: Any) -> dict[str, Any]:
         "tickfont": {"size": 12},
         "automargin": True,
     } | settings
+
+
+def points_axis(what: str = "", **settings: Any) -> dict[str, Any]:
+    """An axis of differences of shares, which are drawn times `POINTS`."""
+    title = {"text": f"{what}percentage points", "font": {"size": 12}}
+    return axis(title=title, tickformat="+~g", **settings)
 
 
 def row_labels(labels: list[str], values: list[str]) -> list[dict[str, Any]]:
