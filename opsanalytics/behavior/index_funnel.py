@@ -365,6 +365,18 @@ class _Steps:
         fold_steps(*rows, self._asked.window, steps, begin, end, state, best, first, entry)
         return best, first, entry
 
+    def reached(self, persons: int, begin: int, end: int) -> Int32:
+        """Furthest step alone."""
+        from opsanalytics.behavior.kernels_index import fold_reached
+        from opsanalytics.behavior.kernels_rows import NEVER
+
+        steps = len(self._asked.definition.steps)
+        state = np.full((persons, steps + 1), NEVER, np.int64)
+        best = np.empty(persons, np.int32)
+        rows = self._rows(begin, end)
+        fold_reached(*rows, self._asked.window, steps, begin, end, state, best)
+        return best
+
     def best(self, low: int, high: int, begin: int, end: int) -> "_Best":
         """The attempts that count, with their times."""
         from opsanalytics.behavior.kernels_index import follow_steps
@@ -408,11 +420,11 @@ def _counted(
         rows = _Steps(asked, slices, codes, step_of, low)
         counts = []
         for _, begin, end in asked.parts():
-            exactly = np.bincount(rows.furthest(high - low, begin, end)[0], minlength=steps + 1)
+            exactly = np.bincount(rows.reached(high - low, begin, end), minlength=steps + 1)
             counts.append(np.cumsum(exactly[::-1])[::-1][1:])
         return np.array(counts, np.int64)
 
-    found = index.by_range(segments, part, person_bytes=8 * (3 * steps + 40))
+    found = index.by_range(segments, part, person_bytes=8 * (steps + 2))
     return list(np.sum(found, axis=0)) if found else [np.zeros(steps, np.int64)] * len(asked.parts())
 
 

@@ -200,6 +200,54 @@ def fold_steps(
 
 
 @compiled
+def fold_reached(
+    who: Any,
+    when: Any,
+    step: Any,
+    size: int,
+    window: int,
+    steps: int,
+    enter_from: int,
+    enter_to: int,
+    state: Any,
+    best: Any,
+) -> None:
+    """As `fold_steps`, for those who only want to know how far each person got: a third of the memory."""
+    x = 0
+    while x < size:
+        u = who[x]
+        t = when[x]
+        y = x + 1
+        while y < size and when[y] == t and who[y] == u:
+            y += 1
+        may_enter = (t >= enter_from) & (t <= enter_to)
+        if y == x + 1:
+            k = np.int64(step[x])
+            before = state[u, k - 1]
+            entering = t if may_enter else NEVER
+            before = entering if k == 1 else before
+            old = state[u, k]
+            state[u, k] = before if t - before <= window else old
+        else:
+            for s in range(1, steps + 1):
+                present = False
+                for z in range(x, y):
+                    present = present or step[z] == s
+                if present:
+                    before = state[u, s - 1]
+                    if s == 1:
+                        before = t if may_enter else NEVER
+                    if t - before <= window:
+                        state[u, s] = before
+        x = y
+    for u in range(len(best)):
+        k = steps
+        while k and state[u, k] == NEVER:
+            k -= 1
+        best[u] = k
+
+
+@compiled
 def follow_steps(
     who: Any, when: Any, step: Any, size: int, best: Any, entry: Any, depth: Any, made: Any
 ) -> None:
