@@ -76,15 +76,29 @@ def landing_lock(settings: SourceSettings, home: Home) -> str:
     return f"collect-{settings.name}"
 
 
-def candidates(ids: PersonIds) -> re.Pattern[bytes] | None:
-    """What every line has that names one of `ids`; None: any line may. `\\` may spell them otherwise."""
+@dataclass(frozen=True)
+class Candidates:
+    """What every line has that names a person: one of these bytes, in upper or lower case."""
+
+    ids: tuple[bytes, ...]
+    """In lower case."""
+
+    def search(self, line: bytes) -> bool:
+        """Whether the line may name the person; a backslash may spell any id otherwise."""
+        # Several times as fast as a regular expression of alternatives that takes any case.
+        plain = line.lower()
+        return b"\\" in plain or any(each in plain for each in self.ids)
+
+
+def candidates(ids: PersonIds) -> Candidates | None:
+    """What to look for in lines to find those that name one of `ids`; None: any line may."""
     known = sorted({*ids.own, *(device for _, device in ids.devices)})
     if not all(PLAIN_ID.fullmatch(each) for each in known):
         return None
-    return re.compile(b"|".join([rb"\\", *(re.escape(each.encode()) for each in known)]), re.IGNORECASE)
+    return Candidates(tuple(each.lower().encode() for each in known))
 
 
-def scrub_source(settings: SourceSettings, home: Home, *, only: re.Pattern[bytes] | None = None) -> Scrubbed:
+def scrub_source(settings: SourceSettings, home: Home, *, only: Candidates | None = None) -> Scrubbed:
     """Take the forgotten out of every delivery of a source, and out of its inbox.
 
     Args:
@@ -121,7 +135,7 @@ def scrub(
     stones: Tombstones,
     kept: list[Path],
     *,
-    only: re.Pattern[bytes] | None = None,
+    only: Candidates | None = None,
 ) -> Manifest:
     """Take the forgotten out of one delivery. Returns its manifest as it is then.
 
@@ -182,7 +196,7 @@ def found_in(
     settings: SourceSettings,
     eraser: Eraser,
     landed: Path,
-    only: re.Pattern[bytes] | None,
+    only: Candidates | None,
     kept: list[Path],
 ) -> Found:
     """As `named_in`; nobody, if nothing can be taken out of the file."""
@@ -196,7 +210,7 @@ def found_in(
     return Found()
 
 
-def named_in(settings: SourceSettings, eraser: Eraser, landed: Path, only: re.Pattern[bytes] | None) -> Found:
+def named_in(settings: SourceSettings, eraser: Eraser, landed: Path, only: Candidates | None) -> Found:
     """Whom of the forgotten a landed file names."""
     found = Found()
     if isinstance(settings, FeedbackSourceSettings):
@@ -219,7 +233,7 @@ def rows_of(
     eraser: Eraser,
     landed: Path,
     found: Found,
-    only: re.Pattern[bytes] | None,
+    only: Candidates | None,
 ) -> set[int]:
     """Numbers (from 1) of the rows of a table that are of the forgotten."""
     rows: set[int] = set()
@@ -241,7 +255,7 @@ def rewrite(
     eraser: Eraser,
     landed: Path,
     file: IO[bytes],
-    only: re.Pattern[bytes] | None,
+    only: Candidates | None,
 ) -> None:
     """Write what is left of a landed file."""
     if isinstance(settings, FeedbackSourceSettings):
@@ -270,7 +284,7 @@ def rewrite_member(
     eraser: Eraser,
     member: IO[bytes],
     target: IO[bytes],
-    only: re.Pattern[bytes] | None,
+    only: Candidates | None,
 ) -> None:
     """A member of an archive; one that loses nothing keeps its bytes."""
     packed = member.read()
@@ -311,7 +325,7 @@ def without_lines(
     eraser: Eraser,
     content: Readable,
     found: Found,
-    only: re.Pattern[bytes] | None,
+    only: Candidates | None,
 ) -> Iterator[bytes]:
     """The lines of a file that stay, in blocks, with their ends."""
     begun: list[bytes] = []
@@ -332,7 +346,7 @@ def remaining(
     eraser: Eraser,
     lines: list[bytes],
     found: Found,
-    only: re.Pattern[bytes] | None,
+    only: Candidates | None,
 ) -> list[bytes]:
     """Lines without those of the forgotten; blank ones stay."""
     places = [at for at, line in enumerate(lines) if line.strip() and (only is None or only.search(line))]

@@ -5,7 +5,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -139,19 +139,21 @@ def read_all(
         rejected: list[tuple[Any, ...]] = []
         for landed in manifest.files:
             path = home.delivery(settings.name, manifest.delivery) / landed.name
-            rows, refused = read_or_refuse(settings, path)
-            if absence is not None:
-                rows, refused = absence.keep_out(path, rows, refused)
-            if privacy is not None:
-                rows = [private_row(privacy, row) for row in rows]
-                refused = [private_reject(row) for row in refused]
-            for start in range(0, len(rows), BATCH_ROWS):
-                some = rows[start : start + BATCH_ROWS]
-                told = [message(settings, manifest, landed.name, row) for row in some]
-                messages.append(pl.DataFrame(told, schema=MESSAGES))
-            # the messages of one record are one record
-            rows_by_day.update({row.record: row.ts.date() for row in rows}.values())
-            rejected += [quarantined(settings.name, manifest.delivery, landed.name, row) for row in refused]
+            for rows, refused in read_or_refuse(settings, path):
+                if absence is not None:
+                    rows, refused = absence.keep_out(path, rows, refused)
+                if privacy is not None:
+                    rows = [private_row(privacy, row) for row in rows]
+                    refused = [private_reject(row) for row in refused]
+                for start in range(0, len(rows), BATCH_ROWS):
+                    some = rows[start : start + BATCH_ROWS]
+                    told = [message(settings, manifest, landed.name, row) for row in some]
+                    messages.append(pl.DataFrame(told, schema=MESSAGES))
+                # the messages of one record are one record
+                rows_by_day.update({row.record: row.ts.date() for row in rows}.values())
+                rejected += [
+                    quarantined(settings.name, manifest.delivery, landed.name, row) for row in refused
+                ]
         if rejected:
             frame = pl.DataFrame(rejected, schema=QUARANTINE.schema, orient="row")
             write_parquet(files.quarantine, QUARANTINE.conform(frame))
@@ -174,13 +176,13 @@ def read_all(
 
 def read_or_refuse(
     settings: FeedbackSourceSettings, path: Path
-) -> tuple[list[FeedbackRow], list[RejectedRow]]:
-    """As `settings.read`; a file that cannot be read is one rejected record."""
+) -> Iterator[tuple[list[FeedbackRow], list[RejectedRow]]]:
+    """As `settings.read_parts`; a file that cannot be read is one rejected record."""
     try:
-        return settings.read(path)
+        yield from settings.read_parts(path)
     except InboxError as error:
         with path.open("rb") as file:
-            return [], [RejectedRow(1, "unusable_file", str(error), file.read(SHOWN_BYTES))]
+            yield [], [RejectedRow(1, "unusable_file", str(error), file.read(SHOWN_BYTES))]
 
 
 def message(
@@ -254,8 +256,11 @@ def deduplicated(messages: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     the source deleted is left out with all its earlier versions.
     """
     place = ["delivery", "member", "record"]
+    # Of the widest columns not one more copy than needed: they are most of the memory this takes.
     records = (
-        messages.with_columns(RESPONSE.alias("response"))
+        messages.select(
+            RESPONSE.alias("response"), "source", "ts", *place, "ingest_run", "updated_at", "left_out"
+        )
         .unique(place, keep="first", maintain_order=True)
         .sort("updated_at", nulls_last=False, maintain_order=True)
         .with_columns(pl.col("response").is_last_distinct().alias("newest"))

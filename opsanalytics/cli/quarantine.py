@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 from functools import wraps
 from pathlib import Path
@@ -131,8 +132,19 @@ def show(settings: Settings, selection: Selection, limit: int, as_json: bool) ->
         console.print()
     if not as_json:
         console.print(
-            f"{min(limit, found.height):,} of {found.height:,} records." if found.height else "None."
+            f"{min(limit, found.height):,} of {found.height:,} records."
+            if found.height
+            else none_of(settings, selection)
         )
+
+
+def none_of(settings: Settings, selection: Selection) -> str:
+    """What to say where nothing was found: broken records often tell no day."""
+    undated = 0
+    if selection.day is not None:
+        others = _records(settings, replace(selection, day=None))
+        undated = others["day"].null_count()
+    return f"None. Of {undated:,} records the day is not known: leave --day out." if undated else "None."
 
 
 @quarantine.command("replay")

@@ -9,7 +9,7 @@ fetching, landing and cleaning work through the interface below. The guide is `d
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -422,6 +422,10 @@ class FeedbackSourceSettings(SourceSettings, ABC):
         Raises:
             InboxError: as `count_records`; the file was landed under other settings.
         """
+
+    def read_parts(self, path: Path) -> Iterator[tuple[list[FeedbackRow], list[RejectedRow]]]:
+        """As `read`, some records at a time, for kinds whose files may be large."""
+        yield self.read(path)
 
 
 @cache

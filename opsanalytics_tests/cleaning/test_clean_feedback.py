@@ -1,6 +1,7 @@
 import json
 import os
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -103,6 +104,19 @@ def test_unreadable_rows_are_set_aside_and_everything_adds_up(home: Home) -> Non
     assert (report.quarantined, report.duplicates) == (1, 1)
     assert unreconciled(ledger, deliveries(home, "survey")).is_empty()
     assert ledger.select(pl.sum("landed", "canonical", "duplicates", "quarantined")).row(0) == (4, 2, 1, 1)
+
+
+def test_a_file_read_in_parts_gives_the_same_files(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [row(n % 5, f"line one\nline two {n}", rating="8" if n % 3 else "eleven") for n in range(11)]
+    deliver(home, *rows)
+    monkeypatch.setattr("opsanalytics.sources.feedback_files.settings.PART_RECORDS", 2)
+    monkeypatch.setattr("opsanalytics.cleaning.feedback.BATCH_ROWS", 1)
+    other = Home(tmp_path / "other")
+    report = deliver(other, *rows)
+    assert (report.records, report.quarantined) == (11, 4)
+    assert tree(other.lake) == tree(home.lake)
 
 
 def test_a_second_run_changes_no_byte(home: Home) -> None:

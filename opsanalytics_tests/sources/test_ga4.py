@@ -317,6 +317,17 @@ def test_repeated_rows_are_one_event_whatever_the_order_of_their_parameters(
     assert (cleaned.canonical, cleaned.duplicates) == (3, 1)
 
 
+@pytest.mark.parametrize("signed_in_first", [True, False])
+def test_an_event_with_and_without_its_user_is_one_that_names_the_user(
+    home: Home, tmp_path: Path, signed_in_first: bool
+) -> None:
+    both = [ga4_record(1, user_id="ada"), ga4_record(1)]
+    put(tmp_path / DAILY, zipped(both if signed_in_first else both[::-1]))
+    _, cleaned = run(ga4(tmp_path), home)
+    assert (cleaned.canonical, cleaned.duplicates) == (1, 1)
+    assert events(home)["user_id"].to_list() == ["ada"]
+
+
 def test_events_without_consent_are_no_one_person(home: Home, tmp_path: Path) -> None:
     records = [ga4_record(n) for n in range(4)]
     for record in records:

@@ -3,9 +3,10 @@
 import codecs
 import re
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -58,6 +59,8 @@ class Layout:
     """Records at the beginning that are headings too."""
 
 
+PART_RECORDS = 10_000
+"""So many records of a file are Python objects at once."""
 FREE_FIELDS = frozenset({"text", "title", "email", "url", "tags"})
 """Fields whose columns may hold personal data; the others are ids, times and numbers."""
 
@@ -89,7 +92,7 @@ class FeedbackFileSettings(FeedbackSourceSettings):
     encoding: str | None = None
     """Of CSV files, for example 'cp1252' or 'utf-16'; found out if not given."""
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
-    """Of CSV files; comma, semicolon or tab is found out."""
+    """Of CSV files; comma, semicolon, tab or | is found out."""
     sheet: str | None = None
     """Of workbooks; the first that is not empty if not given."""
     timezone: str = "UTC"
@@ -176,17 +179,27 @@ class FeedbackFileSettings(FeedbackSourceSettings):
         return len(table.records) - layout.headings
 
     def read(self, path: Path) -> tuple[list[FeedbackRow], list[RejectedRow]]:
-        table, layout = self._open(path)
         rows: list[FeedbackRow] = []
         rejected: list[RejectedRow] = []
-        for number, record in enumerate(table.records[layout.headings :], start=1):
-            try:
-                rows += self.messages(self._row(number, table, layout, record), layout, table)
-            except UnreadableError as error:
-                where = f"{'row' if table.workbook else 'line'} {record.line}: "
-                detail = str(error) if str(error).startswith(where) else where + str(error)
-                rejected.append(RejectedRow(number, error.reason, detail, table.raw(record)))
+        for some, refused in self.read_parts(path):
+            rows += some
+            rejected += refused
         return rows, rejected
+
+    def read_parts(self, path: Path) -> Iterator[tuple[list[FeedbackRow], list[RejectedRow]]]:
+        table, layout = self._open(path)
+        records = enumerate(islice(table.records, layout.headings, None), start=1)
+        while part := list(islice(records, PART_RECORDS)):
+            rows: list[FeedbackRow] = []
+            rejected: list[RejectedRow] = []
+            for number, record in part:
+                try:
+                    rows += self.messages(self._row(number, table, layout, record), layout, table)
+                except UnreadableError as error:
+                    where = f"{'row' if table.workbook else 'line'} {record.line}: "
+                    detail = str(error) if str(error).startswith(where) else where + str(error)
+                    rejected.append(RejectedRow(number, error.reason, detail, table.raw(record)))
+            yield rows, rejected
 
     def messages(self, row: Row, layout: Layout, table: Table) -> list[FeedbackRow]:
         """The messages that a record holds.

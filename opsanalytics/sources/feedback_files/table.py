@@ -1,11 +1,13 @@
 """A feedback file as header and records, whether it is CSV or a workbook."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from html import unescape
+from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 from opsanalytics.sources.errors import InboxError
 from opsanalytics.sources.feedback_files.nearest import nearest
@@ -26,12 +28,33 @@ class Record:
     fields: list[str]
 
 
+class Rows(Protocol):
+    """Rows with the line or number each begins at; not blank."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]: ...
+
+
+@dataclass(frozen=True)
+class Records:
+    """What stands below the header."""
+
+    rows: Rows
+    """With the header, which comes first."""
+
+    def __len__(self) -> int:
+        return len(self.rows) - 1
+
+    def __iter__(self) -> Iterator[Record]:
+        return (Record(line, row) for line, row in islice(self.rows, 1, None))
+
+
 @dataclass(frozen=True)
 class Table:
     """Header and records of one file."""
 
     header: list[str]
-    records: list[Record]
+    records: Records
     """As read, each with as many fields as it has; blank rows are left out."""
     encoding: str
     delimiter: str
@@ -102,20 +125,21 @@ def read_table(
         InboxError: it is empty, neither of the two, or damaged.
     """
     workbook = is_workbook(path)
+    rows: Rows
     if workbook:
         rows, used, parted = read_workbook(path, sheet), "utf-8", ","
     else:
         rows, used, parted = read_text(path, encoding=encoding, delimiter=delimiter)
     if not rows:
         raise InboxError(f"{path}: the file is empty; it must start with a row of column names.")
-    if any(UNDECODED.search(name) for name in rows[0][1]):
+    _, names = next(iter(rows))
+    if any(UNDECODED.search(name) for name in names):
         raise InboxError(
             f"{path}: the column names are neither UTF-8, UTF-16 nor Windows-1252"
             + (f", nor {encoding}" if encoding else "")
             + ". Name the encoding of the file in `encoding`, or save it as UTF-8 and drop it again."
         )
-    header = [readable(name) for name in rows[0][1]]
-    return Table(header, [Record(line, row) for line, row in rows[1:]], used, parted, workbook)
+    return Table([readable(name) for name in names], Records(rows), used, parted, workbook)
 
 
 def unique_names(header: Iterable[str]) -> list[str]:

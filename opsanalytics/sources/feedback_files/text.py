@@ -5,19 +5,21 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from opsanalytics.sources.errors import InboxError
 
-DELIMITERS = ",;\t"
+DELIMITERS = ",;\t|"
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 LONGEST_FIELD = 16 * 1024 * 1024
-LARGEST_TEXT = 256 * 1024 * 1024
-"""A file is read whole, and a row takes some twenty times its bytes."""
+LARGEST_TEXT = 512 * 1024 * 1024
+"""A file is read whole; its text takes one to four bytes a character."""
+LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 UNDECODED = re.compile("[\ud800-\udfff]")
 """Stands for what the encoding has no character for."""
 SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n")
@@ -78,7 +80,7 @@ def encode_as(text: str, encoding: str) -> bytes:
 
 
 def guess_delimiter(text: str) -> str:
-    """The one of `,`, `;` and tab that occurs most in the first line, outside quotes."""
+    """The one of `,`, `;`, tab and `|` that occurs most in the first line, outside quotes."""
     counts = dict.fromkeys(DELIMITERS, 0)
     quoted = False
     for character in text:
@@ -91,9 +93,7 @@ def guess_delimiter(text: str) -> str:
     return max(DELIMITERS, key=lambda delimiter: counts[delimiter])
 
 
-def read_text(
-    path: Path, *, encoding: str | None, delimiter: str | None
-) -> tuple[list[tuple[int, list[str]]], str, str]:
+def read_text(path: Path, *, encoding: str | None, delimiter: str | None) -> tuple["TextRows", str, str]:
     """Rows with the line each begins at, the encoding and the delimiter. Blank rows are left out.
 
     Raises:
@@ -125,7 +125,8 @@ def read_text(
         delimiter, text, first_line = delimiter or told[1], text[told.end() :], 2
     delimiter = delimiter or guess_delimiter(text)
     try:
-        return list(parse(text, delimiter, first_line)), used, delimiter
+        count = sum(1 for _ in parse(text, delimiter, first_line))
+        return TextRows(text, delimiter, first_line, count), used, delimiter
     except csv.Error as error:
         if "field limit" in str(error):
             where = str(error).partition(":")[0]
@@ -139,21 +140,37 @@ def read_text(
         ) from error
 
 
+@dataclass(frozen=True)
+class TextRows:
+    """The rows of a text with the line each begins at, parsed as they are asked for: all at once would be
+    several times as large as the text. It was parsed once, so that nothing can be wrong any more."""
+
+    text: str
+    delimiter: str
+    first_line: int
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        return parse(self.text, self.delimiter, self.first_line)
+
+
 def parse(text: str, delimiter: str, first_line: int = 1) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(LONGEST_FIELD)
-    # newline="" leaves line breaks inside quotes alone; only the csv module may judge them
-    with io.StringIO(text, newline="") as stream:
-        reader = csv.reader(stream, delimiter=delimiter, strict=True)
-        while True:
-            begins = reader.line_num + first_line
-            try:
-                row = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                raise csv.Error(f"line {begins}: {error}") from error
-            if any(field.strip() for field in row):
-                yield begins, row
+    # Line breaks stay as they are; only the csv module may judge those inside quotes.
+    reader = csv.reader((line[0] for line in LINE.finditer(text)), delimiter=delimiter, strict=True)
+    while True:
+        begins = reader.line_num + first_line
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise csv.Error(f"line {begins}: {error}") from error
+        if any(field.strip() for field in row):
+            yield begins, row
 
 
 def as_line(row: list[str], delimiter: str, encoding: str = "utf-8") -> bytes:

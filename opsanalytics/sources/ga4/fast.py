@@ -16,9 +16,11 @@ import polars as pl
 
 from opsanalytics.sources.base import ROWS, ParsedLines
 from opsanalytics.sources.ga4.rows import (
+    ANONYMOUS,
     KEY_FIELDS,
     PAGE_PARAMETERS,
     REST,
+    SIGNED_IN,
     USER_PROPERTY,
     WHOLE,
     day_of,
@@ -179,7 +181,7 @@ def read_record(source: str, zone: ZoneInfo, position: int, record: bytes) -> tu
         write(properties).decode(),
         day_named(usual.event_date) or ts.astimezone(zone).date(),
         None,
-        0,
+        SIGNED_IN if user_id is not None else ANONYMOUS,
     )  # fmt: skip
 
 

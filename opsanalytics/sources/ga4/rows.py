@@ -39,6 +39,8 @@ KEY_FIELDS = (
     "batch_ordering_id",
 )  # fmt: skip
 """What tells two events of one name and time apart, besides their parameters: GA4 gives no id."""
+ANONYMOUS, SIGNED_IN = 0, 1
+"""Of an event that comes both with and without its user the one that names the user stays."""
 FRACTIONS = ("float_value", "double_value")
 NUMBERS = ("int_value", *FRACTIONS)
 EXACT = 2**53
@@ -123,7 +125,7 @@ def read_line(source: str, zone: ZoneInfo, line: Line) -> tuple[Any, ...]:
         properties_of(members, parameters),
         day_of(field(members, "event_date")) or ts.astimezone(zone).date(),
         None,
-        0,
+        SIGNED_IN if user_id is not None else ANONYMOUS,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 from opsanalytics.sources.feedback_files.settings import Layout, Names, Question, listed
 from opsanalytics.sources.feedback_files.survey import SurveySettings, questions_at
 from opsanalytics.sources.feedback_files.table import (
+    Records,
     Table,
     missing_columns,
     readable,
@@ -40,7 +41,7 @@ class SurveyMonkeySettings(SurveySettings):
         second = self._second_headings(table)
         questions = above(table.header)
         names = tuple(unique_names(column_names(table.header, questions, second)))
-        named = replace(table, header=list(names), records=[])
+        named = replace(table, header=list(names), records=Records([(1, list(names))]))
         fields = self.located(
             path,
             table,
@@ -68,7 +69,7 @@ class SurveyMonkeySettings(SurveySettings):
         position = table.find(ID)
         if not table.records or position is None:
             return None
-        first = table.records[0].fields + [""] * len(table.header)
+        first = next(iter(table.records)).fields + [""] * len(table.header)
         if first[position].strip():
             return None
         return [readable(name) for name in first[: len(table.header)]]

@@ -54,7 +54,7 @@ def test_bytes_that_fit_nothing_cost_their_row_alone(tmp_path: Path) -> None:
     first, second, third = fields(found)
     assert (first, third) == (["1", "ż"], ["3", "ó"])
     assert str(second).startswith("undecodable: line 3: byte 0xff is not utf-8.")
-    assert found.raw(found.records[1]) == b'"2","\xff"\n'
+    assert found.raw(list(found.records)[1]) == b'"2","\xff"\n'
 
 
 def test_half_a_character_of_utf16_costs_its_row_alone(tmp_path: Path) -> None:
@@ -72,7 +72,19 @@ def test_the_line_of_a_row_counts_the_breaks_in_quotes(tmp_path: Path) -> None:
 def test_excels_separator_line_is_followed(tmp_path: Path) -> None:
     found = table(tmp_path, b"\xef\xbb\xbfsep=;\r\na;b,c\r\n1;2\r\n")
     assert (found.header, fields(found)) == (["a", "b,c"], [["1", "2"]])
-    assert found.records[0].line == 3
+    assert next(iter(found.records)).line == 3
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
+def test_usual_delimiters_and_line_breaks_are_found_out(
+    tmp_path: Path, delimiter: str, line_break: str
+) -> None:
+    rows = [["a", "b"], ["1", '"x\u2028y\x85z"'], ["2", '"p' + line_break + 'q"']]
+    content = line_break.join(delimiter.join(row) for row in rows)
+    found = table(tmp_path, content.encode())
+    assert fields(found) == [["1", "x\u2028y\x85z"], ["2", f"p{line_break}q"]]
+    assert len(found.records) == 2
 
 
 def test_a_declared_delimiter_is_taken(tmp_path: Path) -> None:
