@@ -193,7 +193,9 @@ def ledger(config: Path | None, as_json: bool) -> None:
         console.print("No fix with a prediction has a verdict yet.")
         return
     table = RichTable(
-        header_style="bold", caption="conversions a week, with intervals", caption_justify="left"
+        header_style="bold",
+        caption="conversions a week (or revenue, if that is measured), with intervals",
+        caption_justify="left",
     )
     for column in ("item", "verdict", "predicted", "measured", "agree"):
         table.add_column(column, overflow="fold", no_wrap=column == "item")

@@ -22,7 +22,7 @@ from opsanalytics.improvement.verification.gap import (
     trend,
 )
 
-Method = Literal["difference", "structural"]
+Method = Literal["difference", "structural", "heard"]
 
 DRIFT_P = 0.1
 """If a slope of the gap before shipping is less likely by chance than this, the arms were drifting apart."""
@@ -174,7 +174,7 @@ class Stretch:
     """Of the change, against the days up to the verdict."""
 
 
-def stretches(panel: Panel, shipped: int, verified: int, width: int, *, known: Baseline) -> list[Stretch]:
+def stretches(panel: Panel, shipped: int, verified: int, width: int, known: Baseline) -> list[Stretch]:
     """Each `width` days after the day `verified`, as far as they are whole.
 
     Each uses the days up to its own end, so it is what was known then.

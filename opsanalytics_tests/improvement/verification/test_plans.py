@@ -106,7 +106,7 @@ def test_days_are_those_of_the_reporting_zone() -> None:
 def test_what_cannot_be_measured_says_why() -> None:
     events = events_of(np.random.default_rng(5), World(affected=1, unaffected=2, before=63, after=5))
     assert "too few people" in planned(events).reason
-    assert "feedback only" in planned(events, funnel=None).reason
+    assert "single message" in planned(events, funnel=None).reason
     assert "`value`" in planned(events, choices=Choices(metric="revenue")).reason
     chosen = Choices(by="platform", affected=("windows",), unaffected=("web",))
     assert "nobody who reached the step has platform windows" in planned(events, choices=chosen).reason
@@ -246,6 +246,17 @@ def test_revenue_is_measured_where_the_funnel_has_a_value() -> None:
     assert (plan.method, plan.metric, plan.horizon_days) == ("difference", "revenue", 3)
     assert plan.rate == pytest.approx(20 * 0.4 * (0.55 - 0.15), rel=0.15)
     assert plan.expected is None
+    priced = item() | {
+        "reach_per_week": 100.0,
+        "revenue_per_week": 300.0,
+        "revenue_low": 200.0,
+        "revenue_high": 400.0,
+    }
+    paying = make_plan(
+        priced, tried, known.lazy(), met, settings, as_of=SHIPPED, zone=UTC_ZONE, choices=chosen
+    )
+    # Half of the affected arm met it, and each lost three.
+    assert paying.expected == pytest.approx(1.5, rel=0.1)
     as_of = SHIPPED + timedelta(days=32)
     whole = attempts(events.lazy(), funnel, as_of=as_of)
     panel = panel_for(plan, whole, events.lazy(), zone=UTC_ZONE, shipped=WORLD.shipped)
