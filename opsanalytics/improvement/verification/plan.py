@@ -22,6 +22,7 @@ from opsanalytics.improvement.verification.observed import (
     AFFECTED,
     UNAFFECTED,
     Attempts,
+    design_effect,
     observe,
     usual_horizon,
     with_arms,
@@ -372,7 +373,7 @@ def make_panel(
     if split is not None:
         arms = with_arms(units, split)
         one, other = (Daily.of(arms.filter(pl.col("arm") == name), days) for name in (AFFECTED, UNAFFECTED))
-        return Panel(days, one, (other,), "difference", metric, start)
+        return Panel(days, one, (other,), "difference", metric, start, design_effect(arms))
     steps = len(tried.definition.steps)
     # The metric of the conversion passes all later steps, so only earlier ones stand beside it.
     beside = [k for k in range(1, steps) if k != step and (metric == "pass" or k < step)]
@@ -381,7 +382,8 @@ def make_panel(
         own = observe(tried, each, "pass", horizon, zone=zone)
         own = own.filter(pl.col("day").is_in(units["day"].unique().implode()))
         others.append(Daily.of(own, days))
-    return Panel(days, Daily.of(units, days), tuple(others), "structural", metric, start)
+    own_repeats = design_effect(units)
+    return Panel(days, Daily.of(units, days), tuple(others), "structural", metric, start, own_repeats)
 
 
 def _days(units: pl.DataFrame) -> Any:

@@ -16,6 +16,7 @@ from opsanalytics.improvement.decision_log import connect
 from opsanalytics.improvement.verification.arms import Split, find_split
 from opsanalytics.improvement.verification.observed import (
     attempts,
+    design_effect,
     last_complete_day,
     observe,
     usual_horizon,
@@ -231,6 +232,18 @@ def test_a_plan_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
     con.close()
     with pytest.raises(ValueError, match="does not have the hash it was frozen with"):
         read_plans(home)
+
+
+def test_attempts_of_one_person_are_not_independent() -> None:
+    rng = np.random.default_rng(4)
+    # Three attempts each: those of some persons always pass, those of others never do.
+    person = np.repeat(np.arange(2_000), 3)
+    alike = (rng.random(2_000) < 0.5).astype(np.float64)[person]
+    apart = (rng.random(6_000) < 0.5).astype(np.float64)
+    table = pl.DataFrame({"person": person, "alike": alike, "apart": apart})
+    assert design_effect(table.select("person", y="alike")) == pytest.approx(3.0)
+    assert design_effect(table.select("person", y="apart")) == pytest.approx(1.0, abs=0.1)
+    assert design_effect(table.unique("person").select("person", y="alike")) == 1.0
 
 
 def test_revenue_is_measured_where_the_funnel_has_a_value() -> None:
