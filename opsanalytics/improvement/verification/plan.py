@@ -303,8 +303,16 @@ def _heard_plan(
             update=dict.fromkeys(("expected", "expected_low", "expected_high"), chosen.expected)
         )
     ahead = heard_outlook(panel, level=known.level, shipped=end.toordinal())
-    wanted = known.expected or ahead.share * FELL_BY
-    needed = ahead.days_for(wanted, settings.power, settings.longest_days)
+    # A halving, or where messages are too few for that, silence.
+    wanted = [known.expected] if known.expected else [ahead.share * FELL_BY, ahead.share]
+    found = (ahead.days_for(change, settings.power, settings.longest_days) for change in wanted)
+    needed = next((days for days in found if days is not None), None)
+    if needed is None and known.expected is None:
+        reason = (
+            f"heard in feedback only, in {ahead.share * 100:.1f} % of messages: should it fall silent, that "
+            f"would not show beyond chance within {settings.longest_days} days"
+        )
+        return unplanned(name, reason, as_of)
     if chosen.looks is None:
         known = known.model_copy(update={"looks": _looks(settings, needed)})
     last = known.looks[-1]
