@@ -15,7 +15,13 @@ from opsanalytics.analysis.monitoring import monitoring
 from opsanalytics.analysis.refresh import WHOLE, Refreshed, refresh
 from opsanalytics.analysis.releases import apply_releases
 from opsanalytics.analysis.scope import Scope, frame_digest
-from opsanalytics.analysis.verification import freeze_missing, known_titles, plan_facts, verified
+from opsanalytics.analysis.verification import (
+    freeze_missing,
+    heard,
+    known_titles,
+    plan_facts,
+    verified,
+)
 from opsanalytics.behavior.journey_spec import Paths, Sessions
 from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.behavior.tables import (
@@ -313,6 +319,8 @@ def verification_marts(scope: Scope) -> Refreshed:
     facts = {name: told[name] for name in ("as of", "program", "tables")}
     if plans.latest:  # without a plan nothing is read
         facts |= told | {f"funnel {each.name}": each.model_dump_json() for each in scope.settings.funnels}
+    if heard(plans):
+        facts |= scope.feedback_facts()
     facts |= plan_facts(log, plans, titles)
     return refresh(scope, "verification", VERIFICATION_TABLES, {WHOLE: facts}, compute)
 

@@ -12,6 +12,7 @@ import polars as pl
 from opsanalytics.analysis.scope import Scope
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.config import Settings
+from opsanalytics.feedback.tables import FEEDBACK_ASSIGNMENTS
 from opsanalytics.improvement.decision_log import Log, read_log
 from opsanalytics.improvement.decisions import SHIPPED, Life, members
 from opsanalytics.improvement.standing import entries
@@ -53,6 +54,16 @@ class Evidence:
     def events(self) -> pl.LazyFrame:
         return self.scope.events
 
+    @cached_property
+    def messages(self) -> pl.DataFrame:
+        """ts, theme_id of all feedback, by the themes of the last run."""
+        themes = read_mart(self.scope.home, FEEDBACK_ASSIGNMENTS).select("feedback_id", "theme_id")
+        return (
+            self.scope.feedback.select("feedback_id", "ts")
+            .join(themes, on="feedback_id", how="inner")
+            .select("ts", "theme_id")
+        )
+
 
 def scope_of_marts(settings: Settings) -> Scope | None:
     """The scope of the last run; None: nothing was found yet, or its events are not here."""
@@ -91,6 +102,7 @@ def plan_item(
         zone=settings.project.zone,
         shipped=shipped,
         choices=choices,
+        messages=data.messages if item["funnel"] is None else None,
     )
 
 
@@ -214,7 +226,13 @@ def verified(scope: Scope, log: Log, plans: PlanLog, titles: Mapping[str, str]) 
         as_of=scope.as_of,
         zone=scope.settings.project.zone,
         quality=scope.event_quality,
+        messages=evidence.messages if heard(plans) else None,
     )
+
+
+def heard(plans: PlanLog) -> bool:
+    """Whether any plan is about what people write."""
+    return any(each.plan.method == "heard" for each in plans.latest.values())
 
 
 def plan_facts(log: Log, plans: PlanLog, titles: Mapping[str, str]) -> dict[str, str]:

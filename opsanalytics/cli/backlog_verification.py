@@ -19,7 +19,7 @@ from opsanalytics.cli.pipeline import config_option, read_config
 from opsanalytics.config import Settings
 from opsanalytics.improvement.decision_log import read_log
 from opsanalytics.improvement.verification.arms import METRICS, Metric
-from opsanalytics.improvement.verification.plan import Choices
+from opsanalytics.improvement.verification.plan import Choices, Plan
 from opsanalytics.improvement.verification.plan_log import Frozen, read_plans
 from opsanalytics.improvement.verification.tables import CALIBRATION, PREDICTION_LEDGER, VERIFICATIONS
 from opsanalytics.improvement.verification.words import compared, interval, size, spoken_outcome, summary
@@ -30,6 +30,12 @@ METRIC_WORDS = {
     "pass": "share of attempts that go on to a later step",
     "conversion": "share of attempts that reach the last step",
     "revenue": "worth of an attempt",
+    "heard": "share of messages that are about something else",
+}
+METHOD_WORDS = {
+    "difference": "difference in differences",
+    "structural": "structural model",
+    "heard": "counts",
 }
 
 
@@ -193,7 +199,9 @@ def ledger(config: Path | None, as_json: bool) -> None:
         console.print("No fix with a prediction has a verdict yet.")
         return
     table = RichTable(
-        header_style="bold", caption="conversions a week, with intervals", caption_justify="left"
+        header_style="bold",
+        caption="conversions a week (or revenue, if that is measured), with intervals",
+        caption_justify="left",
     )
     for column in ("item", "verdict", "predicted", "measured", "agree"):
         table.add_column(column, overflow="fold", no_wrap=column == "item")
@@ -244,14 +252,19 @@ def _plan_facts(frozen: Frozen) -> list[tuple[str, str]]:
         name: getattr(plan, name) for name in ("expected", "expected_low", "expected_high", "least_change")
     }
     days = "day" if plan.horizon_days == 1 else "days"
+    where = f" within {plan.horizon_days} {days} of step {plan.step} of {plan.funnel}"
+    units = (
+        f"about {plan.units_per_week or 0:.0f} affected attempts a week, {plan.rate or 0:.1%} of them succeed"
+    )
+    if plan.method == "heard":
+        where = f" ({', '.join(plan.affected)})"
+        share = f"{1 - (plan.rate or 0):.1%} of them are of it"
+        units = f"about {plan.units_per_week or 0:.0f} messages a week, {share}"
     facts += [
-        ("metric", f"{METRIC_WORDS[plan.metric]} within {plan.horizon_days} {days} of step {plan.step} of "
-                   f"{plan.funnel}"),
-        ("method", f"{'difference in differences' if plan.method == 'difference' else 'structural model'}: "
-                   f"{compared(plan)}"),
-        ("baseline", f"{plan.baseline_first} to {plan.baseline_last}, about {plan.units_per_week or 0:.0f} "
-                     f"affected attempts a week, {plan.rate or 0:.1%} of them succeed".replace("%", " %")),
-    ]  # fmt: skip
+        ("metric", METRIC_WORDS[plan.metric] + where),
+        ("method", f"{METHOD_WORDS[plan.method]}: {compared(plan)}"),
+        ("baseline", f"{plan.baseline_first} to {plan.baseline_last}, {units}".replace("%", " %")),
+    ]
     if plan.expected is not None:
         met = f"; {plan.exposed_share:.0%} of them met it".replace("%", " %") if plan.exposed_share else ""
         facts.append(
@@ -270,13 +283,23 @@ def _plan_facts(frozen: Frozen) -> list[tuple[str, str]]:
                         f"{plan.looks[-1]} days")
         )  # fmt: skip
     if plan.days_needed is not None:
-        facts.append(("takes", f"{plan.days_needed} days to see the expected change so surely"))
+        facts.append(("takes", f"{plan.days_needed} days to see {_awaited(plan)} so surely"))
     elif plan.expected:
         chance = f"{(plan.power_expected or 0) * 100:.0f} %"
         facts.append(
             ("takes", f"longer than {plan.looks[-1]} days; by then its chance to be seen is {chance}")
         )
     return [*facts, ("rule", plan.rule())]
+
+
+def _awaited(plan: Plan) -> str:
+    """What the looks of a plan are late enough to see."""
+    if plan.method != "heard" or plan.expected is not None:
+        return "the expected change"
+    half = (1 - (plan.rate or 0.0)) / 2
+    return (
+        "that it is written of half as often" if (plan.least_change or 0.0) <= half else "that it fell silent"
+    )
 
 
 def _verdict_facts(row: dict[str, Any]) -> list[tuple[str, str]]:

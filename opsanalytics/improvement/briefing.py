@@ -69,7 +69,9 @@ def _lately(point: Mapping[str, Any]) -> str:
         return ""
     met = f"in the last four weeks {now:,} met it, in the four before {before:,}"
     if before == 0:
-        return f"New: {met}."
+        return f"New: {met}." if now else ""
+    if now == 0:
+        return f"Gone quiet: in the last four weeks nobody met it, in the four before {before:,}."
     if point["lately_ratio"] is None:
         return ""
     ratio, low, high = point["lately_ratio"], point["lately_low"], point["lately_high"]
@@ -107,13 +109,20 @@ def _next(row: Mapping[str, Any], point: Mapping[str, Any] | None) -> str:
         return "Nothing; it is watched for coming back."
     accept = command.format("accept")
     if point["lane"] == "voice":
-        return f"Read the quotes. If one fix would answer them, {accept}; if not, split or mute the theme."
+        return _voiced(row, point, accept)
     if row["status"] != "finding":
         return _watched(point)
     return (
         f"Look at two or three of the example persons, then decide: {accept} freezes how the fix will be "
         "judged."
     )
+
+
+def _voiced(row: Mapping[str, Any], point: Mapping[str, Any], accept: str) -> str:
+    if row["status"] != "finding":
+        return ""
+    mute = f"opsanalytics themes mute {point['theme_id']}" if point["theme_id"] else "snooze it"
+    return f"Read the quotes. If one fix would answer them, {accept}; if they are many things, {mute}."
 
 
 def _watched(point: Mapping[str, Any]) -> str:

@@ -22,12 +22,14 @@ TAGS = {"worked": "passed", "harmed": "failed", "regressed": "warning", "did_not
 METHODS = {
     "difference": "Difference in differences",
     "structural": "Structural model, as nobody is unaffected",
+    "heard": "Before against after, among all messages",
     "none": "Not measured",
 }
 METRICS = {
     "pass": "Share that goes on to a later step",
     "conversion": "Share that reaches the last step",
     "revenue": "Worth of an attempt",
+    "heard": "Share of messages that are about something else",
 }
 STRETCH = 7
 
@@ -109,6 +111,8 @@ def _gap_chart(row: dict[str, Any], data: ReportData, *, money: bool) -> Chart |
     if weeks.height < 3:
         return None
     what = "Gap between the affected and the unaffected" if row["method"] == "difference" else "The affected"
+    if row["method"] == "heard":
+        what = METRICS["heard"]
     return Chart(
         f"fix-{row['item_id']}-gap",
         figures.gap_figure(
@@ -154,6 +158,7 @@ def _stretches(days: pl.DataFrame, shipped: Any, *, money: bool) -> pl.DataFrame
 
 
 def _calibration_chart(ledger: pl.DataFrame) -> Chart | None:
+    ledger = ledger.filter(pl.col("metric") != "revenue")  # money is not on an axis of points
     if ledger.is_empty():
         return None
     agree = int(ledger["agrees"].sum())

@@ -42,6 +42,7 @@ def test_what_is_watched_says_how_many_more_people_would_settle_it() -> None:
         ((5_000, 5_000, 1.0, 0.96, 1.04), "Steady"),
         ((10, 9, 1.1, 0.5, 2.6), "No clear change"),
         ((7, 0, None, None, None), "New"),
+        ((0, 125, 0.0, 0.0, 0.03), "Gone quiet"),
     ],
 )
 def test_what_changed_lately_is_said_only_beyond_chance(numbers: tuple[float, ...], word: str) -> None:

@@ -10,6 +10,7 @@ from opsanalytics.feedback.themes import find_themes
 from opsanalytics.improvement.analysis import Improvement, analyse_improvement
 from opsanalytics.improvement.settings import PainPointSettings
 from opsanalytics.lake.schemas import FEEDBACK
+from opsanalytics_tests.simulators import visits
 from opsanalytics_tests.simulators.planted import FRICTION, World, simulate
 
 SEEDS = (2001, 2002, 2003)
@@ -133,3 +134,25 @@ def test_the_effect_can_be_made_again_from_the_groups(worlds: list[tuple[World, 
 def test_equal_seeds_make_equal_worlds() -> None:
     assert simulate(5, 500).events.equals(simulate(5, 500).events)
     assert np.isclose(simulate(5, 500).conversions, simulate(5, 500).conversions)
+
+
+def test_problems_of_a_shop_whose_visitors_come_back_are_found() -> None:
+    """Another product than the one that thresholds were chosen on: evenings and later visits are no cause."""
+    shop = visits.simulate(3, 8_000)
+    entered = funnel(shop.events.lazy(), shop.funnel, as_of=shop.as_of)
+    found = analyse_improvement(
+        shop.events.lazy(),
+        [FunnelPersons(entered.definition, entered.mature)],
+        find_themes(FEEDBACK.empty(), as_of=shop.as_of),
+        as_of=shop.as_of,
+        friction=shop.friction,
+        pain_points=PainPointSettings(alike_by=shop.alike_by),
+    )
+    seen = findings(found)
+    large = {
+        (one.kind, one.place)
+        for one in shop.signals
+        if one.effect and shop.lost[one.key] >= 0.02 * shop.conversions
+    }
+    assert len(seen & large) >= 0.7 * len(large)
+    assert len(seen - shop.problems) <= 1

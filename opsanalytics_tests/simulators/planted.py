@@ -22,7 +22,7 @@ what those who met it would have had more of, through all later steps.
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TypeAlias
+from typing import ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import polars as pl
@@ -103,15 +103,31 @@ class Signal:
         return f"button on {own}" if self.kind == "rage_click" else own
 
 
+class Planted(Protocol):
+    """What is planted: a signal that friction sees at a place."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def place(self) -> str: ...
+    @property
+    def effect(self) -> float: ...
+
+
+Kind = TypeVar("Kind", bound=Planted)
+
+
 @dataclass
-class World:
-    """Events and the truth about them."""
+class Product(Generic[Kind]):
+    """Events of a simulated product and the truth about them."""
+
+    start: ClassVar[datetime]
 
     persons: int
     weeks: int
-    signals: tuple[Signal, ...]
+    signals: tuple[Kind, ...]
     events: pl.DataFrame
-    """person, ts, event, platform, country, app_version, properties; sorted by time."""
+    """person, ts, event, platform, app_version, properties, ...; sorted by time."""
     met: dict[str, Bools]
     reached: list[Bools]
     lost: dict[str, float] = field(default_factory=dict)
@@ -121,22 +137,29 @@ class World:
     revenue: dict[str, float] = field(default_factory=dict)
     conversions: float = 0.0
     """Per week."""
-    friction: FrictionSettings = FRICTION
-    alike_by: tuple[str, ...] = ("country", "plan")
 
     @property
     def as_of(self) -> datetime:
-        return START + timedelta(weeks=self.weeks)
-
-    @cached_property
-    def funnel(self) -> Funnel:
-        steps = tuple(Step(event=name) for name in STEPS)
-        return Funnel(name="activation", title="Activation", steps=steps, window=WINDOW, value="amount")
+        return self.start + timedelta(weeks=self.weeks)
 
     @property
     def problems(self) -> set[tuple[str, str]]:
         """Signal and place of each planted problem."""
         return {(one.kind, one.place) for one in self.signals if one.effect < 0}
+
+
+@dataclass
+class World(Product[Signal]):
+    """The product of this module."""
+
+    start = START
+    friction: FrictionSettings = FRICTION
+    alike_by: tuple[str, ...] = ("country", "plan")
+
+    @cached_property
+    def funnel(self) -> Funnel:
+        steps = tuple(Step(event=name) for name in STEPS)
+        return Funnel(name="activation", title="Activation", steps=steps, window=WINDOW, value="amount")
 
     @property
     def controls(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ so the true loss is that of orders by person; `effect` is that on passing the st
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TypeAlias
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from opsanalytics.behavior.conditions import Step
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.improvement.settings import FrictionSettings
-from opsanalytics_tests.simulators.planted import Bools, Floats
+from opsanalytics_tests.simulators.planted import Bools, Floats, Product
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 STEPS = ("view_item", "put_in_basket", "open_checkout", "choose_payment", "order")
@@ -89,37 +89,18 @@ class Trouble:
 
 
 @dataclass
-class Shop:
-    """Events and the truth about them; the names are those of `planted.World`."""
+class Shop(Product[Trouble]):
+    """The product of this module; `met` and `reached` are by person, in any visit."""
 
-    persons: int
-    weeks: int
-    signals: tuple[Trouble, ...]
-    events: pl.DataFrame
-    met: dict[str, Bools]
-    """By person, in any visit."""
-    reached: list[Bools]
-    lost: dict[str, float] = field(default_factory=dict)
-    effect: dict[str, float] = field(default_factory=dict)
-    revenue: dict[str, float] = field(default_factory=dict)
-    conversions: float = 0.0
+    start = START
     controls: tuple[str, ...] = ()
     friction: FrictionSettings = FRICTION
     alike_by: tuple[str, ...] = ("channel",)
-
-    @property
-    def as_of(self) -> datetime:
-        return START + timedelta(weeks=self.weeks)
 
     @cached_property
     def funnel(self) -> Funnel:
         steps = tuple(Step(event=name) for name in STEPS)
         return Funnel(name="buying", title="Buying", steps=steps, window=WINDOW, value="total")
-
-    @property
-    def problems(self) -> set[tuple[str, str]]:
-        """Signal and place of each planted problem."""
-        return {(one.kind, one.place) for one in self.signals if one.effect < 0}
 
 
 def catalogue(rng: np.random.Generator) -> tuple[Trouble, ...]:

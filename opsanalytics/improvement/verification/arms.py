@@ -6,8 +6,9 @@ from typing import Literal
 
 import polars as pl
 
-Metric = Literal["pass", "conversion", "revenue"]
+Metric = Literal["pass", "conversion", "revenue", "heard"]
 METRICS: tuple[Metric, ...] = ("pass", "conversion", "revenue")
+"""Those that somebody may choose; `heard` is that of items from feedback alone."""
 
 COVERED = 0.8
 """The affected arm must hold so much of all exposure."""

@@ -57,11 +57,10 @@ def ledger_rows(verified: pl.DataFrame, plans: pl.DataFrame) -> pl.DataFrame:
         plans: item_id, lost_per_week, lost_low, lost_high, units_per_week, pass_value of the plans.
     """
     rows = verified.filter(
-        pl.col("outcome").is_in(list(MEASURED))
-        & (pl.col("expected") > 0)
-        & pl.col("change").is_not_null()
-        & (pl.col("metric") != "revenue")
+        pl.col("outcome").is_in(list(MEASURED)) & (pl.col("expected") > 0) & pl.col("change").is_not_null()
     ).join(plans, on="item_id", how="left")
+    # Revenue is counted in money on both sides, everything else in final conversions.
+    money = pl.col("metric") == "revenue"
     per_pass = pl.when(pl.col("metric") == "pass").then("pass_value").otherwise(1.0)
     weekly = pl.col("units_per_week") * per_pass
     # Half the interval at the level of one look, in standard errors of a normal distribution.
@@ -81,9 +80,10 @@ def ledger_rows(verified: pl.DataFrame, plans: pl.DataFrame) -> pl.DataFrame:
             measured_change="change",
             measured_change_low="change_low",
             measured_change_high="change_high",
-            predicted_value="lost_per_week",
-            predicted_low="lost_low",
-            predicted_high="lost_high",
+            metric="metric",
+            predicted_value=pl.when(money).then(pl.col("expected") * weekly).otherwise("lost_per_week"),
+            predicted_low=pl.when(money).then(pl.col("expected_low") * weekly).otherwise("lost_low"),
+            predicted_high=pl.when(money).then(pl.col("expected_high") * weekly).otherwise("lost_high"),
             measured_value=pl.col("change") * weekly,
             measured_low=pl.col("change_low") * weekly,
             measured_high=pl.col("change_high") * weekly,

@@ -22,7 +22,7 @@ from opsanalytics.improvement.verification.gap import (
     trend,
 )
 
-Method = Literal["difference", "structural"]
+Method = Literal["difference", "structural", "heard"]
 
 DRIFT_P = 0.1
 """If a slope of the gap before shipping is less likely by chance than this, the arms were drifting apart."""
@@ -45,6 +45,9 @@ class Panel:
     metric: Metric
     onset: int | None = None
     """Day on which the problem began, if that lies within the baseline."""
+    repeats: float = 1.0
+    """By how much the variance of a rate is larger than that of so many units, as attempts of one person
+    resemble each other (Kish's design effect), at least 1."""
 
     def on(self, chosen: Bools) -> "Panel":
         return replace(
@@ -174,7 +177,7 @@ class Stretch:
     """Of the change, against the days up to the verdict."""
 
 
-def stretches(panel: Panel, shipped: int, verified: int, width: int, *, known: Baseline) -> list[Stretch]:
+def stretches(panel: Panel, shipped: int, verified: int, width: int, known: Baseline) -> list[Stretch]:
     """Each `width` days after the day `verified`, as far as they are whole.
 
     Each uses the days up to its own end, so it is what was known then.
@@ -228,7 +231,8 @@ def _difference(panel: Panel, shipped: int, gap: Gap, *, drifting: bool, counts:
     fitted = fit_autoregressive(gap, terms)
     change, error = fitted.change("after")
     if counts and not drifting:
-        error = max(error, count_error((panel.affected, *panel.others), panel.day > shipped))
+        counted = count_error((panel.affected, *panel.others), panel.day > shipped)
+        error = max(error, counted * np.sqrt(panel.repeats))
     return Estimate(change, max(error, 1e-12), fitted.freedom)
 
 
@@ -241,7 +245,9 @@ def _level(panel: Panel, after: Bools, *, drifting: bool) -> Estimate:
         terms["trend"] = trend(gap.day)
     fitted = fit_level(gap, terms) if panel.walks else fit_autoregressive(gap, terms)
     change, error = fitted.change("after")
-    floor = np.sqrt(sum(np.mean(gap.error[side] ** 2) / side.sum() for side in (chosen, ~chosen)))
+    floor = np.sqrt(
+        panel.repeats * sum(np.mean(gap.error[side] ** 2) / side.sum() for side in (chosen, ~chosen))
+    )
     return Estimate(change, float(max(error, floor, 1e-12)), fitted.freedom)
 
 
@@ -292,4 +298,4 @@ def fitted_baseline(panel: Panel) -> Fit:
 
 def daily_error(panel: Panel) -> float:
     """Standard error of a usual day's gap, from the counts."""
-    return float(np.sqrt(np.mean(_gap(panel).error ** 2)))
+    return float(np.sqrt(panel.repeats * np.mean(_gap(panel).error ** 2)))

@@ -161,6 +161,22 @@ def _one_a_moment(told: pl.LazyFrame, traits: Mapping[str, str]) -> pl.LazyFrame
     return told.group_by("person", "ts").agg(pl.col(trait).max() for trait in traits.values())
 
 
+def design_effect(units: pl.DataFrame) -> float:
+    """How much larger the variance of a mean is than that of so many independent units, as one person has
+    several: squares of the persons' sums of residuals over those of the units (Kish 1965), at least 1.
+
+    Args:
+        units: person, y, and arm, if there are several: residuals are to the mean of the arm.
+    """
+    if units.is_empty() or units["person"].n_unique() == units.height:
+        return 1.0
+    mean = pl.col("y").mean().over("arm") if "arm" in units.columns else pl.col("y").mean()
+    apart = units.select("person", apart=pl.col("y") - mean)
+    each = float((apart["apart"] ** 2).sum())
+    together = float((apart.group_by("person").agg(pl.col("apart").sum())["apart"] ** 2).sum())
+    return max(1.0, together / each) if each > 0 else 1.0
+
+
 def with_arms(units: pl.DataFrame, split: Split) -> pl.DataFrame:
     """Units with the column `arm`: affected, unaffected or other."""
     value = pl.col(split.by)

@@ -16,11 +16,13 @@ from pydantic import BaseModel, ConfigDict
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.improvement.verification.arms import Metric, Split, find_split
 from opsanalytics.improvement.verification.gap import Daily
+from opsanalytics.improvement.verification.heard import FELL_BY, enough, heard_outlook, heard_panel
 from opsanalytics.improvement.verification.measure import Baseline, Method, Panel, baseline
 from opsanalytics.improvement.verification.observed import (
     AFFECTED,
     UNAFFECTED,
     Attempts,
+    design_effect,
     observe,
     usual_horizon,
     with_arms,
@@ -95,7 +97,8 @@ class Plan(BaseModel):
 
     @property
     def split(self) -> Split | None:
-        return Split(self.by, self.affected, self.unaffected) if self.by else None
+        arms = self.by and self.method != "heard"
+        return Split(self.by, self.affected, self.unaffected) if arms else None
 
     @property
     def level(self) -> float:
@@ -162,6 +165,7 @@ def make_plan(
     zone: ZoneInfo,
     shipped: date | None = None,
     choices: Choices | None = None,
+    messages: pl.DataFrame | None = None,
 ) -> Plan:
     """A plan for an item.
 
@@ -174,12 +178,12 @@ def make_plan(
         zone: of days.
         shipped: if it is out already: only days before count.
         choices: of a person.
+        messages: ts (UTC), theme_id: for an item that is heard in feedback only.
     """
     chosen = choices or Choices()
     name = str(item["item_id"])
     if item["funnel"] is None or item["step"] is None:
-        reason = "it is heard in feedback only, so no step of a funnel shows whether it is gone"
-        return unplanned(name, reason, as_of)
+        return _heard_plan(item, messages, settings, chosen, as_of=as_of, zone=zone, shipped=shipped)
     if tried is None:
         return unplanned(name, f"there is no funnel {item['funnel']} in the configuration", as_of)
     step, metric = int(item["step"]), chosen.metric or "pass"
@@ -204,6 +208,12 @@ def make_plan(
     split = _split(told, settings, chosen)
     if isinstance(split, str):
         return unplanned(name, split, as_of)
+    if split is None and metric == "revenue":
+        # Without unaffected persons there is no revenue to compare it with in kind.
+        metric = "conversion"
+        units, since, told = (
+            each.with_columns(y=(pl.col("y") > 0).cast(pl.Float64)) for each in (units, since, told)
+        )
     panel = make_panel(tried, units, step, metric, horizon, split, onset, zone=zone)
     known = Plan(
         item_id=name,
@@ -247,6 +257,73 @@ def make_plan(
         )
         return known.model_copy(update={"method": "none", "reason": reason})
     return _powered(known, usable, settings, chosen)
+
+
+def _heard_plan(
+    item: dict[str, Any],
+    messages: pl.DataFrame | None,
+    settings: VerificationSettings,
+    chosen: Choices,
+    *,
+    as_of: datetime,
+    zone: ZoneInfo,
+    shipped: date | None,
+) -> Plan:
+    """The plan of an item that is heard in feedback only: whether fewer messages are of it."""
+    name, themes = str(item["item_id"]), tuple(item["theme_ids"] or ())
+    if messages is None or not themes or item["messages"] <= 1:
+        reason = "it is a single message, so nothing shows whether it is gone: judge by asking who wrote it"
+        return unplanned(name, reason, as_of)
+    end = min(as_of.astimezone(zone).date(), shipped or date.max)
+    first = end - timedelta(days=settings.longest_baseline_days)
+    panel = heard_panel(messages, themes, zone=zone, first=None, last=end - timedelta(days=1))
+    panel = panel.on(panel.day >= first.toordinal())
+    few = enough(panel, end.toordinal())
+    if few is not None:
+        return unplanned(name, few, as_of)
+    known = Plan(
+        item_id=name,
+        method="heard",
+        metric="heard",
+        by="theme",
+        affected=themes,
+        baseline_first=date.fromordinal(int(panel.day[0])),
+        baseline_last=date.fromordinal(int(panel.day[-1])),
+        units_per_week=float(panel.affected.n.sum()) / len(panel.day) * 7,
+        rate=panel.affected.mean,
+        error_rate=settings.error_rate,
+        power=settings.power,
+        baseline_days=settings.baseline_days,
+        watch_days=settings.watch_days,
+        looks=chosen.looks or settings.looks,
+        as_of=as_of,
+    )
+    if chosen.expected is not None:
+        known = known.model_copy(
+            update=dict.fromkeys(("expected", "expected_low", "expected_high"), chosen.expected)
+        )
+    ahead = heard_outlook(panel, level=known.level, shipped=end.toordinal())
+    # A halving, or where messages are too few for that, silence.
+    wanted = [known.expected] if known.expected else [ahead.share * FELL_BY, ahead.share]
+    found = (ahead.days_for(change, settings.power, settings.longest_days) for change in wanted)
+    needed = next((days for days in found if days is not None), None)
+    if needed is None and known.expected is None:
+        reason = (
+            f"heard in feedback only, in {ahead.share * 100:.1f} % of messages: should it fall silent, that "
+            f"would not show beyond chance within {settings.longest_days} days"
+        )
+        return unplanned(name, reason, as_of)
+    if chosen.looks is None:
+        known = known.model_copy(update={"looks": _looks(settings, needed)})
+    last = known.looks[-1]
+    return known.model_copy(
+        update={
+            "standard_error": ahead.standard_error(last),
+            "least_change": ahead.least_change(last, known.power),
+            "power_expected": ahead.power(known.expected, last) if known.expected else None,
+            "days_needed": needed,
+        }
+    )
 
 
 def _persons_definition(tried: Attempts) -> Funnel:
@@ -296,9 +373,6 @@ def make_panel(
 ) -> Panel:
     """Daily counts of the arms, on every day from the first unit to the last.
 
-    Without unaffected persons, revenue has nothing to be compared with in kind, so it too is measured as the
-    share that converts.
-
     Args:
         units: as `observe` gives them, with traits if there is a split.
     """
@@ -307,7 +381,7 @@ def make_panel(
     if split is not None:
         arms = with_arms(units, split)
         one, other = (Daily.of(arms.filter(pl.col("arm") == name), days) for name in (AFFECTED, UNAFFECTED))
-        return Panel(days, one, (other,), "difference", metric, start)
+        return Panel(days, one, (other,), "difference", metric, start, design_effect(arms))
     steps = len(tried.definition.steps)
     # The metric of the conversion passes all later steps, so only earlier ones stand beside it.
     beside = [k for k in range(1, steps) if k != step and (metric == "pass" or k < step)]
@@ -316,7 +390,8 @@ def make_panel(
         own = observe(tried, each, "pass", horizon, zone=zone)
         own = own.filter(pl.col("day").is_in(units["day"].unique().implode()))
         others.append(Daily.of(own, days))
-    return Panel(days, Daily.of(units, days), tuple(others), "structural", metric, start)
+    own_repeats = design_effect(units)
+    return Panel(days, Daily.of(units, days), tuple(others), "structural", metric, start, own_repeats)
 
 
 def _days(units: pl.DataFrame) -> Any:
@@ -352,8 +427,16 @@ def _expectation(
     }
     if chosen.expected is not None:
         return told | dict.fromkeys(("expected", "expected_low", "expected_high"), chosen.expected)
-    if share is None or item["effect"] is None or metric == "revenue":
+    if share is None or item["effect"] is None:
         return told
+    if metric == "revenue":
+        worth, reach = item["revenue_per_week"], item["reach_per_week"]
+        if worth is None or not reach:
+            return told
+        each, least, most = (
+            item[name] / reach for name in ("revenue_per_week", "revenue_low", "revenue_high")
+        )
+        return told | {"expected": share * each, "expected_low": share * least, "expected_high": share * most}
     by = share * (1.0 if metric == "pass" else item["pass_value"] or 0.0)
     harm, least, most = (max(0.0, -item[name]) for name in ("effect", "effect_high", "effect_low"))
     return told | {"expected": by * harm, "expected_low": by * least, "expected_high": by * most}

@@ -28,7 +28,9 @@ VERIFICATIONS = Table(
         Column("planned_at", UTC_TIME, "When the plan was frozen, UTC.", True),
         Column("planned_by", pl.String, "By whom.", True),
         Column("planned_because", pl.String, "What for: accepted, shipped, or why it was changed.", True),
-        Column("method", pl.String, "difference (in differences), structural, or none.", True),
+        Column(
+            "method", pl.String, "difference (in differences), structural, heard (feedback), or none.", True
+        ),
         Column("metric", pl.String, "pass (the step), conversion, or revenue.", True),
         Column("funnel", pl.String, "Funnel."),
         Column("step", pl.Int32, "Step (from 1) that units have reached."),
@@ -99,13 +101,19 @@ PREDICTION_LEDGER = Table(
         Column("measured_change", pl.Float64, "Measured change of the affected arm.", True),
         Column("measured_change_low", pl.Float64, "Its interval at the level of one look, lower end.", True),
         Column("measured_change_high", pl.Float64, "Its interval at the level of one look, upper end.", True),
-        Column("predicted_value", pl.Float64, "Final conversions per week that it was thought to be worth."),
+        Column("metric", pl.String, "pass, conversion or revenue: what changed.", True),
+        Column(
+            "predicted_value",
+            pl.Float64,
+            "Final conversions per week that it was thought to be worth; of revenue, money per week.",
+        ),
         Column("predicted_low", pl.Float64, "Its interval, lower end."),
         Column("predicted_high", pl.Float64, "Its interval, upper end."),
         Column(
             "measured_value",
             pl.Float64,
-            "Final conversions per week that it brought: change x units per week x conversions per pass.",
+            "Final conversions per week that it brought: change x units per week x conversions per pass; of "
+            "revenue, money per week: change x units per week.",
         ),
         Column("measured_low", pl.Float64, "Its interval, lower end."),
         Column("measured_high", pl.Float64, "Its interval, upper end."),

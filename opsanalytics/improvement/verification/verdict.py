@@ -4,23 +4,31 @@ Immature units count nowhere, the day of shipping neither. Between looks nothing
 day's numbers would call a third of all fixes that do nothing a success or a failure within weeks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from math import pi
 from typing import Literal
 
+from opsanalytics.improvement.verification.heard import (
+    HeardOutlook,
+    heard_baseline,
+    heard_change,
+    heard_outlook,
+    heard_stretches,
+)
 from opsanalytics.improvement.verification.measure import (
     Baseline,
     Change,
     Panel,
+    Stretch,
     baseline,
     measure,
     stretches,
 )
 from opsanalytics.improvement.verification.observed import complete_on
 from opsanalytics.improvement.verification.plan import Plan
-from opsanalytics.improvement.verification.power import outlook
+from opsanalytics.improvement.verification.power import Outlook, outlook
 
 Outcome = Literal[
     "planned", "verifying", "worked", "did_not_work", "harmed", "regressed", "inconclusive", "withheld",
@@ -69,6 +77,19 @@ class Verdict:
     """How far the change fell back in the stretch that decided it, or in the last one."""
 
 
+@dataclass(frozen=True)
+class _Ways:
+    baseline: Callable[[Panel, int], Baseline]
+    measure: Callable[..., Change]
+    stretches: Callable[[Panel, int, int, int, Baseline], list[Stretch]]
+
+
+_BY_METHOD = {
+    "gap": _Ways(baseline, measure, stretches),
+    "heard": _Ways(heard_baseline, heard_change, lambda *asked: heard_stretches(*asked[:4])),
+}
+
+
 def judge(plan: Plan, panel: Panel, shipped: date, last_day: date) -> Verdict:
     """Apply a plan.
 
@@ -85,6 +106,7 @@ def judge(plan: Plan, panel: Panel, shipped: date, last_day: date) -> Verdict:
     ahead = next((days for days in plan.looks if days > days_after), None)
     coming = None if ahead is None else complete_on(shipped + timedelta(days=ahead), plan.horizon_days)
     days_before = int((seen.day < start).sum())
+    by = _BY_METHOD["heard" if plan.method == "heard" else "gap"]
     if days_before < plan.baseline_days:
         reason = (
             f"only {days_before} days before shipping, and {plan.baseline_days} are needed to tell a fix "
@@ -92,7 +114,7 @@ def judge(plan: Plan, panel: Panel, shipped: date, last_day: date) -> Verdict:
         )
         return Verdict("inconclusive", reason, days_after=days_after)
     if not looks:
-        known = baseline(seen, start)
+        known = by.baseline(seen, start)
         return Verdict(
             "verifying",
             f"{days_after} of {plan.looks[0]} days after shipping are complete",
@@ -100,11 +122,11 @@ def judge(plan: Plan, panel: Panel, shipped: date, last_day: date) -> Verdict:
             baseline=known,
             next_look=coming,
         )
-    known = baseline(seen, start)
+    known = by.baseline(seen, start)
     found: Change | None = None
     for number, days in looks:
         final = number == len(plan.looks)
-        found = measure(seen.until(start + days), start, known, alpha=plan.level)
+        found = by.measure(seen.until(start + days), start, known, alpha=plan.level)
         outcome, reason = _decided(plan, found, final=final)
         if outcome is None:
             continue
@@ -115,7 +137,12 @@ def judge(plan: Plan, panel: Panel, shipped: date, last_day: date) -> Verdict:
     if coming is not None:
         reason = f"after {days} days the interval still holds both zero and what was expected"
         return Verdict("verifying", reason, number, days, days_after, found, known, next_look=coming)
-    if known.drifting:
+    if known.drifting and plan.method == "heard":
+        reason = (
+            "people were already writing more or less of it before shipping, and what remains after allowing "
+            "for it decides nothing"
+        )
+    elif known.drifting:
         reason = (
             "the arms were already drifting apart before shipping, and what remains after allowing for it "
             "decides nothing"
@@ -157,7 +184,11 @@ def _more_days(plan: Plan, panel: Panel, start: int, days: int) -> int | None:
     """Days beyond the last look until the expected change would be seen; None: more than a year."""
     if not plan.target:
         return None
-    ahead = outlook(panel.before(start), level=plan.level)
+    ahead: Outlook | HeardOutlook
+    if plan.method == "heard":
+        ahead = heard_outlook(panel, level=plan.level, shipped=start)
+    else:
+        ahead = outlook(panel.before(start), level=plan.level)
     needed = ahead.days_for(plan.target, plan.power, days + YEAR)
     return None if needed is None else max(1, needed - days)
 
@@ -172,7 +203,8 @@ def _watched(verdict: Verdict, plan: Plan, panel: Panel, shipped: date) -> Verdi
     if known is None or change is None:
         return verdict
     verified = start + verdict.look_days
-    seen = stretches(panel, start, verified, plan.watch_days, known=known)
+    by = _BY_METHOD["heard" if plan.method == "heard" else "gap"]
+    seen = by.stretches(panel, start, verified, plan.watch_days, known)
     for number, stretch in enumerate(seen, 1):
         # One-sided: a fix that does better still has not fallen back.
         level = 2 * plan.error_rate * 6 / (pi * number) ** 2

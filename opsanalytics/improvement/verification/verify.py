@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from opsanalytics.improvement.decisions import SHIPPED, Life
+from opsanalytics.improvement.verification.heard import heard_panel
 from opsanalytics.improvement.verification.ledger import NONE, Calibration, calibrate, ledger_rows
 from opsanalytics.improvement.verification.measure import Panel
 from opsanalytics.improvement.verification.observed import (
@@ -28,6 +29,7 @@ from opsanalytics.improvement.verification.tables import (
 from opsanalytics.improvement.verification.verdict import Verdict, judge
 from opsanalytics.improvement.verification.words import compared
 
+MESSAGES = pl.DataFrame(schema={"ts": pl.Datetime("us", "UTC"), "theme_id": pl.String})
 BASELINE = timedelta(days=182)
 """Days before shipping that a verdict looks at, at most."""
 PLANNED = ("accepted", "planned", "in_progress", "snoozed", "regressed", "harmed")
@@ -56,6 +58,7 @@ def verify(
     as_of: datetime,
     zone: ZoneInfo,
     quality: str,
+    messages: pl.DataFrame | None = None,
 ) -> Verifications:
     """Judge every fix that has a plan.
 
@@ -68,7 +71,9 @@ def verify(
         as_of: data up to here is complete, UTC.
         zone: of days.
         quality: state of the checks upstream; where they failed, verdicts are withheld.
+        messages: ts (UTC), theme_id, of all feedback before `as_of`.
     """
+    heard = MESSAGES.clear() if messages is None else messages
     rows, days = [], []
     for item_id, frozen in plans.latest.items():
         life = lives.get(item_id)
@@ -77,7 +82,7 @@ def verify(
         if life.state not in (*PLANNED, *DONE):
             continue
         shipped = life.shipped_on if life.state in DONE else None
-        verdict, panel = _verdict(frozen.plan, shipped, tried, events, as_of, zone, quality)
+        verdict, panel = _verdict(frozen.plan, shipped, tried, events, as_of, zone, quality, heard)
         rows.append(_row(frozen, verdict, shipped, titles.get(item_id, item_id), as_of, quality, tried))
         if panel is not None:
             days.append(
@@ -109,11 +114,22 @@ def _verdict(
     as_of: datetime,
     zone: ZoneInfo,
     quality: str,
+    messages: pl.DataFrame,
 ) -> tuple[Verdict, Panel | None]:
     if plan.method == "none":
         return Verdict("not_measured", plan.reason), None
     if quality == "failed":
         return Verdict("withheld", "the data behind it failed a blocking check"), None
+    if plan.method == "heard":
+        last = last_complete_day(as_of, 0, zone)
+        first = None if shipped is None else shipped - BASELINE
+        panel = heard_panel(messages, plan.affected, zone=zone, first=first, last=last)
+        begun = panel.on(np.cumsum(panel.affected.n) > 0)
+        if shipped is None:
+            return Verdict("planned", "it has not shipped yet"), begun
+        if not len(begun.day):
+            return Verdict("verifying", "nobody has written anything yet"), begun
+        return judge(plan, begun, shipped, last), begun
     own = tried(plan.funnel)
     if own is None or plan.step >= len(own.definition.steps):
         return Verdict("not_measured", f"the funnel {plan.funnel} is no longer configured as it was"), None
@@ -215,6 +231,11 @@ def _notes(
         )
     if plan.method == "none":
         return notes
+    if plan.method == "heard":
+        return [
+            *notes,
+            "nobody is unaffected: what else makes people write less of one thing cannot be told apart",
+        ]
     own = tried(plan.funnel)
     if own is not None:
         now = own.definition.model_copy(update={"counting": "persons"}).definition_id
@@ -225,7 +246,7 @@ def _notes(
             f"so few people are affected that the last look sees the expected change with a chance of only "
             f"{plan.power_expected * 100:.0f} %"
         )
-    if plan.expected is None and plan.metric != "revenue":
+    if plan.expected is None:
         notes.append("no effect could be stated, so nothing is predicted")
     if verdict.baseline is not None and verdict.baseline.drifting and plan.method == "difference":
         notes.append("the arms were drifting apart before shipping; the interval allows for it")

@@ -46,6 +46,8 @@ def compared(plan: Plan) -> str | None:
     """Who is compared with whom, in words."""
     if plan.method == "difference" and plan.split is not None:
         return plan.split.told()
+    if plan.method == "heard":
+        return "before against after, among all messages"
     if plan.method == "structural":
         return "everybody at this step, against the other steps of the funnel"
     return None

@@ -27,6 +27,7 @@ def entries(*ratios: float, error: float = 0.2) -> pl.DataFrame:
     rows = [
         {
             "item_id": f"PP-{number:08}", "title": "x", "outcome": "worked", "shipped_on": date(2026, 8, 1),
+            "metric": "pass",
             "predicted_change": 0.05, "predicted_change_low": 0.03, "predicted_change_high": 0.07,
             "measured_change": 0.05 * ratio, "measured_change_low": 0.05 * ratio - 0.02,
             "measured_change_high": 0.05 * ratio + 0.02, "ratio": ratio, "ratio_error": error,
@@ -91,10 +92,11 @@ def test_only_fixes_with_prediction_and_verdict_count() -> None:
         {"item_id": [row["item_id"] for row in rows], "units_per_week": 100.0, "pass_value": 0.5}
     ).with_columns(lost_per_week=pl.lit(3.0), lost_low=pl.lit(1.0), lost_high=pl.lit(5.0))
     found = ledger_rows(table(VERIFICATIONS, rows), plans)
-    assert found["item_id"].to_list() == ["PP-00000001", "PP-00000005"]
-    # A pass is half a conversion; a conversion is one.
-    assert found["measured_value"].to_list() == pytest.approx([2.0, 4.0])
-    assert found["agrees"].to_list() == [True, True]
+    assert found["item_id"].to_list() == ["PP-00000001", "PP-00000004", "PP-00000005"]
+    # A pass is half a conversion; revenue is money a week; a conversion is one.
+    assert found["measured_value"].to_list() == pytest.approx([2.0, 4.0, 4.0])
+    assert found["predicted_value"].to_list() == pytest.approx([3.0, 5.0, 3.0])
+    assert found["agrees"].to_list() == [True, True, True]
 
 
 def test_the_next_ranking_takes_it_into_account() -> None:

@@ -16,6 +16,7 @@ from opsanalytics.improvement.decision_log import connect
 from opsanalytics.improvement.verification.arms import Split, find_split
 from opsanalytics.improvement.verification.observed import (
     attempts,
+    design_effect,
     last_complete_day,
     observe,
     usual_horizon,
@@ -106,7 +107,7 @@ def test_days_are_those_of_the_reporting_zone() -> None:
 def test_what_cannot_be_measured_says_why() -> None:
     events = events_of(np.random.default_rng(5), World(affected=1, unaffected=2, before=63, after=5))
     assert "too few people" in planned(events).reason
-    assert "feedback only" in planned(events, funnel=None).reason
+    assert "single message" in planned(events, funnel=None).reason
     assert "`value`" in planned(events, choices=Choices(metric="revenue")).reason
     chosen = Choices(by="platform", affected=("windows",), unaffected=("web",))
     assert "nobody who reached the step has platform windows" in planned(events, choices=chosen).reason
@@ -233,6 +234,18 @@ def test_a_plan_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
         read_plans(home)
 
 
+def test_attempts_of_one_person_are_not_independent() -> None:
+    rng = np.random.default_rng(4)
+    # Three attempts each: those of some persons always pass, those of others never do.
+    person = np.repeat(np.arange(2_000), 3)
+    alike = (rng.random(2_000) < 0.5).astype(np.float64)[person]
+    apart = (rng.random(6_000) < 0.5).astype(np.float64)
+    table = pl.DataFrame({"person": person, "alike": alike, "apart": apart})
+    assert design_effect(table.select("person", y="alike")) == pytest.approx(3.0)
+    assert design_effect(table.select("person", y="apart")) == pytest.approx(1.0, abs=0.1)
+    assert design_effect(table.unique("person").select("person", y="alike")) == 1.0
+
+
 def test_revenue_is_measured_where_the_funnel_has_a_value() -> None:
     funnel = FUNNEL.model_copy(update={"value": "amount"})
     events = events_of(np.random.default_rng(10), WORLD)
@@ -246,6 +259,17 @@ def test_revenue_is_measured_where_the_funnel_has_a_value() -> None:
     assert (plan.method, plan.metric, plan.horizon_days) == ("difference", "revenue", 3)
     assert plan.rate == pytest.approx(20 * 0.4 * (0.55 - 0.15), rel=0.15)
     assert plan.expected is None
+    priced = item() | {
+        "reach_per_week": 100.0,
+        "revenue_per_week": 300.0,
+        "revenue_low": 200.0,
+        "revenue_high": 400.0,
+    }
+    paying = make_plan(
+        priced, tried, known.lazy(), met, settings, as_of=SHIPPED, zone=UTC_ZONE, choices=chosen
+    )
+    # Half of the affected arm met it, and each lost three.
+    assert paying.expected == pytest.approx(1.5, rel=0.1)
     as_of = SHIPPED + timedelta(days=32)
     whole = attempts(events.lazy(), funnel, as_of=as_of)
     panel = panel_for(plan, whole, events.lazy(), zone=UTC_ZONE, shipped=WORLD.shipped)
