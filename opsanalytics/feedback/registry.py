@@ -19,8 +19,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from functools import cached_property
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -222,6 +222,9 @@ class _Run:
                 place_of[one] = self._add(members, split=other)
             elif self.themes[one].theme_id not in self.protected:
                 self._merge(one, other)
+        unplaced = self.theme < 0
+        for group, theme in place_of.items():
+            self.theme[unplaced & (groups == group)] = theme
         if settling:
             before = self.theme.copy()
             held = [at for at, theme in enumerate(self.themes) if theme.theme_id in self.protected]
@@ -294,7 +297,6 @@ class _Run:
         return place(
             [self.said.ids[i] for i in rows],
             vectors,
-            lambda members: self._among(rows[members]),
             self.weights[rows],
             min_size=self.limits.min_messages,
             max_distance=self.limits.max_distance,

@@ -137,9 +137,9 @@ def test_groups_are_matched_so_that_most_stays() -> None:
 
 @pytest.mark.parametrize("part", [4, 8])
 def test_a_large_part_is_split_off_and_a_small_one_is_not(part: int) -> None:
-    themes = np.array([0] * 20)
-    groups = np.array([0] * (20 - part) + [1] * part)
-    changes = match(groups, themes, np.ones(20, dtype=np.int64), min_size=3).changes
+    themes = np.array([0] * 50)
+    groups = np.array([0] * (50 - part) + [1] * part)
+    changes = match(groups, themes, np.ones(50, dtype=np.int64), min_size=3).changes
     assert changes == ((("split", 1, 0),) if part == 8 else ())
 
 
