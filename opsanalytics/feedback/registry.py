@@ -87,6 +87,8 @@ class Said:
     """For each author of a text: the row of the text."""
     voice_week: Labels
     """The week in which the author first said it."""
+    titles: list[list[str]] | None = None
+    """The words of the title of each text, none if it has none."""
     sentences: Sentences | None = None
     """Embeddings of the texts, if any week uses them."""
     by_sentences: tuple[bool, ...] = ()
@@ -215,11 +217,11 @@ class _Run:
         )
         place_of = dict(matching.theme_of)
         for what, one, other in matching.changes:
-            if what == "new":
-                place_of[one] = self._add((groups == one) & (self.theme < 0))
-            elif what == "split":
-                members = (groups == one) & (self.theme == other)
-                place_of[one] = self._add(members, split=other)
+            if what in ("new", "split"):
+                split = other if what == "split" else None
+                made = self._add((groups == one) & (self.theme == other), split=split)
+                if made is not None:
+                    place_of[one] = made
             elif self.themes[one].theme_id not in self.protected:
                 self._merge(one, other)
         unplaced = self.theme < 0
@@ -314,23 +316,36 @@ class _Run:
             return np.asarray(normalize(members @ self.vectors))
         return np.empty((0, self.vectors.shape[1]))
 
-    def _add(self, members: np.ndarray, *, split: int | None = None) -> int:
+    def _add(self, members: np.ndarray, *, split: int | None = None) -> int | None:
+        """Make a theme of texts; None if no phrase says what they have in common."""
         rows = np.flatnonzero(members)
+        ranked = self._ranked(rows)
+        if not ranked:
+            return None
         founder = next((self.said.ids[i] for i in rows if self.said.ids[i] not in self.founders), None)
         # every text founded a theme before: named after all of them
         founder = founder or " ".join(self.said.ids[i] for i in rows)
         self.founders.add(founder)
-        taken = {theme.label for theme in self.themes}
-        count = counted([self.said.words[i] for i in rows])
-        several = len(rows) < len(self.theme)
-        ranked = ranked_phrases(count, len(rows), self.phrases, len(self.theme), several=several)
         name = theme_id(founder)
+        taken = {theme.label for theme in self.themes}
         self.themes.append(Theme(name, label(ranked, taken), self.at))
         self.theme[rows] = len(self.themes) - 1
         origin = self.themes[split].theme_id if split is not None else None
         what: Literal["new", "split"] = "split" if split is not None else "new"
         self.history.append(Event(self.at, what, origin, name, int(self.weights[rows].sum())))
         return len(self.themes) - 1
+
+    def _ranked(self, rows: Labels) -> list[str]:
+        """The phrases that set texts apart, best first."""
+        titles = [self.said.titles[i] for i in rows if self.said.titles[i]] if self.said.titles else []
+        return ranked_phrases(
+            counted(self.said.words[i] for i in rows),
+            len(rows),
+            self.phrases,
+            len(self.theme),
+            titles=counted(titles),
+            titled=len(titles),
+        )
 
     def _merge(self, theme: int, into: int) -> None:
         rows = self.theme == theme

@@ -11,6 +11,7 @@ import polars as pl
 
 from opsanalytics.feedback.encoders import ALWAYS, EncoderSince, encoder_at
 from opsanalytics.feedback.sentences import Encode, Sentences
+from opsanalytics.feedback.words import content_words
 
 if TYPE_CHECKING:
     from opsanalytics.feedback.registry import Event, Limits, Theme
@@ -41,7 +42,7 @@ def register_messages(
     """Go through the messages week by week.
 
     Args:
-        messages: ts, text_id, author, text, words (one at least), sorted by time.
+        messages: ts, text_id, author, title, text, words (one at least), sorted by time.
         limits: how themes are found.
         as_of: end of the last week if that is still running, UTC.
         zone: whose weeks.
@@ -74,6 +75,7 @@ def register_messages(
     said = Said(
         ids=texts["text_id"].to_list(),
         words=texts["words"].to_list(),
+        titles=[content_words(title) if title else [] for title in texts["title"].to_list()],
         week=texts["week"].to_numpy().astype(np.int64),
         ends=ends,
         voice_text=voices["row"].to_numpy().astype(np.int64),
