@@ -14,7 +14,8 @@ from opsanalytics.feedback.sentences import Encode, Sentences
 from opsanalytics.feedback.words import content_words
 
 if TYPE_CHECKING:
-    from opsanalytics.feedback.registry import Event, Limits, Theme
+    from opsanalytics.feedback.registry import Limits
+    from opsanalytics.feedback.walked import Event, Theme, Walked
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ def register_messages(
     protected: Collection[str] = (),
     encoders: Sequence[EncoderSince] = (),
     encode: Encode | None = None,
+    walked: "Walked | None" = None,
 ) -> Registered:
     """Go through the messages week by week.
 
@@ -50,6 +52,7 @@ def register_messages(
         protected: ids of themes that people decided about: they are not merged into others.
         encoders: which encoder was used since when.
         encode: gives sentence embeddings; without it words are compared in all weeks.
+        walked: how far the messages were gone through before, kept for the next time.
     """
     # scikit-learn takes a second to import: not before themes are looked for
     from opsanalytics.feedback.registry import Said, register
@@ -83,7 +86,7 @@ def register_messages(
         sentences=sentences,
         by_sentences=embedded,
     )
-    found = register(said, limits, protected)
+    found = register(said, limits, protected, walked)
     placed = [
         (text, found.themes[theme].theme_id, round(float(similarity), 6))
         for text, theme, similarity in zip(said.ids, found.theme, found.similarity, strict=True)

@@ -1,6 +1,8 @@
 """A theme is the same theme whatever comes later."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
@@ -8,9 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from opsanalytics.feedback import registry
 from opsanalytics.feedback.decisions import ThemeDecision
 from opsanalytics.feedback.matching import match
 from opsanalytics.feedback.themes import Themes, ThemeSettings, find_themes
+from opsanalytics.feedback.walked import Walked
 from opsanalytics_tests.feedback.messages import START, messages
 from opsanalytics_tests.feedback.test_themes import SUBJECTS, corpus
 
@@ -78,6 +82,42 @@ def test_an_earlier_week_is_what_it_was(said: list[str]) -> None:
     again = found(pl.concat([FIRST, week(1, said), week(2, said)]), 1)
     assert before.themes.equals(again.themes)
     assert before.history.equals(again.history)
+
+
+@SLOW
+@given(said=SAID, again=SAID, ends=st.permutations([1, 2, 3, 3]))
+def test_going_on_from_an_earlier_walk_changes_nothing(
+    said: list[str], again: list[str], ends: list[int]
+) -> None:
+    feedback = pl.concat([FIRST, week(1, said), week(2, again)])
+    with TemporaryDirectory() as folder:
+        for end in ends:
+            went_on = found(feedback, end, walked=Walked(Path(folder), "1"))
+            plain = found(feedback, end)
+            assert went_on.themes.equals(plain.themes)
+            assert went_on.assignments.equals(plain.assignments)
+            assert went_on.history.equals(plain.history)
+
+
+def test_a_week_that_is_known_is_not_gone_through_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feedback = pl.concat([FIRST, week(1, corpus())])
+    walked = Walked(tmp_path, "1")
+    before = found(feedback, 2, walked=walked)
+    monkeypatch.setattr(registry._Run, "take_in", lambda *_: pytest.fail("gone through again"))
+    assert found(feedback, 2, walked=walked).themes.equals(before.themes)
+    assert found(feedback, 1, walked=walked).themes.equals(found(FIRST, 1, walked=walked).themes)
+    with pytest.raises(pytest.fail.Exception):
+        found(feedback, 2, walked=Walked(tmp_path, "2"))
+    with pytest.raises(pytest.fail.Exception):
+        found(feedback, 2, walked=walked, settings=ThemeSettings(min_messages=6))
+
+
+def test_what_was_not_used_for_longest_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opsanalytics.feedback.walked.FILES_KEPT", 2)
+    found(pl.concat([FIRST, week(1, corpus()), week(2, corpus())]), 3, walked=Walked(tmp_path, "1"))
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 @SLOW
