@@ -3,6 +3,7 @@
 import logging
 
 from opsanalytics.analysis.behavior import funnel_results
+from opsanalytics.analysis.program import program_version
 from opsanalytics.analysis.scope import Scope
 from opsanalytics.behavior.population import FunnelPersons
 from opsanalytics.config import Settings
@@ -16,6 +17,7 @@ from opsanalytics.feedback.sentences import (
 )
 from opsanalytics.feedback.themes import Themes, find_themes
 from opsanalytics.feedback.vector_cache import cached
+from opsanalytics.feedback.walked import Walked
 from opsanalytics.improvement.analysis import Improvement, analyse_improvement
 from opsanalytics.improvement.settings import PainPointSettings
 
@@ -60,6 +62,7 @@ def feedback_themes(scope: Scope) -> Themes:
         decisions=scope.theme_decisions,
         encoders=scope.theme_encoders,
         encode=sentence_encoder(scope),
+        walked=Walked(scope.home.theme_weeks, program_version()),
     )
 
 

@@ -167,7 +167,7 @@ def blank_database(path: Path, names: Names) -> None:
 
 
 def drop_remade(home: Home) -> None:
-    """Remove the behavior index, which names persons, and the vectors of what they wrote; the next run makes
-    them again."""
-    for folder in (home.index, home.embeddings):
+    """Remove the behavior index, which names persons, and the vectors and themes of what they wrote; the next
+    run makes them again."""
+    for folder in (home.index, home.embeddings, home.theme_weeks):
         shutil.rmtree(folder, ignore_errors=True)

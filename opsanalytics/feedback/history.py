@@ -11,7 +11,7 @@ from opsanalytics.feedback.decisions import Decided
 from opsanalytics.feedback.tables import THEME_HISTORY
 
 if TYPE_CHECKING:
-    from opsanalytics.feedback.registry import Event
+    from opsanalytics.feedback.walked import Event
 
 
 def history_rows(

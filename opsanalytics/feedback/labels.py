@@ -6,19 +6,25 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from itertools import chain, pairwise
 
+from opsanalytics.feedback.stopwords import ADVERB_LIKE, VAGUE
 from opsanalytics.feedback.words import phrases, unspaced
 
 KEYWORDS = 8
+NAMELESS = "(no common words)"
 LABEL_PHRASES = 3
 RARE = 0.15
 """A phrase used by a smaller share of a theme's messages does not describe the theme."""
-LIFT = 1.3
-"""A phrase must be so many times as common in the theme as in all of them together."""
+LIFT = 2.0
+"""A phrase must be so many times as common in the theme as in all other messages."""
+WEAKEST = 0.4
+"""A phrase with a smaller share of the best one's score says little beside it."""
 NEGATIONS = frozenset(
     {"not", "no", "never", "without", "cannot", "can't", "doesn't", "won't", "isn't"}
     | {"не", "нет", "ни", "لا", "ليس", "nicht", "kein", "keine", "pas", "não", "niet", "geen"}
 )
 """They say something in a pair ("not working"), nothing alone."""
+TITLE_WEIGHT = 2.0
+"""What titles say counts so many times as much as what texts say: a title is meant to name the subject."""
 TOGETHER = 0.6
 """Letter pairs are one word if this share of the messages with the one go on with the other."""
 _GRAMMAR = re.compile(r"[\s\u3040-\u309f]+")
@@ -40,9 +46,8 @@ def keywords(themes: Sequence[Sequence[list[str]]]) -> list[list[str]]:
     for count in counts:
         total.update(count)
     messages = sum(len(theme) for theme in themes)
-    several = len(themes) > 1
     return [
-        ranked_phrases(count, len(theme), total, messages, several=several)
+        ranked_phrases(count, len(theme), total, messages)
         for theme, count in zip(themes, counts, strict=True)
     ]
 
@@ -53,7 +58,13 @@ def counted(messages: Iterable[list[str]]) -> Counter[str]:
 
 
 def ranked_phrases(
-    count: Counter[str], size: int, total: Counter[str], messages: int, *, several: bool
+    count: Counter[str],
+    size: int,
+    total: Counter[str],
+    messages: int,
+    *,
+    titles: Counter[str] | None = None,
+    titled: int = 0,
 ) -> list[str]:
     """The phrases that set one theme apart, best first; see `keywords`.
 
@@ -62,25 +73,39 @@ def ranked_phrases(
         size: messages of the theme.
         total: messages of all themes with each phrase.
         messages: messages of all themes.
-        several: whether there are other themes to set it apart from.
+        titles: of those with a title, how many have each phrase in it.
+        titled: messages of the theme with a title.
     """
     scores: dict[str, float] = {}
     runs = _runs(count)
     for phrase, seen in count.items():
         if (
-            seen >= max(2, RARE * size)
-            and seen / size >= LIFT * total[phrase] / messages * several
+            seen >= min(size, max(2, RARE * size))
+            and seen / size >= LIFT * (total[phrase] - seen) / max(1, messages - size)
             and any(letter.isalpha() for letter in phrase)
-            and phrase not in NEGATIONS
-            and not _GRAMMAR.fullmatch(phrase)
+            and _names_something(phrase)
         ):
-            score = seen / size * math.log(1 + messages / total[phrase])
+            share = seen / size
+            if titles is not None and titled >= size / 2:
+                share = (share + TITLE_WEIGHT * titles[phrase] / titled) / (1 + TITLE_WEIGHT)
+            score = share * math.log(1 + messages / total[phrase])
             # A pair says more than its words, if it is nearly as common as they are.
             score *= 1.3 if " " in phrase else 1.0
             run = runs.get(phrase, phrase)
             scores[run] = max(score, scores.get(run, 0.0))
     chosen = _choose(scores)
     return [_shown(phrase) for phrase in chosen]
+
+
+def _names_something(phrase: str) -> bool:
+    words = phrase.split()
+    if words[-1] in NEGATIONS or _GRAMMAR.fullmatch(phrase) or any(map(_adverb, words)):
+        return False
+    return not all(word in VAGUE or word in NEGATIONS for word in words)
+
+
+def _adverb(word: str) -> bool:
+    return word.isascii() and word.endswith("ly") and len(word) > 4 and word not in ADVERB_LIKE
 
 
 def _runs(count: Counter[str]) -> dict[str, str]:
@@ -123,7 +148,7 @@ def label(ranked: list[str], taken: Collection[str]) -> str:
     apart = _without_shared_words(ranked)
     # Two pairs of words are a long label already.
     size = 2 if all(" " in phrase for phrase in apart[:2]) else LABEL_PHRASES
-    text = ", ".join(apart[:size]) or "(no common words)"
+    text = ", ".join(apart[:size]) or NAMELESS
     while text in taken and size < len(apart):
         size += 1
         text = ", ".join(apart[:size])
@@ -164,8 +189,9 @@ def _without_shared_words(ranked: list[str]) -> list[str]:
 
 def _choose(scores: dict[str, float]) -> list[str]:
     chosen: list[str] = []
-    for phrase, _ in sorted(scores.items(), key=lambda item: (-item[1], item[0])):
-        if not any(_overlaps(phrase, other) for other in chosen):
+    best = max(scores.values(), default=0.0)
+    for phrase, score in sorted(scores.items(), key=lambda item: (-item[1], item[0])):
+        if score >= WEAKEST * best and not any(_overlaps(phrase, other) for other in chosen):
             chosen.append(phrase)
         if len(chosen) == KEYWORDS:
             break
@@ -179,9 +205,16 @@ def _overlaps(phrase: str, other: str) -> bool:
     return all(any(same_stem(word, candidate) for candidate in longer) for word in shorter)
 
 
+def _root(word: str) -> str:
+    """A word without the endings by which English verbs and plurals differ: vote, voting, voted, votes."""
+    return next((word[: -len(end)] for end in ("ing", "ed", "es", "e", "s") if word.endswith(end)), word)
+
+
 def same_stem(word: str, other: str) -> bool:
     """Whether two words look like inflections of one: tag, tags, tagged; deleted, deleting, deletion."""
     shorter, longer = sorted((word, other), key=len)
+    if word.isascii() and len(shorter) > 3 and _root(word) == _root(other):
+        return True
     common = next((at for at, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), len(shorter))
     ending = common == len(shorter) and common >= 3 and len(longer) - common <= 3
     return word == other or ending or (common >= 5 and common >= 0.6 * len(longer))

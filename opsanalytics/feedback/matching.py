@@ -13,7 +13,7 @@ SAME_SHARE = 0.4
 have, nothing else is; where they keep it, a theme is also the group that has most of it."""
 NEW_SHARE = 0.5
 """A group with this share of its weight in no theme is a new theme."""
-SPLIT_SHARE = 0.25
+SPLIT_SHARE = 0.1
 """A part of a theme with less of its weight than this is not worth a theme of its own."""
 CORE_SHARE = 0.5
 """A theme with less of its weight in any one group has no core: its parts are split off if large enough."""

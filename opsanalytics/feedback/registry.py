@@ -17,11 +17,11 @@ recorded. Each week:
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple, Protocol
+from functools import cached_property
+from typing import Literal, Protocol
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -36,6 +36,7 @@ from opsanalytics.feedback.placing import chosen, place
 from opsanalytics.feedback.sentences import Sentences
 from opsanalytics.feedback.spaces import SentenceSpace, TextSpace, WordSpace
 from opsanalytics.feedback.terms import Terms
+from opsanalytics.feedback.walked import WEEKS_KEPT, Event, State, Theme, Walked
 
 GROWTH = 1.5
 SETTLED = 250
@@ -47,29 +48,6 @@ WORTH_FITTING = 1.1
 """That is done when texts have become so many times as many, not each week."""
 RESIDUE = 1_500
 """New themes are looked for in the newest so many texts without one."""
-
-
-class Event(NamedTuple):
-    """Something that happened to a theme."""
-
-    at: datetime
-    """End of the week, UTC."""
-    what: Literal["new", "split", "merged"]
-    from_id: str | None
-    """The theme that was split or that ended; None: new."""
-    to_id: str
-    messages: int
-    """Messages (texts, by author) that it was about."""
-
-
-@dataclass
-class Theme:
-    """A theme from the week it was found."""
-
-    theme_id: str
-    label: str
-    since: datetime
-    ended: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +65,8 @@ class Said:
     """For each author of a text: the row of the text."""
     voice_week: Labels
     """The week in which the author first said it."""
+    titles: list[list[str]] | None = None
+    """The words of the title of each text, none if it has none."""
     sentences: Sentences | None = None
     """Embeddings of the texts, if any week uses them."""
     by_sentences: tuple[bool, ...] = ()
@@ -127,15 +107,62 @@ def theme_id(oldest: str) -> str:
     return "TH-" + hashlib.sha256(oldest.encode()).hexdigest()[:8]
 
 
-def register(said: Said, limits: Limits, protected: Collection[str] = ()) -> Registry:
-    """Go through all weeks; themes whose ids are `protected` lose nothing to others."""
+def register(
+    said: Said, limits: Limits, protected: Collection[str] = (), walked: Walked | None = None
+) -> Registry:
+    """Go through all weeks; themes whose ids are `protected` lose nothing to others.
+
+    With `walked` from the newest week on whose state is kept there.
+    """
+    keys = walked.keys(_rules(limits, protected), _told(said)) if walked else []
     # More threads than one cost several times the CPU on matrices as small as these, and another number of
     # cores would give other last bits.
     with threadpool_limits(1):
         run = _Run(said, limits, frozenset(protected))
-        for week in range(len(said.ends)):
+        first, state = 0, None
+        for week in reversed(range(len(keys))):
+            if walked and (state := walked.read(keys[week])):
+                run.go_on(week, state)
+                first = week + 1
+                break
+        for week in range(first, len(said.ends)):
             run.take_in(week)
-        return run.result()
+            state = None
+            if walked and week >= len(keys) - 1 - WEEKS_KEPT:
+                state = run.state()
+                walked.keep(keys[week], state)
+        if walked:
+            walked.forget_old()
+        state = state or run.state()
+    theme = np.full(len(said.ids), -1, dtype=np.int64)
+    similarity = np.zeros(len(said.ids))
+    theme[: len(state.theme)], similarity[: len(state.theme)] = state.theme, state.similarity
+    return Registry(list(state.themes), theme, similarity, list(state.history))
+
+
+def _rules(limits: Limits, protected: Collection[str]) -> str:
+    told = (
+        limits.min_messages,
+        limits.max_distance,
+        limits.min_similarity,
+        limits.sample,
+        limits.resolution,
+        sorted(protected),
+    )
+    return repr(told)
+
+
+def _told(said: Said) -> Iterator[list[bytes]]:
+    """Of each week all that themes depend on."""
+    bounds = np.searchsorted(said.week, np.arange(len(said.ends) + 1))
+    titles = said.titles or [[]] * len(said.ids)
+    for week, end in enumerate(said.ends):
+        rows = range(bounds[week], bounds[week + 1])
+        texts = [(said.ids[i], said.words[i], titles[i]) for i in rows]
+        by_sentences = said.by_sentences[week : week + 2]
+        parts = [repr((end, by_sentences, texts)), said.voice_text[said.voice_week == week].tolist()]
+        vectors = said.sentences.vectors[rows.start : rows.stop].tobytes() if said.sentences else b""
+        yield [*(str(part).encode("utf-8", "surrogatepass") for part in parts), vectors]
 
 
 class _Run:
@@ -156,9 +183,11 @@ class _Run:
         self.looked_at = 0
         self.phrases: Counter[str] = Counter()
         self.at = datetime.min.replace(tzinfo=UTC)
+        self.left: tuple[int, int] | None = None
 
     def take_in(self, week: int) -> None:
         """Take in the texts of a week."""
+        self._resume()
         voices = self.said.voice_text[self.said.voice_week == week]
         np.add.at(self.weights, voices, 1)
         before, known = len(self.theme), int(np.searchsorted(self.said.week, week, side="right"))
@@ -187,15 +216,47 @@ class _Run:
             self._assign()
             self._find_new()
 
-    def result(self) -> Registry:
-        similarity = np.zeros(len(self.said.ids))
-        theme = np.full(len(self.said.ids), -1, dtype=np.int64)
-        theme[: len(self.theme)] = self.theme
+    def state(self) -> State:
+        """Where it stands."""
+        similarity = np.zeros(len(self.theme))
         inside = np.flatnonzero(self.theme >= 0)
         if len(inside):
             centres = self._centres()
             similarity[inside] = np.einsum("ij,ij->i", self.vectors[inside], centres[self.theme[inside]])
-        return Registry(self.themes, theme, similarity, self.history)
+        return State(
+            self.theme.copy(),
+            similarity,
+            tuple(replace(each) for each in self.themes),
+            tuple(self.history),
+            frozenset(self.founders),
+            self.fitted_to,
+            self.space_of,
+            self.looked_at,
+        )
+
+    def go_on(self, week: int, state: State) -> None:
+        """Stand where it stood at the end of a week; spaces are fitted when the next week needs them."""
+        self.theme = state.theme.copy()
+        self.themes, self.history = [replace(each) for each in state.themes], list(state.history)
+        self.founders = set(state.founders)
+        self.fitted_to, self.looked_at = state.fitted_to, state.looked_at
+        np.add.at(self.weights, self.said.voice_text[self.said.voice_week <= week], 1)
+        self.left = (week, state.space_of)
+
+    def _resume(self) -> None:
+        """What is not kept of a state, since it follows from the texts."""
+        if self.left is None:
+            return
+        week, space_of = self.left
+        self.left = None
+        known = len(self.theme)
+        self.phrases.update(counted(self.said.words[:known]))
+        now = (self.said.by_sentences[week + 1 : week + 2] or (False,))[0]
+        self.sentences = self.said.sentences if now else None
+        if space_of:
+            self.space = self._space(chosen(self.said.ids[:space_of], FITTED_TEXTS))
+            self.vectors = self.space.vectors(np.arange(known))
+            self.space_of = space_of
 
     def _reorganise(self, known: int, *, changed: bool = False) -> None:
         """Fit the space anew, group everything, and follow what is a split, a merger, or new."""
@@ -215,19 +276,24 @@ class _Run:
         )
         place_of = dict(matching.theme_of)
         for what, one, other in matching.changes:
-            if what == "new":
-                place_of[one] = self._add((groups == one) & (self.theme < 0))
-            elif what == "split":
-                members = (groups == one) & (self.theme == other)
-                place_of[one] = self._add(members, split=other)
-            elif self.themes[one].theme_id not in self.protected:
+            if what in ("new", "split"):
+                split = other if what == "split" else None
+                made = self._add((groups == one) & (self.theme == other), split=split)
+                if made is not None:
+                    place_of[one] = made
+            elif not changed and not self._stays(self.themes[one]):
                 self._merge(one, other)
+        unplaced = self.theme < 0
+        for group, theme in place_of.items():
+            self.theme[unplaced & (groups == group)] = theme
         if settling:
             before = self.theme.copy()
             held = [at for at, theme in enumerate(self.themes) if theme.theme_id in self.protected]
             free = ~np.isin(self.theme, held)
             for group, theme in place_of.items():
                 self.theme[free & (groups == group)] = theme
+            if changed:
+                self._keep_cores(before, groups)
             self._end_empty(before)
 
     def _fit(self, known: int) -> None:
@@ -247,6 +313,21 @@ class _Run:
     def _among(self, rows: Labels) -> Vectors:
         """Vectors in a space of their own, in which what all of them have in common counts for little."""
         return self._space(rows).vectors(rows)
+
+    def _keep_cores(self, before: Labels, groups: Labels) -> None:
+        """A theme that is no group of its own any more keeps what it has in the group with most of it.
+
+        By other means two themes may look like one; people know them as two all the same.
+        """
+        for name in np.setdiff1d(before[before >= 0], self.theme):
+            rows = np.flatnonzero((before == name) & (groups >= 0))
+            weights = np.bincount(groups[rows], weights=self.weights[rows], minlength=1)
+            if weights.max() >= self.limits.min_messages:
+                self.theme[rows[groups[rows] == weights.argmax()]] = name
+                self.themes[name].apart = True
+
+    def _stays(self, theme: Theme) -> bool:
+        return theme.apart or theme.theme_id in self.protected
 
     def _end_empty(self, before: Labels) -> None:
         """End themes that have lost all texts; they are part of the theme that took most of them."""
@@ -294,7 +375,6 @@ class _Run:
         return place(
             [self.said.ids[i] for i in rows],
             vectors,
-            lambda members: self._among(rows[members]),
             self.weights[rows],
             min_size=self.limits.min_messages,
             max_distance=self.limits.max_distance,
@@ -312,23 +392,36 @@ class _Run:
             return np.asarray(normalize(members @ self.vectors))
         return np.empty((0, self.vectors.shape[1]))
 
-    def _add(self, members: np.ndarray, *, split: int | None = None) -> int:
+    def _add(self, members: np.ndarray, *, split: int | None = None) -> int | None:
+        """Make a theme of texts; None if no phrase says what they have in common."""
         rows = np.flatnonzero(members)
+        ranked = self._ranked(rows)
+        if not ranked:
+            return None
         founder = next((self.said.ids[i] for i in rows if self.said.ids[i] not in self.founders), None)
         # every text founded a theme before: named after all of them
         founder = founder or " ".join(self.said.ids[i] for i in rows)
         self.founders.add(founder)
-        taken = {theme.label for theme in self.themes}
-        count = counted([self.said.words[i] for i in rows])
-        several = len(rows) < len(self.theme)
-        ranked = ranked_phrases(count, len(rows), self.phrases, len(self.theme), several=several)
         name = theme_id(founder)
+        taken = {theme.label for theme in self.themes}
         self.themes.append(Theme(name, label(ranked, taken), self.at))
         self.theme[rows] = len(self.themes) - 1
         origin = self.themes[split].theme_id if split is not None else None
         what: Literal["new", "split"] = "split" if split is not None else "new"
         self.history.append(Event(self.at, what, origin, name, int(self.weights[rows].sum())))
         return len(self.themes) - 1
+
+    def _ranked(self, rows: Labels) -> list[str]:
+        """The phrases that set texts apart, best first."""
+        titles = [self.said.titles[i] for i in rows if self.said.titles[i]] if self.said.titles else []
+        return ranked_phrases(
+            counted(self.said.words[i] for i in rows),
+            len(rows),
+            self.phrases,
+            len(self.theme),
+            titles=counted(titles),
+            titled=len(titles),
+        )
 
     def _merge(self, theme: int, into: int) -> None:
         rows = self.theme == theme

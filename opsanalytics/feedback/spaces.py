@@ -13,6 +13,8 @@ from opsanalytics.feedback.terms import Terms, Weighing
 
 BLOCK = 5_000
 """Texts whose weights are held at once."""
+FEW = 100
+"""Of no more texts than this what they have in common stays in; of twice as many half of it is taken out."""
 
 
 class TextSpace(Protocol):
@@ -31,7 +33,8 @@ class WordSpace:
     """By words: latent semantic analysis of TF-IDF weights, at most 200 dimensions fitted to some texts.
 
     Few texts get few dimensions (1.6 times the square root of their number): with as many dimensions as
-    texts everything is far from everything.
+    texts everything is far from everything. What all texts have in common is taken out: long texts of one
+    site are all near each other for the words that any of them has.
     """
 
     def __init__(self, terms: Terms, fitted: Labels) -> None:
@@ -45,7 +48,15 @@ class WordSpace:
                 # Lanczos: exact, and many times faster than the default where terms outnumber texts
                 self._reduce = TruncatedSVD(dimensions, algorithm="arpack", random_state=SEED).fit(matrix)
 
+        texts = self._directions(fitted)
+        # of a handful of texts the middle is what they are about
+        self._middle = texts.mean(axis=0) * max(0.0, 1 - FEW / len(texts))
+
     def vectors(self, rows: Labels) -> Vectors:
+        directions = self._directions(rows)
+        return np.asarray(normalize((directions - self._middle) * directions.any(axis=1, keepdims=True)))
+
+    def _directions(self, rows: Labels) -> Vectors:
         parts = [self._weighing.matrix(rows[at : at + BLOCK]) for at in range(0, len(rows), BLOCK)]
         if self._reduce is None:
             return np.asarray(normalize(vstack(parts).toarray()))

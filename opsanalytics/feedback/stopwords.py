@@ -73,3 +73,29 @@ _RUSSIAN = """
 STOP_WORDS = frozenset(
     " ".join((_ENGLISH, _GERMAN, _FRENCH, _SPANISH, _PORTUGUESE, _ITALIAN, _DUTCH, _RUSSIAN)).split()
 )
+
+_VAGUE = """
+able absolutely action actual added adding allow allowed among anymore appear appears attached attention
+based believe better big bit case cases certain change changed clear clearly common complete completely
+concern consider considered current date day days deal deserve different difficult doing due easy entire
+exactly example examples expect expected explain expressed extent fact fine fix following full general
+gist good great guess happen happened happening happens hard help helpful high hope hour hours idea ideas
+image important include including info instance interested interesting issue issues kind known large
+later life long longer low main major matter mention mentioned minute minutes month months necessary new
+nice number obvious often old opinion original part particular past people person personal place point
+points present pretty previous problem problems proper provide put question read real reason reasons
+recent regard relevant request required result right sense significant simple single site situation small
+someone soon sort specific start started state stop strange stuff sudden suggest suppose surprised taking
+talk talking think thinking time times today tomorrow tonight topic true type understand understanding
+usual valid view wait waiting week weeks wonder wondering word words work worked working works world
+worth wrong year years yesterday
+"""
+VAGUE = frozenset(_VAGUE.split())
+"""English words that carry meaning in a message and name no subject alone ("wrong", "people"); in a pair
+they may ("wrong amount")."""
+_ADVERB_LIKE = """
+ally anomaly apply assembly belly bully butterfly daily family fly homily italy jelly july monopoly monthly
+multiply reply supply weekly yearly
+"""
+ADVERB_LIKE = frozenset(_ADVERB_LIKE.split())
+"""English words with the ending of adverbs that are none."""

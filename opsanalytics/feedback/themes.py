@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -21,6 +21,9 @@ from opsanalytics.feedback.weeks import register_messages
 from opsanalytics.feedback.words import content_words, fingerprint, quotation
 from opsanalytics.lake.schemas import Kind
 from opsanalytics.lake.tables import UTC_TIME
+
+if TYPE_CHECKING:
+    from opsanalytics.feedback.walked import Walked
 
 ENOUGH_WORDS = 1
 """A message with fewer content words ("Great!", "ok") says too little to be put into a theme."""
@@ -98,6 +101,7 @@ def find_themes(
     decisions: Sequence[ThemeDecision] = (),
     encoders: Sequence[EncoderSince] | None = None,
     encode: Encode | None = None,
+    walked: "Walked | None" = None,
 ) -> Themes:
     """Group messages by what they are about.
 
@@ -121,6 +125,7 @@ def find_themes(
         decisions: what people decided about themes, in order.
         encoders: which encoder was used since when; None: always that of the settings.
         encode: gives sentence embeddings; without it words are compared in all weeks.
+        walked: how far the messages were gone through before; changes how long it takes, nothing else.
     """
     settings = settings or ThemeSettings()
     messages = _messages(feedback.filter(pl.col("ts") < as_of), persons)
@@ -133,6 +138,7 @@ def find_themes(
         protected=protected(decisions),
         encoders=(EncoderSince(settings.encoder),) if encoders is None else encoders,
         encode=encode,
+        walked=walked,
     )
     messages = messages.join(registered.texts, on="text_id", how="left", maintain_order="left")
     defined = (*settings.keyword_themes, *keyword_themes(decisions))

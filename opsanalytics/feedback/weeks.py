@@ -11,9 +11,11 @@ import polars as pl
 
 from opsanalytics.feedback.encoders import ALWAYS, EncoderSince, encoder_at
 from opsanalytics.feedback.sentences import Encode, Sentences
+from opsanalytics.feedback.words import content_words
 
 if TYPE_CHECKING:
-    from opsanalytics.feedback.registry import Event, Limits, Theme
+    from opsanalytics.feedback.registry import Limits
+    from opsanalytics.feedback.walked import Event, Theme, Walked
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,12 @@ def register_messages(
     protected: Collection[str] = (),
     encoders: Sequence[EncoderSince] = (),
     encode: Encode | None = None,
+    walked: "Walked | None" = None,
 ) -> Registered:
     """Go through the messages week by week.
 
     Args:
-        messages: ts, text_id, author, text, words (one at least), sorted by time.
+        messages: ts, text_id, author, title, text, words (one at least), sorted by time.
         limits: how themes are found.
         as_of: end of the last week if that is still running, UTC.
         zone: whose weeks.
@@ -49,6 +52,7 @@ def register_messages(
         protected: ids of themes that people decided about: they are not merged into others.
         encoders: which encoder was used since when.
         encode: gives sentence embeddings; without it words are compared in all weeks.
+        walked: how far the messages were gone through before, kept for the next time.
     """
     # scikit-learn takes a second to import: not before themes are looked for
     from opsanalytics.feedback.registry import Said, register
@@ -74,6 +78,7 @@ def register_messages(
     said = Said(
         ids=texts["text_id"].to_list(),
         words=texts["words"].to_list(),
+        titles=[content_words(title) if title else [] for title in texts["title"].to_list()],
         week=texts["week"].to_numpy().astype(np.int64),
         ends=ends,
         voice_text=voices["row"].to_numpy().astype(np.int64),
@@ -81,7 +86,7 @@ def register_messages(
         sentences=sentences,
         by_sentences=embedded,
     )
-    found = register(said, limits, protected)
+    found = register(said, limits, protected, walked)
     placed = [
         (text, found.themes[theme].theme_id, round(float(similarity), 6))
         for text, theme, similarity in zip(said.ids, found.theme, found.similarity, strict=True)

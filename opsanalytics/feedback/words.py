@@ -49,6 +49,7 @@ def content_words(text: str) -> list[str]:
         word
         for word in words(text)
         if word not in STOP_WORDS
+        and not (len(word) > 1 and set(word) == {"x"})  # what the sender blacked out
         and (len(word) > 1 or bool(UNSPACED.search(word)))
         and (not word.isdigit() or len(word) == 3)
     ]

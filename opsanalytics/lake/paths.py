@@ -107,6 +107,11 @@ class Home:
         return self.embeddings / f"{model[:16]}.parquet"
 
     @property
+    def theme_weeks(self) -> Path:
+        """How far messages were gone through for themes; can be deleted at any time."""
+        return self.root / "themes"
+
+    @property
     def fingerprints(self) -> Path:
         """What each mart and page was computed from. Delete it, and all of them are computed again."""
         return self.root / "fingerprints"

@@ -1,4 +1,6 @@
-from opsanalytics.feedback.labels import keywords, label, same_stem, typical
+from collections import Counter
+
+from opsanalytics.feedback.labels import keywords, label, ranked_phrases, same_stem, typical
 
 
 def test_keywords_set_a_theme_apart() -> None:
@@ -33,3 +35,23 @@ def test_stems() -> None:
     assert same_stem("tag", "tagged")
     assert not same_stem("card", "cash")
     assert not same_stem("pay", "paypal-account")
+    assert same_stem("voting", "votes")
+
+
+def test_adverbs_and_words_that_name_nothing_are_no_label() -> None:
+    theme = [["presumably", "wrong", "people"]] * 5
+    other = [["csv", "export"]] * 5
+    assert keywords([theme, other])[0] == []
+
+
+def test_a_word_that_is_as_common_elsewhere_is_no_label() -> None:
+    theme = [["question", "tag"]] * 5 + [["question"]] * 1
+    other = [["question", "vote"]] * 3 + [["vote"]] * 3
+    assert "question" not in keywords([theme, other])[0]
+
+
+def test_titles_name_a_theme() -> None:
+    count = Counter({"bounty": 3, "answerer": 5})
+    titles = Counter({"bounty": 3})
+    ranked = ranked_phrases(count, 5, count, 50, titles=titles, titled=5)
+    assert ranked[0] == "bounty"

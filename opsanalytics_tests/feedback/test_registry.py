@@ -1,6 +1,8 @@
 """A theme is the same theme whatever comes later."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
@@ -8,9 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from opsanalytics.feedback import registry
 from opsanalytics.feedback.decisions import ThemeDecision
 from opsanalytics.feedback.matching import match
 from opsanalytics.feedback.themes import Themes, ThemeSettings, find_themes
+from opsanalytics.feedback.walked import Walked
 from opsanalytics_tests.feedback.messages import START, messages
 from opsanalytics_tests.feedback.test_themes import SUBJECTS, corpus
 
@@ -81,6 +85,42 @@ def test_an_earlier_week_is_what_it_was(said: list[str]) -> None:
 
 
 @SLOW
+@given(said=SAID, again=SAID, ends=st.permutations([1, 2, 3, 3]))
+def test_going_on_from_an_earlier_walk_changes_nothing(
+    said: list[str], again: list[str], ends: list[int]
+) -> None:
+    feedback = pl.concat([FIRST, week(1, said), week(2, again)])
+    with TemporaryDirectory() as folder:
+        for end in ends:
+            went_on = found(feedback, end, walked=Walked(Path(folder), "1"))
+            plain = found(feedback, end)
+            assert went_on.themes.equals(plain.themes)
+            assert went_on.assignments.equals(plain.assignments)
+            assert went_on.history.equals(plain.history)
+
+
+def test_a_week_that_is_known_is_not_gone_through_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feedback = pl.concat([FIRST, week(1, corpus())])
+    walked = Walked(tmp_path, "1")
+    before = found(feedback, 2, walked=walked)
+    monkeypatch.setattr(registry._Run, "take_in", lambda *_: pytest.fail("gone through again"))
+    assert found(feedback, 2, walked=walked).themes.equals(before.themes)
+    assert found(feedback, 1, walked=walked).themes.equals(found(FIRST, 1, walked=walked).themes)
+    with pytest.raises(pytest.fail.Exception):
+        found(feedback, 2, walked=Walked(tmp_path, "2"))
+    with pytest.raises(pytest.fail.Exception):
+        found(feedback, 2, walked=walked, settings=ThemeSettings(min_messages=6))
+
+
+def test_what_was_not_used_for_longest_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opsanalytics.feedback.walked.FILES_KEPT", 2)
+    found(pl.concat([FIRST, week(1, corpus()), week(2, corpus())]), 3, walked=Walked(tmp_path, "1"))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@SLOW
 @given(said=SAID)
 def test_decisions_survive_later_messages(said: list[str]) -> None:
     first, second, third = found(FIRST, 1).themes["theme_id"].head(3)
@@ -137,9 +177,9 @@ def test_groups_are_matched_so_that_most_stays() -> None:
 
 @pytest.mark.parametrize("part", [4, 8])
 def test_a_large_part_is_split_off_and_a_small_one_is_not(part: int) -> None:
-    themes = np.array([0] * 20)
-    groups = np.array([0] * (20 - part) + [1] * part)
-    changes = match(groups, themes, np.ones(20, dtype=np.int64), min_size=3).changes
+    themes = np.array([0] * 50)
+    groups = np.array([0] * (50 - part) + [1] * part)
+    changes = match(groups, themes, np.ones(50, dtype=np.int64), min_size=3).changes
     assert changes == ((("split", 1, 0),) if part == 8 else ())
 
 
