@@ -36,6 +36,9 @@ def wilson(successes: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Floats, Floats]:
         low[seen], high[seen] = proportion_confint(
             count[seen], total[seen], alpha=1 - CONFIDENCE, method="wilson"
         )
+    # Exactly so by the formula, but for rounding.
+    low[seen & (count == 0)] = 0.0
+    high[seen & (count == total)] = 1.0
     return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
 
 
