@@ -41,6 +41,8 @@ COUNTS = {
     "entered": pl.Int64,
     "persons": pl.Int64,
     "rate": pl.Float64,
+    "rate_low": pl.Float64,
+    "rate_high": pl.Float64,
     "mean_seconds": pl.Float64,
     "note": pl.String,
 }
@@ -63,8 +65,8 @@ class Reconciliation:
     definition: Funnel
     as_of: datetime
     counts: pl.DataFrame
-    """`preset`, `step`, `step_name`, `entered`, `persons`, `rate`, `mean_seconds`, `note`. A tool that cannot
-    express the funnel has one row, whose `note` says why."""
+    """`preset`, `step`, `step_name`, `entered`, `persons`, `rate`, `rate_low`, `rate_high` (Wilson, 95 %),
+    `mean_seconds`, `note`. A tool that cannot express the funnel has one row, whose `note` says why."""
     rules: pl.DataFrame
     """`preset`, `rule`, `value`, `meaning`, `step`, `before`, `after`, `change`: persons at a step before and
     after one more rule is the tool's. The changes of a preset and step add up to its difference from
@@ -141,7 +143,7 @@ def reconcile(
         except PresetError as error:
             counts.append({"preset": preset.name, "note": str(error)})
             continue
-        shown = steps.select("step", "step_name", "entered", "persons", "rate", "mean_seconds")
+        shown = steps.select([name for name in COUNTS if name not in ("preset", "note")])
         counts += [{"preset": preset.name, **row} for row in shown.to_dicts()]
         rules += _explained(preset, evaluate)
     return Reconciliation(

@@ -1,16 +1,20 @@
 """Retention by segment: the same cohorts apart by the value of a property."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from opsanalytics.behavior.conditions import Match
 from opsanalytics.behavior.filters import event_matches
+from opsanalytics.behavior.marts import nullable
 from opsanalytics.behavior.retention import RetentionResult, retention
 from opsanalytics.behavior.rows import Events, checked
 from opsanalytics.behavior.segments import NONE, OTHER, Segment, grouped, labelled, most_frequent
 from opsanalytics.behavior.spec import Retention
+from opsanalytics.behavior.statistics import benjamini_hochberg, newcombe_difference, two_proportion_p
 from opsanalytics.behavior.subjects import prepared
 from opsanalytics.lake.tables import UTC_TIME
 
@@ -39,7 +43,7 @@ def retention_by_value(
     Raises:
         ValueError: another attribution. EventsError, PropertyError: as `retention`.
     """
-    attribution = segment.attribution or ("all" if preset == "posthog" else "entry")
+    attribution = _attribution(segment, preset)
     if attribution not in ("entry", "all"):
         raise ValueError(
             f"segment {segment.label()!r}: retention has no attribution {attribution!r}, only entry and all"
@@ -84,6 +88,48 @@ def retention_by_value(
             definition, one.as_of, one.cells, one.left_out, one.by_hour, one.amounts
         )
     return results
+
+
+def groups_apart(definition: Retention, segment: Segment, preset: str) -> bool:
+    """Whether every person is in one group and counts once in it, so that groups can be compared."""
+    of_person = segment.of == "person" or bool(segment.cohorts())
+    return definition.cohort != "recurring" and (of_person or _attribution(segment, preset) == "entry")
+
+
+def compared_curves(by_value: Mapping[str, RetentionResult], *, apart: bool) -> pl.DataFrame:
+    """The pooled curves of the groups below each other, each compared with all others together.
+
+    Out: `value`, the columns of `RetentionResult.pooled`, `difference` (of the rates), `difference_low`,
+    `difference_high` (Newcombe, 95 %), `q_value` (Benjamini-Hochberg over all values and periods; see
+    `statistics.two_proportion_p`). Null where there are no others, where column 0 is the whole cohort, and
+    everywhere unless the groups are `apart`. Empty without groups.
+    """
+    if not by_value:
+        return pl.DataFrame()
+    curves = pl.concat(
+        one.pooled().select(pl.lit(value).alias("value"), pl.all()) for value, one in by_value.items()
+    )
+    others = curves.select(pl.col("n", "returned").sum().over("period") - pl.col("n", "returned"))
+    counts = [
+        *(curves[name].to_numpy() for name in ("returned", "n")),
+        *(others[name].to_numpy() for name in ("returned", "n")),
+    ]
+    rest = (others["returned"] / others["n"]).fill_nan(None)
+    whole = (pl.col("period") == 0) & (pl.col("returned") == pl.col("n")).all().over("period")
+    testable = pl.lit(apart) & ~whole & rest.is_not_null()
+    mask = curves.select(testable.alias("testable")).to_series()
+    low, high = newcombe_difference(*counts)
+    p = np.where(mask.to_numpy(), two_proportion_p(*counts), np.nan)
+    return curves.with_columns(
+        pl.when(mask).then(pl.col("rate") - rest).alias("difference"),
+        pl.when(mask).then(nullable(low)).alias("difference_low"),
+        pl.when(mask).then(nullable(high)).alias("difference_high"),
+        nullable(benjamini_hochberg(p), "q_value"),
+    )
+
+
+def _attribution(segment: Segment, preset: str) -> str:
+    return segment.attribution or ("all" if preset == "posthog" else "entry")
 
 
 def _within_group(definition: Retention) -> Any:

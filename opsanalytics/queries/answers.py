@@ -14,6 +14,7 @@ from opsanalytics.behavior.funnel_bootstrap import bootstrap
 from opsanalytics.behavior.funnel_breakdown import Broken, breakdown_table
 from opsanalytics.behavior.marts import nullable
 from opsanalytics.behavior.retention import RetentionResult as RetentionCells
+from opsanalytics.behavior.retention_breakdown import compared_curves
 from opsanalytics.behavior.rows import LeftOut
 from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.behavior.statistics import RESAMPLES, wilson
@@ -199,8 +200,7 @@ class FunnelResult:
                     formats.count(row["entered"]),
                     formats.count(row["persons"]),
                     html.share(row),
-                    formats.points(row["difference"]),
-                    formats.q_value(row["q_value"]),
+                    *_against(row),
                 ]
                 for row in group.to_dicts()
             ]
@@ -216,6 +216,8 @@ class RetentionResult:
     counts: RetentionCells
     by_value: Mapping[str, RetentionCells]
     """The same by value of the property asked for."""
+    apart: bool = False
+    """Whether every person is in one of these groups, once: only then can they be compared."""
 
     @property
     def definition(self) -> Retention:
@@ -268,12 +270,10 @@ class RetentionResult:
         return self.counts.value_cells()
 
     def breakdown(self) -> pl.DataFrame:
-        """The pooled curves by value, `value` in front; empty if no breakdown was asked for."""
-        curves = [
-            one.pooled().select(pl.lit(value).alias("value"), pl.all())
-            for value, one in self.by_value.items()
-        ]
-        return pl.concat(curves) if curves else pl.DataFrame()
+        """The pooled curves by value, `value` in front, each against all others together: `difference`,
+        `difference_low`, `difference_high`, `q_value`. These are null where a person may be in several groups
+        or count several times. Empty if no breakdown was asked for."""
+        return compared_curves(self.by_value, apart=self.apart)
 
     def groups(self) -> dict[str, "RetentionResult"]:
         """The retention of every group, by value."""
@@ -330,13 +330,21 @@ class RetentionResult:
             heads = ["cohort", "persons", *map(str, columns)]
             parts.append(html.table("Cohorts (* not over yet)", heads, cohorts))
         by_value = [
-            [row["value"], f"{period} {row['period']}", *_counted(row)] for row in self.breakdown().to_dicts()
+            [row["value"], f"{period} {row['period']}", *_counted(row), *_against(row)]
+            for row in self.breakdown().to_dicts()
         ]
         if by_value:
-            heads = ["value", "period", "persons", "returned", "rate"]
+            heads = ["value", "period", "persons", "returned", "rate", "against the others", "q"]
             parts.append(html.table("By value", heads, by_value))
         return parts
 
 
 def _counted(row: Mapping[str, Any]) -> list[str]:
     return [formats.count(row["n"]), formats.count(row["returned"]), html.share(row)]
+
+
+def _against(row: Mapping[str, Any]) -> list[str]:
+    if row["difference"] is None:
+        return ["", ""]
+    interval = formats.points_interval(row["difference_low"], row["difference_high"])
+    return [f"{formats.points(row['difference'])} ({interval})", formats.q_value(row["q_value"])]

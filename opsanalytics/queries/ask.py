@@ -21,7 +21,7 @@ from opsanalytics.behavior.index_funnel import indexed_funnel, indexed_trend
 from opsanalytics.behavior.index_retention import indexed_retention
 from opsanalytics.behavior.periods import Weekday, zone
 from opsanalytics.behavior.reconcile import Reconciliation
-from opsanalytics.behavior.retention_breakdown import retention_by_value
+from opsanalytics.behavior.retention_breakdown import groups_apart, retention_by_value
 from opsanalytics.behavior.rows import Events
 from opsanalytics.behavior.segments import Segment
 from opsanalytics.behavior.semantics import PRESETS, Semantics, preset_named
@@ -195,7 +195,8 @@ def retention(
         counted = retentions.retention(table, asked, as_of=end, **limits)
         if segment is None:
             return RetentionResult(counted, {})
-        return RetentionResult(counted, retention_by_value(table, asked, segment, as_of=end, **limits))
+        groups = retention_by_value(table, asked, segment, as_of=end, **limits)
+        return RetentionResult(counted, groups, groups_apart(asked, segment, preset))
 
     def of_index(index: BehaviorIndex, end: datetime) -> RetentionResult:
         return RetentionResult(indexed_retention(index, asked, as_of=end, **limits), {})

@@ -129,3 +129,55 @@ def test_an_answer_can_be_shown_everywhere() -> None:
     assert result.breakdown().columns[:2] == ["value", "period"]
     with pytest.raises(ValueError, match="kind: 'pie'"):
         result.figure("pie")  # type: ignore[arg-type]
+
+
+def planned_persons(plans: dict[str, tuple[int, int]]) -> pl.DataFrame:
+    """So many persons of each plan sign up, and so many of them visit a week later."""
+    start = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    rows = []
+    for plan, (n, back) in plans.items():
+        for k in range(n):
+            rows.append((f"{plan}{k}", "sign_up", start, plan))
+            if k < back:
+                rows.append((f"{plan}{k}", "visit", start + timedelta(days=7), plan))
+    return pl.DataFrame(rows, schema=["person", "event", "ts", "plan"], orient="row")
+
+
+PLANS = {"free": (100, 20), "pro": (60, 30), "team": (40, 12)}
+WEEKLY = Retention(start="sign_up", returning="visit", period="week", periods=1)
+MAY = datetime(2026, 5, 1, tzinfo=UTC)
+
+
+def test_groups_are_compared_with_all_others() -> None:
+    from scipy.stats import false_discovery_control, fisher_exact
+    from statsmodels.stats.proportion import confint_proportions_2indep, test_proportions_2indep
+
+    table = opsanalytics.retention(planned_persons(PLANS), WEEKLY, breakdown="plan", as_of=MAY).breakdown()
+    week = table.filter(pl.col("period") == 1).sort("value")
+    assert week["difference"].round(6).to_list() == pytest.approx([-0.22, 0.271429, -0.0125], abs=1e-6)
+    tests = []
+    for value, (n, back) in sorted(PLANS.items()):
+        others = (62 - back, 200 - n)
+        row = week.row(by_predicate=pl.col("value") == value, named=True)
+        interval = confint_proportions_2indep(back, n, *others, method="newcomb", compare="diff")
+        assert (row["difference_low"], row["difference_high"]) == pytest.approx(interval)
+        score = test_proportions_2indep(back, n, *others, method="score", compare="diff", correction=False)
+        tests.append(score.pvalue)
+    nobody = fisher_exact([[0, 100], [0, 100]]).pvalue
+    adjusted = false_discovery_control([*tests, *[nobody] * 3])
+    assert week["q_value"].to_list() == pytest.approx(adjusted[:3])
+
+
+def test_groups_that_share_persons_are_not_compared() -> None:
+    events = planned_persons(PLANS)
+    recurring = WEEKLY.model_copy(update={"cohort": "recurring"})
+    for asked, more in ((recurring, {}), (WEEKLY, {"preset": "posthog"})):
+        table = opsanalytics.retention(events, asked, breakdown="plan", as_of=MAY, **more).breakdown()
+        assert table["q_value"].is_null().all()
+        assert table["difference"].is_null().all()
+    by_person = Segment("plan", of="person")
+    found = opsanalytics.retention(events, WEEKLY, breakdown=by_person, as_of=MAY, preset="posthog")
+    table = found.breakdown()
+    assert table.filter(pl.col("period") == 0)["q_value"].is_null().all()
+    assert table.filter(pl.col("period") == 1)["q_value"].is_not_null().all()
+    assert "against the others" in found._repr_html_()

@@ -41,6 +41,23 @@ DEFINITIONS: list[tuple[Callable[..., Any], Any, str]] = [
     ),
     (opsanalytics.funnel, {"steps": ["A"]}, "funnel: window: is required but missing"),
     (opsanalytics.funnel, {"window": "7d"}, "funnel: steps: is required but missing"),
+    (opsanalytics.funnel, FUNNEL | {"steps": "A"}, "funnel: steps: must be a list, not 'A'"),
+    (
+        opsanalytics.funnel,
+        FUNNEL | {"steps": ["A", None]},
+        r"steps\.1: must be a table of fields .*, not None",
+    ),
+    (
+        opsanalytics.funnel,
+        FUNNEL | {"name": "My Funnel"},
+        "name: 'My Funnel' is no name; write small letters",
+    ),
+    (opsanalytics.funnel, FUNNEL | {"value": 5}, "funnel: value: must be text, not 5"),
+    (
+        opsanalytics.funnel,
+        step(where={"plan": {"gt": 3}}),
+        r"funnel: steps\.1\.where\.0\.value: must be text, a number, true or false, or a list of these$",
+    ),
     (opsanalytics.funnel, FUNNEL | {"steps": []}, "funnel: steps: Tuple should have at least 1 item"),
     (opsanalytics.funnel, FUNNEL | {"steps": ["A"] * 21}, "funnel: steps: Tuple should have at most 20"),
     (opsanalytics.funnel, FUNNEL | {"steps": ["A", ""]}, r"steps\.1\.event: String should have at least 1"),
@@ -174,11 +191,78 @@ ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
 ]
 
 
+@pytest.mark.parametrize("as_of", [None, datetime(2024, 2, 1, tzinfo=UTC)])
 @pytest.mark.parametrize(("arguments", "error", "message"), ARGUMENTS)
-def test_wrong_arguments(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
-    as_of = {"as_of": datetime(2024, 2, 1, tzinfo=UTC)}
+def test_wrong_arguments(
+    arguments: dict[str, Any], error: type[Exception], message: str, as_of: datetime | None
+) -> None:
     with pytest.raises(error, match=message):
-        opsanalytics.funnel(unreadable(), FUNNEL, **(as_of | arguments))
+        opsanalytics.funnel(unreadable(), FUNNEL, **({"as_of": as_of} | arguments))
+
+
+PATHS: dict[str, Any] = {"funnel": FUNNEL, "step": 1}
+OTHER_ARGUMENTS: list[tuple[Callable[..., Any], Any, dict[str, Any], str]] = [
+    (opsanalytics.funnel, FUNNEL, {"preset": None}, "preset: None is not one of opsanalytics, .* Semantics"),
+    (opsanalytics.funnel, FUNNEL, {"timezone": None}, "timezone: None is not an IANA time zone"),
+    (opsanalytics.funnel, FUNNEL, {"persons": {}}, "persons: dict is not a Polars DataFrame"),
+    (
+        opsanalytics.funnel,
+        FUNNEL | {"among": "pros"},
+        {},
+        "cohort 'pros' is only named here; give the Cohort",
+    ),
+    (opsanalytics.funnel_trend, FUNNEL, {"period": "year"}, "period: 'year' is not one of hour, day, week"),
+    (opsanalytics.funnel_trend, FUNNEL, {"to_step": 3}, "from_step 1, to_step 3: not two of the 2 steps"),
+    (opsanalytics.funnel_trend, FUNNEL, {"week_start": "mon"}, "week_start: 'mon' is not a day; write one"),
+    (opsanalytics.retention, RETENTION, {"preset": "mixpanel"}, "preset: 'mixpanel' is not 'opsanalytics'"),
+    (opsanalytics.retention, RETENTION, {"max_cohorts": 0}, "max_cohorts: 0 is less than 1"),
+    (opsanalytics.retention, RETENTION, {"week_start": "mon"}, "week_start: 'mon' is not a day"),
+    (
+        opsanalytics.retention,
+        RETENTION,
+        {"breakdown": ["plan"]},
+        r"breakdown: \['plan'\] is not a property or",
+    ),
+    (opsanalytics.retention, RETENTION, {"breakdown": "color"}, "property 'color': the events have neither"),
+    (
+        opsanalytics.retention,
+        RETENTION,
+        {"breakdown": Segment("plan", attribution="last")},
+        "retention has no attribution 'last', only entry and all",
+    ),
+    (opsanalytics.retention, RETENTION | {"value": "price"}, {}, "property 'price': the events have neither"),
+    (opsanalytics.lifecycle, {}, {"preset": "mixpanel"}, "preset: 'mixpanel' is not one of opsanalytics"),
+    (opsanalytics.lifecycle, {"entity": "account"}, {}, "property 'account': the events have neither"),
+    (opsanalytics.stickiness, {}, {"week_start": ""}, "week_start: '' is not a day"),
+    (opsanalytics.usage_interval, {"sources": ["web"]}, {}, "source because the definition names sources"),
+    (opsanalytics.trends, {"series": ["A"]}, {"breakdown": ["plan"]}, "is not a property or a Segment"),
+    (
+        opsanalytics.trends,
+        {"series": [{"event": "A", "measure": "p90", "property": "price"}]},
+        {},
+        "property 'price': the events have neither",
+    ),
+    (opsanalytics.sessions, {}, {"timezone": ""}, "timezone: '' is not an IANA time zone"),
+    (opsanalytics.paths, PATHS, {"last": "soon"}, "last: 'soon' is not a day"),
+    (opsanalytics.paths, {"by": "url"}, {}, "property 'url': the events have neither"),
+    (opsanalytics.paths, {"funnel": "activation"}, {}, "funnel: 'activation' is only named here"),
+    (opsanalytics.cohort, {"where": {"cohort": "pros"}}, {}, "cohort 'pros' is only named here"),
+    (opsanalytics.diagnose, FUNNEL, {"segments": "color"}, "property 'color': the events have neither"),
+    (opsanalytics.diagnose, FUNNEL, {"segments": [3]}, r"breakdown: \[3\] is not a property, a Segment, or"),
+    (opsanalytics.diagnose, FUNNEL, {"first": "2026-99-01"}, "first: '2026-99-01' is not a day"),
+    (opsanalytics.diagnose, FUNNEL, {"friction": {"rage": 1}}, "friction: rage: Extra inputs are not"),
+    (opsanalytics.reconcile, FUNNEL, {"presets": ["x"]}, "preset: 'x' is not one of opsanalytics"),
+    (opsanalytics.reconcile, FUNNEL, {"presets": "posthog"}, "presets: 'posthog' is not a list of presets"),
+    (opsanalytics.reconcile, FUNNEL, {"presets": []}, r"presets: \[\] is not a list of presets"),
+]
+
+
+@pytest.mark.parametrize(("ask", "definition", "arguments", "message"), OTHER_ARGUMENTS)
+def test_wrong_arguments_of_other_questions(
+    ask: Callable[..., Any], definition: Any, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        ask(unreadable(), definition, **arguments)
 
 
 @pytest.mark.parametrize(
