@@ -137,9 +137,10 @@ def messages(settings: Settings) -> list[FeedbackRow]:
         for source in settings.feedback_sources
         for manifest in deliveries(settings.home, source.name)
         for landed in manifest.files
-        for row in read_or_refuse(
+        for rows, _ in read_or_refuse(
             source, settings.home.delivery(source.name, manifest.delivery) / landed.name
-        )[0]
+        )
+        for row in rows
     ]
 
 

@@ -97,6 +97,8 @@ def test_quarantine_is_listed_shown_and_exported(command: Command, tmp_path: Pat
     assert "[email]" in shown.output
     assert "eve@" not in shown.output
     assert "2 of 2 records" in shown.output
+    of_day = command("quarantine", "show", "--source", "survey", "--day", "2026-03-01")
+    assert "None. Of 2 records the day is not known: leave --day out." in of_day.output
     exported = command("quarantine", "export", tmp_path / "out.jsonl", "--source", "survey")
     assert exported.exit_code == 0
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 2

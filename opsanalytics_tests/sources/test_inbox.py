@@ -248,7 +248,7 @@ def test_a_file_larger_than_memory_is_refused_with_its_size(
         (CONTENT.encode("utf-32"), "UTF-32"),
         (gzip.compress(gzip.compress(CONTENT.encode())), "packed twice"),
         (b"\xff\xd8\xff\xe0" + bytes(100), "a picture"),
-        (CONTENT.replace(",", "|").encode(), "name that in `delimiter`"),
+        (CONTENT.replace(",", "^").encode(), "name that in `delimiter`"),
         (b"Report of March\n\n" + CONTENT.encode(), "lines stand above the row of column names"),
         (CONTENT.replace("Nice", "x" * 17_000_000).encode(), "line 2: a field is longer"),
     ],

@@ -17,8 +17,8 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 LONGEST_FIELD = 16 * 1024 * 1024
-LARGEST_TEXT = 512 * 1024 * 1024
-"""A file is read whole; its text takes one to four bytes a character."""
+LARGEST_TEXT = 256 * 1024 * 1024
+"""A file is read whole, and its messages together take some sixteen times its bytes."""
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 UNDECODED = re.compile("[\ud800-\udfff]")
 """Stands for what the encoding has no character for."""
