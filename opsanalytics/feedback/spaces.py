@@ -3,7 +3,7 @@
 from typing import Protocol
 
 import numpy as np
-from scipy.sparse import vstack
+from scipy.sparse.linalg import norm
 from sklearn.decomposition import TruncatedSVD
 from sklearn.preprocessing import normalize
 
@@ -13,6 +13,9 @@ from opsanalytics.feedback.terms import Terms, Weighing
 
 BLOCK = 5_000
 """Texts whose weights are held at once."""
+UNDERSTOOD = 0.4
+"""A text without a word that occurs in another one has a place if the dimensions hold so much of the length
+of its letters' weights: misspelled words have more, random letters less."""
 FEW = 100
 """Of no more texts than this what they have in common stays in; of twice as many half of it is taken out."""
 
@@ -57,10 +60,15 @@ class WordSpace:
         return np.asarray(normalize((directions - self._middle) * directions.any(axis=1, keepdims=True)))
 
     def _directions(self, rows: Labels) -> Vectors:
-        parts = [self._weighing.matrix(rows[at : at + BLOCK]) for at in range(0, len(rows), BLOCK)]
-        if self._reduce is None:
-            return np.asarray(normalize(vstack(parts).toarray()))
-        return np.asarray(normalize(np.vstack([self._reduce.transform(part) for part in parts])))
+        parts = [self._placed(rows[at : at + BLOCK]) for at in range(0, len(rows), BLOCK)]
+        return np.vstack(parts) if parts else self._placed(rows)
+
+    def _placed(self, rows: Labels) -> Vectors:
+        weights = self._weighing.matrix(rows)
+        placed = weights.toarray() if self._reduce is None else self._reduce.transform(weights)
+        share = np.linalg.norm(placed, axis=1) / np.maximum(norm(weights, axis=1), 1e-9)
+        understood = (self._weighing.known(rows) > 0) | (share >= UNDERSTOOD)
+        return np.asarray(normalize(placed * understood[:, None]))
 
     def known(self, rows: Labels) -> Vectors:
         return self._weighing.known(rows)

@@ -1,5 +1,6 @@
 from datetime import timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -184,3 +185,10 @@ def test_ratings_and_trend() -> None:
     assert (theme["trend"], theme["trend_q"]) == ("none", 1.0)
     assert theme["weekly"] == [0, 0, 0, 0, 1, 0, 1, 1, 0, 1, 1, 1]
     assert (theme["negative_low"], theme["negative_high"]) == pytest.approx((0.150, 0.850), abs=1e-3)
+
+
+def test_random_letters_are_in_no_theme() -> None:
+    random = np.random.default_rng(5)
+    noise = ["".join(random.choice(list("abcdefghijklmnopqrstuvwxyz"), 12)) for _ in range(20)]
+    given = run(messages([*corpus(), *noise])).assignments["theme_id"].to_list()
+    assert given[-20:] == [None] * 20
