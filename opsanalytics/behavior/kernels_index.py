@@ -241,10 +241,10 @@ def fold_reached(
                         state[u, s] = before
         x = y
     for u in range(len(best)):
-        k = steps
-        while k and state[u, k] == NEVER:
-            k -= 1
-        best[u] = k
+        reached = steps
+        while reached and state[u, reached] == NEVER:
+            reached -= 1
+        best[u] = reached
 
 
 @compiled
