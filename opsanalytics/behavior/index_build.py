@@ -1,6 +1,7 @@
 """From event files to segments of the behavior index."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -89,18 +90,17 @@ class Reader:
             MisplacedEventsError: a day's folder holds events of another day.
         """
         paths = [day_files(self._home, day) for day in days]
-        files = EventFiles([path for of_day in paths for path in of_day])
-        ends = np.cumsum([0, *files.rows])[np.cumsum([len(of_day) for of_day in paths])].tolist()
-        ts = files.times()
+        with closing(EventFiles([path for of_day in paths for path in of_day])) as files:
+            ends = np.cumsum([0, *files.rows])[np.cumsum([len(of_day) for of_day in paths])].tolist()
+            ts = files.times()
+            sources, source = files.coded("source")
+            pairs, pair = _paired(sources, source, *files.coded("event"))
+            person = self._numbered(files, sources, source)
         for day, begin, end in zip(days, [0, *ends], ends, strict=False):
             start = (day - EPOCH).days * DAY
             part = ts[begin:end]
             if len(part) and not (start <= part.min() and part.max() < start + DAY):
                 raise MisplacedEventsError(self._misplaced(day))
-        sources, source = files.coded("source")
-        events, event = files.coded("event")
-        pairs, pair = _paired(sources, source, events, event)
-        person = self._numbered(files, sources, source)
         return Read(tuple(days), tuple(ends), person, ts, pairs, pair)
 
     def code_of(self, pairs: Iterable[tuple[str, str]]) -> npt.NDArray[np.uint16]:

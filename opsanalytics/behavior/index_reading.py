@@ -23,6 +23,10 @@ class EventFiles:
         self._files = [ParquetFile(path, read_dictionary=["source", "event"]) for path in paths]
         self.rows = [file.metadata.num_rows for file in self._files]
 
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
+
     def times(self) -> npt.NDArray[np.int64]:
         """Microseconds since 1970."""
         chunks = [numbers(chunk.view(pa.int64())) for chunk in self._chunks("ts")]

@@ -10,7 +10,7 @@ built again from the lake.
 import json
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -37,6 +37,8 @@ VERSION = 2
 """Of the layout; another one is built anew."""
 BATCH = 4_000_000
 """Bytes of event files read at once."""
+MOST_FILES = 64
+"""Event files read at once: each is open meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def refresh_index(home: Home) -> Refreshed:
         reader = Reader(home, manifest["codes"], numbering)
         built = {}
         ordered = [day for day in now if day in stale]
-        for day, entry in _read(home, reader, writer, ordered, list(now)):
+        for day, entry in _read(reader, writer, {day: now[day] for day in ordered}):
             built[day] = entry
         # Files that changed while they were read are not what was fingerprinted.
         for day, entry in built.items():
@@ -187,11 +189,11 @@ def _touched(home: Home, entry: Mapping[str, Any], changes: Changes) -> bool:
 
 
 def _read(
-    home: Home, reader: Reader, writer: Writer, stale: Sequence[str], days: Sequence[str]
+    reader: Reader, writer: Writer, stale: Mapping[str, Fingerprint]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Write the segments of stale days, several at once; what the manifest says of each."""
     threads = pl.thread_pool_size()
-    batches = _batches(home, stale, days)
+    batches = _batches(stale)
 
     def written(read: Read, place: int, code_of: npt.NDArray[np.uint16]) -> tuple[str, dict[str, Any]]:
         return read.days[place].isoformat(), _entry(writer, reader.sorted(read, place, code_of))
@@ -217,17 +219,17 @@ def _read(
             yield one.result()
 
 
-def _batches(home: Home, stale: Sequence[str], days: Sequence[str]) -> Iterator[list[str]]:
-    """Stale days to read at once: neighbours, enough to be fast, few enough to be held in memory."""
-    place = {day: i for i, day in enumerate(days)}
+def _batches(stale: Mapping[str, Fingerprint]) -> Iterator[list[str]]:
+    """Stale days to read at once: enough to be fast, few enough to be held in memory and open."""
     batch: list[str] = []
-    size = 0
-    for day in stale:
-        if batch and (size >= BATCH or place[day] != place[batch[-1]] + 1):
+    size = files = 0
+    for day, made_of in stale.items():
+        if batch and (size >= BATCH or files >= MOST_FILES):
             yield batch
-            batch, size = [], 0
+            batch, size, files = [], 0, 0
         batch.append(day)
-        size += sum(file.stat().st_size for file in (home.events / f"day={day}").glob("*.parquet"))
+        size += sum(file[1] for file in made_of)
+        files += len(made_of)
     if batch:
         yield batch
 

@@ -109,7 +109,11 @@ def fold_attempts(
     limited = False
     skipping = False
     limits = np.empty(steps + 1, np.int64)
+    # Whether an attempt gets as far as one that enters later, up to the next step 2 and without exclusions.
+    later_is_better = order == ORDERED and not sequence and choice == FURTHEST and grace == 0
+    met = np.zeros(len(spans), np.int64)
     for s in range(2, steps + 1):
+        later_is_better = later_is_better and within[s] < 0 and after[s] == 0 and not optional[s]
         limited = limited or within[s] >= 0
         skipping = skipping or optional[s]
         limits[s] = within[s] if within[s] >= 0 else window
@@ -124,6 +128,8 @@ def fold_attempts(
                 flat = list_rows(mask, floors[u], ends[u], bits, flat, start)
             for s in range(steps):
                 cursor[s] = start[s]
+            for e in range(len(spans)):
+                met[e] = start[steps + e]
             overlap = False
             for i in range(floors[u], ends[u]):
                 own = mask[i] & stepping
@@ -177,11 +183,25 @@ def fold_attempts(
                 repeated = repeated and (j + 2 == end or ts[j + 2] > ts[j + 1]) and ts[j + 1] <= last
                 if repeated and best > 0:
                     continue
+            if later_is_better and not overlap and j + 1 < stop and mask[j + 1] == 1 and ts[j + 1] > t:
+                # The next event is a later entry, whose attempt has the same steps: as far and no later,
+                # unless an exclusion tells them apart.
+                repeated = j + 2 == end or ts[j + 2] > ts[j + 1]
+                for e in range(len(spans)):
+                    p = met[e]
+                    while p < start[steps + e + 1] and ts[flat[p]] <= t:
+                        p += 1
+                    met[e] = p
+                    repeated = repeated and (p == start[steps + e + 1] or ts[flat[p]] > ts[j + 1] + window)
+                if repeated and best > 0:
+                    continue
             # The next event is no step 2, and neither shares its time with others: nothing to follow.
             lone = j == group and (
                 j + 1 == end
                 or (ts[j + 1] > t and mask[j + 1] & 2 == 0 and (j + 2 == end or ts[j + 2] > ts[j + 1]))
             )
+            alone = repeated or (order == STRICT and not repeats and lone)
+            alone = alone and (order == ORDERED or len(spans) == 0)
             if order == ANY:
                 for e in range(len(spans)):
                     p = at_or_after(ts, flat, start[steps + e], start[steps + e + 1], t + 1)
@@ -193,7 +213,7 @@ def fold_attempts(
                     depth = follow_any(ts, mask, flat, start, group, last, steps, times, scratch)
                 else:
                     depth = first_of_each(ts, flat, start, cursor, t, last, steps, times)
-            elif len(spans) == 0 and (repeated or (order == STRICT and not repeats and lone)):
+            elif alone:
                 depth = 1
                 times[1] = t
             elif order == STRICT:

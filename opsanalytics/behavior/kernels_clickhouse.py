@@ -63,7 +63,13 @@ def _scan(
 def _scan_once(
     ts: Any, mask: Any, begin: int, end: int, window: int, steps: int, modes: int, found: Any
 ) -> int:
-    """Highest level with `strict_once`: every sequence is kept, and a row serves one of its levels only."""
+    """Highest level with `strict_once`: every sequence is kept, and a row serves one of its levels only.
+
+    Where no row meets two conditions, rows of one time and condition make the same sequences as the first.
+    """
+    shared = False
+    for row in range(begin, end):
+        shared = shared or (mask[row] & (mask[row] - 1)) != 0
     row_of = np.empty(64, np.int64)
     before = np.empty(64, np.int64)
     first = np.empty(64, np.int64)
@@ -78,6 +84,7 @@ def _scan_once(
             j += 1
         t = ts[i]
         for k in range(0 if modes & STRICT_ORDER else 1, steps + 1):
+            served = False
             for row in range(i, j):
                 if k == 0:
                     if mask[row] == 0 and level > 0:
@@ -92,6 +99,9 @@ def _scan_once(
                         if modes & STRICT_ORDER and level > 0 and not modes & ALLOW_REENTRY:
                             return level
                         continue
+                if served and not shared:
+                    continue
+                served = True
                 kept = 0
                 size = count[k - 1] if k > 1 else 1
                 alive = size

@@ -207,6 +207,13 @@ def test_a_million_events_as_clickhouse_counts(busy: pl.DataFrame, mode: str) ->
     assert counts(busy, Funnel(steps=["A", "B", "C"], window="7d"), f"clickhouse{mode}")[0] == 1
 
 
+@pytest.mark.parametrize("mode", ["", ":strict_once", ":strict_increase"])
+def test_a_million_events_at_one_instant_as_clickhouse_counts(mode: str) -> None:
+    frame = one_person(np.zeros(N, np.int64), "ABC")
+    found = counts(frame, Funnel(steps=["A", "B", "C"], window="7d"), f"clickhouse{mode}")
+    assert found == ([1, 0, 0] if "increase" in mode else [1, 1, 1])
+
+
 def test_a_million_entries_and_nothing_else() -> None:
     frame = one_person(np.arange(N) * 1_000_000, "A")
     for order in ("ordered", "strict", "any"):
