@@ -297,9 +297,10 @@ def choose_rows(
 ) -> int:
     """Append rows with a wanted code and a time from `since` to `until`, inclusive, from place `at` on.
 
-    Of rows without a mask only the first after one with a mask, which is enough to tell that another event
-    came between; `before[p - low]` says whether person p's last row had a mask. Adds to `count` how many rows
-    each person has, and returns the next place.
+    Of rows without a mask only the first that is later than one with a mask, and those at its very time:
+    enough to tell that another event came between, at a time of its own or not. `before[p - low]` is the time
+    of person p's last row with a mask, NEVER once a later row followed. Adds to `count` how many rows each
+    person has, and returns the next place.
     """
     n = at
     for i in range(begin, end):
@@ -311,8 +312,9 @@ def choose_rows(
         out_ts[n] = t
         out_mask[n] = mask
         candidate = wanted[code] & (t >= since) & (t <= until)
-        taken = candidate & ((mask != 0) | before[u])
-        before[u] = (mask != 0) if candidate else before[u]
+        taken = candidate & ((mask != 0) | (before[u] != NEVER))
+        if candidate:
+            before[u] = t if mask != 0 or before[u] == t else NEVER
         count[u] += taken
         n += taken
     return n

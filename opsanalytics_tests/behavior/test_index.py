@@ -488,3 +488,24 @@ def test_breakdowns_of_index_and_events_are_the_same(
 
 def test_columns_that_the_index_needs_are_in_the_lake() -> None:
     assert {"ts", "source", "event"} <= set(EVENTS.names)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_what_comes_between_strict_steps_may_share_the_time_of_the_first(home: Home, preset: str) -> None:
+    """Tools that overlook such an instant must still see what comes between later."""
+    order = "ordered" if preset == "clickhouse" else "strict"
+    strict = Funnel(name="ab", steps=["A", "B"], window="1d", order=order)
+    minutes = {"u1": "A0 x0 x30 x30 B60", "u2": "A0 x0 B60", "u3": "A0 x0 A50 x60 B60"}
+    identify(home, PEOPLE)
+    write(
+        home,
+        [
+            (who, word[0], START + int(word[1:]) * HOUR / 60)
+            for who, words in minutes.items()
+            for word in words.split()
+        ],
+    )
+    modes = f"{preset}:strict_order" if preset == "clickhouse" else preset
+    asked: dict[str, Any] = {"as_of": LATER, "preset": modes}
+    from_index = indexed_funnel(open_index(home), strict, **asked).to_polars()
+    assert_frame_equal(from_index, funnel(scan_events(home), strict, **asked).to_polars())
