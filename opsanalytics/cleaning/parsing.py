@@ -23,7 +23,7 @@ from opsanalytics.lake.paths import Home
 from opsanalytics.lake.schemas import QUARANTINE
 from opsanalytics.sources.base import ROW_TYPES, EventSourceSettings
 
-PARSER_VERSION = 2
+PARSER_VERSION = 1
 """Raise it when what is written here changes for the same bytes."""
 BATCH_BYTES = 8 * 1024 * 1024
 """So much text is parsed at once; bounds memory, changes no result."""

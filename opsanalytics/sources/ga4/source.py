@@ -27,6 +27,8 @@ PREFERENCE = ("", "fresh_", "intraday_")
 """The daily table is complete; `events_fresh_` (360 properties) and `events_intraday_` are not."""
 SHARD = re.compile(r"[-_/](\d{12})(?=\.|$)")
 REQUIRED = ("event_name", "event_timestamp")
+READER_VERSION = 2
+"""Raise it when rows come out otherwise for the same bytes."""
 
 
 class Ga4Settings(EventFileSettings):
@@ -54,7 +56,8 @@ class Ga4Settings(EventFileSettings):
         return ZoneInfo(self.property_timezone)
 
     def cleaning_fingerprint(self) -> dict[str, Any]:
-        return {**super().cleaning_fingerprint(), "property_timezone": self.property_timezone}
+        own = {"property_timezone": self.property_timezone, "reader": READER_VERSION}
+        return {**super().cleaning_fingerprint(), **own}
 
     def file_sets(self, files: Sequence[SourceFile]) -> list[FileSet]:
         """One delivery a day: all files of its daily table, else of the best one there is so far."""
