@@ -226,7 +226,7 @@ def chosen_rows(
     """Rows of the persons `low` to `high` with a wanted code from `since` to `until`, inclusive, person by
     person, at equal times in order of mask; `persons` are numbers. `codes` stand for the events of each
     segment; `masks` and `wanted` are by code."""
-    from opsanalytics.behavior.kernels import NEVER
+    from opsanalytics.behavior.kernels_rows import NEVER
     from opsanalytics.behavior.kernels_index import by_person, choose_rows, sort_ties
 
     room = sum(one.end - one.begin for one in slices) + 1

@@ -87,9 +87,9 @@ class _Grid:
 
     def cell(self) -> pl.Expr:
         """Number of the cell from the columns GROUP and `period`."""
-        place = pl.col(GROUP).replace_strict(
-            list(self.groups), list(range(len(self.groups))), return_dtype=pl.Int64
-        )
+        # Of nothing there are no groups, and Polars forgets the type of a replacement by an empty list.
+        groups = self.groups or (ALL,)
+        place = pl.col(GROUP).replace_strict(list(groups), list(range(len(groups))), return_dtype=pl.Int64)
         return place * self.periods + pl.col("period") - self.begin
 
 
