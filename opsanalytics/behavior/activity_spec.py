@@ -83,6 +83,10 @@ class Stickiness(Activity):
     unit: RetentionPeriod = "day"
     period: Literal["day", "week", "month", "range"] = "week"
     """`range` takes all days that are asked for as one period, as PostHog does."""
+    minimum: int = Field(default=1, ge=1)
+    """Uses that a unit needs; those in units with fewer count nowhere."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"minimum"})
 
     @model_validator(mode="after")
     def _unit_is_shorter(self) -> "Stickiness":

@@ -42,11 +42,14 @@ def _lifecycle(definition: Lifecycle) -> str:
 
 def _stickiness(definition: Stickiness) -> str:
     period = "the whole range of days" if definition.period == "range" else f"a calendar {definition.period}"
+    fewer = ""
+    if definition.minimum > 1:
+        fewer = f" Only {definition.unit}s with at least {definition.minimum} of a person's events count."
     return (
         f"Of the people with {_events(definition)} in {period}, how many had one in 1, 2, 3, ... "
         f"different {definition.unit}s of it. The overall shares add up complete periods only. Active "
         "persons are those with one on a day, and in the 7 and 30 days that end with it."
-        f"{_whose(definition)}"
+        f"{fewer}{_whose(definition)}"
     )
 
 

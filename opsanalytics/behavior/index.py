@@ -120,9 +120,17 @@ class BehaviorIndex:
         Raises:
             PropertyError, EventsChangedError: see `property_column`.
         """
-        return property_column(
-            self.home, name, [one.day for one in segments], [one.files for one in segments]
-        )
+        days = tuple(one.day for one in segments)
+        found = self._columns.get(name)
+        if found is None or found[0] != days:
+            found = (days, property_column(self.home, name, days, [one.files for one in segments]))
+            self._columns[name] = found
+        return found[1]
+
+    @cached_property
+    def _columns(self) -> dict[str, tuple[tuple[date, ...], PropertyColumn]]:
+        """The last of each property that was asked for, and its days: a report asks for the same again."""
+        return {}
 
     def between(self, since: int, until: int) -> list[Segment]:
         """Segments with events from `since` to `until`, inclusive."""

@@ -1,5 +1,6 @@
 """Funnels from the behavior index: the same numbers as from the events, without reading these."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,22 +14,14 @@ from opsanalytics.behavior.attempts import Bucket, best_attempts, made_at
 from opsanalytics.behavior.folding import check_preset, is_plain
 from opsanalytics.behavior.funnel import FunnelResult
 from opsanalytics.behavior.funnel_rows import check_range, entry_rows
-from opsanalytics.behavior.funnel_trend import period_bucket, steps_of_trend, trend_table
-from opsanalytics.behavior.index import (
-    BehaviorIndex,
-    NotIndexedError,
-    Segment,
-    Slice,
-    chosen_rows,
-    nobodys,
-)
+from opsanalytics.behavior.index import BehaviorIndex, Segment, Slice, chosen_rows, nobodys
 from opsanalytics.behavior.index_coding import Coding, coding_of
 from opsanalytics.behavior.index_projection import projected_funnel
 from opsanalytics.behavior.index_subjects import passing_persons
-from opsanalytics.behavior.periods import LONG_AGO, Weekday, microseconds, time_range, zone
+from opsanalytics.behavior.periods import LONG_AGO, microseconds, time_range, zone
 from opsanalytics.behavior.rows import Int32, Int64, LeftOut, check_as_of, window_microseconds
 from opsanalytics.behavior.semantics import OPSANALYTICS, Semantics, preset_named
-from opsanalytics.behavior.spec import Funnel, RetentionPeriod
+from opsanalytics.behavior.spec import Funnel
 from opsanalytics.lake.tables import UTC_TIME
 
 Int8 = npt.NDArray[np.int8]
@@ -104,7 +97,7 @@ def indexed_funnel(
         EventsChangedError: the lake changed while it was read; open the index again.
         ValueError, PropertyError, PresetError: as `funnel`.
     """
-    asked = _asked(index, definition, as_of, first, last, timezone, preset)
+    asked = asked_of(index, definition, as_of, first, last, timezone, preset)
     if not foldable(definition):
         return projected_funnel(
             index, definition, as_of=as_of, first=first, last=last, timezone=timezone, preset=preset
@@ -117,7 +110,7 @@ def indexed_funnel(
     if step_of is not None and is_plain(definition, asked.semantics) and definition.reentry:
         frames = _streamed(index, asked, step_of, segments, codes)
     else:
-        frames = _followed(index, asked, coding, segments, codes)
+        frames = followed_attempts(index, asked, coding, segments, codes)
     wanted = coding.of_sources if asked.keeps_all else coding.masks != 0
     return FunnelResult(
         definition=definition,
@@ -146,7 +139,7 @@ def indexed_counts(
 
     Raises: as `indexed_funnel`.
     """
-    asked = _asked(index, definition, as_of, first, last, timezone, preset)
+    asked = asked_of(index, definition, as_of, first, last, timezone, preset)
     coding = coding_of(definition, index.codes) if foldable(definition) else None
     step_of = None if coding is None else coding.step_of()
     if coding is None or step_of is None or not definition.reentry or not _one_state_a_step(asked):
@@ -163,50 +156,6 @@ def indexed_counts(
             "persons": counts[0],
             "immature_persons": counts[1] if len(counts) > 1 else np.zeros_like(counts[0]),
         }
-    )
-
-
-def indexed_trend(
-    index: BehaviorIndex,
-    definition: Funnel,
-    *,
-    as_of: datetime,
-    first: date | None = None,
-    last: date | None = None,
-    timezone: str = "UTC",
-    week_start: Weekday = "monday",
-    period: RetentionPeriod = "week",
-    from_step: int = 1,
-    to_step: int | None = None,
-    preset: str | Semantics = OPSANALYTICS,
-) -> pl.DataFrame:
-    """As `funnel_trend.funnel_trend` on the lake's events, by all the same rules.
-
-    Raises:
-        NotIndexedError: the definition is not `foldable`, or as `indexed_funnel`.
-        EventsChangedError, ValueError, PropertyError, PresetError: as `indexed_funnel`.
-    """
-    asked = _asked(index, definition, as_of, first, last, timezone, preset)
-    steps = steps_of_trend(definition, from_step, to_step)
-    if not foldable(definition):
-        raise NotIndexedError(f"funnel {definition.name!r}: its trend needs the events of the lake")
-    coding = coding_of(definition, index.codes)
-    segments = index.between(*asked.events)
-    codes = class_codes(index, coding, segments, until=asked.until)
-    bucket = period_bucket(period, timezone=timezone, week_start=week_start)
-    units = [
-        no_attempts(definition).with_columns(pl.lit(None, pl.Int32).alias("bucket")),
-        *_followed(index, asked, coding, segments, codes, bucket),
-    ]
-    return trend_table(
-        pl.concat(units, how="diagonal"),
-        definition,
-        as_of=asked.as_of,
-        timezone=timezone,
-        week_start=week_start,
-        period=period,
-        steps=steps,
-        semantics=asked.semantics,
     )
 
 
@@ -267,7 +216,7 @@ def no_attempts(definition: Funnel) -> pl.DataFrame:
     )
 
 
-def _asked(
+def asked_of(
     index: BehaviorIndex,
     definition: Funnel,
     as_of: datetime,
@@ -293,7 +242,7 @@ def _streamed(
     parts = [part for part in asked.parts() if part[1] <= part[2]]
 
     def part(low: int, high: int, slices: list[Slice]) -> list[_Best]:
-        rows = _Steps(asked, slices, codes, step_of, low)
+        rows = StepRows(asked, slices, codes, step_of, low)
         return [rows.best(low, high, begin, end) for _, begin, end in parts]
 
     found = index.by_range(segments, part, person_bytes=8 * (3 * steps + 40)) if parts else []
@@ -303,7 +252,7 @@ def _streamed(
     return [pl.concat(frames).sort("person", maintain_order=True)] if len(frames) > 1 else frames
 
 
-def _followed(
+def followed_attempts(
     index: BehaviorIndex,
     asked: Asked,
     coding: Coding,
@@ -327,7 +276,7 @@ def _followed(
     return index.by_range(segments, part, most=AT_ONCE)
 
 
-class _Steps:
+class StepRows:
     """The rows of a range of persons that serve a step, segment by segment, so in order of time for each."""
 
     def __init__(self, asked: Asked, slices: Sequence[Slice], codes: Codes, step_of: Int8, low: int) -> None:
@@ -379,10 +328,10 @@ class _Steps:
 
     def _rows(self, begin: int, end: int) -> tuple[Int32, Int64, Int8, int]:
         """The rows that attempts from `begin` to `end` can have, and how many."""
-        until = end + self._asked.window
-        ends = [at for segment, at in self._ends if segment.first <= until]
-        low = max((at for segment, at in self._ends if segment.last < begin), default=0)
-        high = max(max(ends, default=0), low)
+        # Days follow each other, so that those before and after stand together.
+        before = bisect_left(self._ends, begin, key=lambda end: end[0].last)
+        within = bisect_right(self._ends, end + self._asked.window, key=lambda end: end[0].first)
+        low, high = (self._ends[count - 1][1] if count else 0 for count in (before, max(within, before)))
         return self._who[low:high], self._when[low:high], self._step[low:high], high - low
 
 
@@ -405,7 +354,7 @@ def _counted(
     steps = len(asked.definition.steps)
 
     def part(low: int, high: int, slices: list[Slice]) -> Int64:
-        rows = _Steps(asked, slices, codes, step_of, low)
+        rows = StepRows(asked, slices, codes, step_of, low)
         counts = []
         for _, begin, end in asked.parts():
             exactly = np.bincount(rows.furthest(high - low, begin, end)[0], minlength=steps + 1)

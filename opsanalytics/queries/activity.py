@@ -1,9 +1,10 @@
 """The questions `opsanalytics.lifecycle`, `stickiness`, `usage_interval` and `trends`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import polars as pl
 
@@ -11,10 +12,10 @@ from opsanalytics.behavior import lifecycle as lifecycles
 from opsanalytics.behavior import stickiness as sticking
 from opsanalytics.behavior import trends as trending
 from opsanalytics.behavior import usage_interval as pausing
+from opsanalytics.behavior.activity import History
 from opsanalytics.behavior.activity_spec import Lifecycle, Stickiness, UsageInterval
 from opsanalytics.behavior.calendars import asked_days
 from opsanalytics.behavior.periods import Weekday, day_start, zone
-from opsanalytics.behavior.rows import Events
 from opsanalytics.behavior.segments import Segment
 from opsanalytics.behavior.trends_spec import Trends
 from opsanalytics.queries.activity_answers import (
@@ -23,13 +24,15 @@ from opsanalytics.queries.activity_answers import (
     TrendsResult,
     UsageIntervalResult,
 )
-from opsanalytics.queries.ask import asked_of
-from opsanalytics.queries.inputs import EPOCH, EventsOrLake, as_definition, day_of
+from opsanalytics.queries.ask import asked_of, check_as_of
+from opsanalytics.queries.indexed import from_index
+from opsanalytics.queries.inputs import EPOCH, EventsOrLake, as_definition, day_of, lake_of
 
 LifecycleLike: TypeAlias = Lifecycle | Mapping[str, Any] | str | Path
 StickinessLike: TypeAlias = Stickiness | Mapping[str, Any] | str | Path
 UsageIntervalLike: TypeAlias = UsageInterval | Mapping[str, Any] | str | Path
 TrendsLike: TypeAlias = Trends | Mapping[str, Any] | str | Path
+Answer = TypeVar("Answer")
 
 
 def lifecycle(
@@ -58,8 +61,10 @@ def lifecycle(
         as `funnel`.
     """
     asked = as_definition(definition or {}, Lifecycle)
-    table, limits = _limits(events, persons, as_of, first, last, timezone, week_start, preset)
-    return LifecycleResult(lifecycles.lifecycle(table, asked, preset=preset, **limits))
+    report = partial(lifecycles.lifecycle, definition=asked, preset=preset)
+    return LifecycleResult(
+        _answered(events, persons, as_of, first, last, timezone, week_start, report, preset)
+    )
 
 
 def stickiness(
@@ -80,8 +85,10 @@ def stickiness(
     `posthog` takes the range of days as one period.
     """
     asked = as_definition(definition or {}, Stickiness)
-    table, limits = _limits(events, persons, as_of, first, last, timezone, week_start, preset)
-    return StickinessResult(sticking.stickiness(table, asked, preset=preset, **limits))
+    report = partial(sticking.stickiness, definition=asked, preset=preset)
+    return StickinessResult(
+        _answered(events, persons, as_of, first, last, timezone, week_start, report, preset)
+    )
 
 
 def usage_interval(
@@ -100,8 +107,8 @@ def usage_interval(
     In and raises: as `lifecycle`; `definition` is a `UsageInterval`, `first` and `last` limit the uses.
     """
     asked = as_definition(definition or {}, UsageInterval)
-    table, limits = _limits(events, persons, as_of, first, last, timezone, week_start)
-    return UsageIntervalResult(pausing.usage_interval(table, asked, **limits))
+    report = partial(pausing.usage_interval, definition=asked)
+    return UsageIntervalResult(_answered(events, persons, as_of, first, last, timezone, week_start, report))
 
 
 def trends(
@@ -123,11 +130,11 @@ def trends(
     """
     asked = as_definition(definition, Trends)
     segment = Segment(breakdown) if isinstance(breakdown, str) else breakdown
-    table, limits = _limits(events, persons, as_of, first, last, timezone, week_start, preset)
-    return TrendsResult(trending.trends(table, asked, breakdown=segment, preset=preset, **limits))
+    report = partial(trending.trends, definition=asked, breakdown=segment, preset=preset)
+    return TrendsResult(_answered(events, persons, as_of, first, last, timezone, week_start, report, preset))
 
 
-def _limits(
+def _answered(
     events: EventsOrLake,
     persons: pl.DataFrame | None,
     as_of: datetime | None,
@@ -135,23 +142,25 @@ def _limits(
     last: date | str | None,
     timezone: str,
     week_start: Weekday,
+    report: Callable[..., Answer],
     preset: str = "opsanalytics",
-) -> tuple[Events, dict[str, Any]]:
-    """The table, and what all questions pass on.
+) -> Answer:
+    """What `report` gives of the lake's index, or of the events where that cannot tell.
 
     `posthog` takes the range that is asked for as over, whenever the last event was.
     """
     zone(timezone)
-    first, last = day_of("first", first), day_of("last", last)
-    asked_days(first, last)
-    table, end = asked_of(events, persons, as_of)
-    if as_of is None and last is not None and preset == "posthog":
-        day_end = EPOCH + timedelta(microseconds=day_start(last + timedelta(days=1), timezone) - 1)
-        end = max(end, day_end).astimezone(UTC)
-    return table, {
-        "as_of": end,
-        "first": first,
-        "last": last,
-        "timezone": timezone,
-        "week_start": week_start,
-    }
+    since, until = day_of("first", first), day_of("last", last)
+    asked_days(since, until)
+    check_as_of(as_of)
+
+    def answered(history: History, end: datetime) -> Answer:
+        if as_of is None and until is not None and preset == "posthog":
+            day_end = EPOCH + timedelta(microseconds=day_start(until + timedelta(days=1), timezone) - 1)
+            end = max(end, day_end).astimezone(UTC)
+        return report(history, as_of=end, first=since, last=until, timezone=timezone, week_start=week_start)
+
+    # Persons that come apart from the events are no part of the index.
+    home = lake_of(events) if persons is None else None
+    found = None if home is None else from_index(home, as_of, answered)
+    return answered(*asked_of(events, persons, as_of)) if found is None else found
