@@ -97,7 +97,7 @@ def indexed_funnel(
         EventsChangedError: the lake changed while it was read; open the index again.
         ValueError, PropertyError, PresetError: as `funnel`.
     """
-    asked = asked_of(index, definition, as_of, first, last, timezone, preset)
+    asked = question_of(index, definition, as_of, first, last, timezone, preset)
     if not foldable(definition):
         return projected_funnel(
             index, definition, as_of=as_of, first=first, last=last, timezone=timezone, preset=preset
@@ -139,7 +139,7 @@ def indexed_counts(
 
     Raises: as `indexed_funnel`.
     """
-    asked = asked_of(index, definition, as_of, first, last, timezone, preset)
+    asked = question_of(index, definition, as_of, first, last, timezone, preset)
     coding = coding_of(definition, index.codes) if foldable(definition) else None
     step_of = None if coding is None else coding.step_of()
     if coding is None or step_of is None or not definition.reentry or not _one_state_a_step(asked):
@@ -216,7 +216,7 @@ def no_attempts(definition: Funnel) -> pl.DataFrame:
     )
 
 
-def asked_of(
+def question_of(
     index: BehaviorIndex,
     definition: Funnel,
     as_of: datetime,
@@ -225,6 +225,7 @@ def asked_of(
     timezone: str,
     preset: str | Semantics,
 ) -> Asked:
+    """The arguments of `indexed_funnel`, checked. Raises: ValueError and PresetError as `funnel`."""
     as_of = check_as_of(as_of)
     check_range(first, last)
     zone(timezone)

@@ -17,11 +17,11 @@ from opsanalytics.behavior.index_funnel import (
     Codes,
     Int8,
     StepRows,
-    asked_of,
     class_codes,
     foldable,
     followed_attempts,
     no_attempts,
+    question_of,
 )
 from opsanalytics.behavior.index_periods import periods_of_days
 from opsanalytics.behavior.periods import FAR_OFF, Weekday
@@ -53,7 +53,7 @@ def indexed_trend(
         NotIndexedError: the definition is not `foldable`, or as `indexed_funnel`.
         EventsChangedError, ValueError, PropertyError, PresetError: as `indexed_funnel`.
     """
-    asked = asked_of(index, definition, as_of, first, last, timezone, preset)
+    asked = question_of(index, definition, as_of, first, last, timezone, preset)
     steps = steps_of_trend(definition, from_step, to_step)
     if not foldable(definition):
         raise NotIndexedError(f"funnel {definition.name!r}: its trend needs the events of the lake")
