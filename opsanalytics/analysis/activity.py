@@ -1,8 +1,11 @@
 """Marts of lifecycle, stickiness, usage interval and trends."""
 
+from collections.abc import Callable
+from typing import Any
+
 import polars as pl
 
-from opsanalytics.analysis.behavior import calendar_limits
+from opsanalytics.analysis.behavior import Answer, Asked, calendar_limits, from_index
 from opsanalytics.analysis.scope import Scope
 from opsanalytics.behavior import lifecycle as lifecycle_reports
 from opsanalytics.behavior import stickiness as stickiness_reports
@@ -27,18 +30,14 @@ TRENDS_TABLES = (TRENDS,)
 def lifecycles(scope: Scope) -> dict[str, pl.DataFrame]:
     """LIFECYCLE."""
     frames = [
-        lifecycle_reports.lifecycle(scope.events_for(each.sources), each, **calendar_limits(scope)).periods
-        for each in scope.settings.lifecycles
+        _evaluated(scope, each, lifecycle_reports.lifecycle).periods for each in scope.settings.lifecycles
     ]
     return {LIFECYCLE.name: mart_rows(LIFECYCLE, frames, quality=scope.event_quality)}
 
 
 def stickiness(scope: Scope) -> dict[str, pl.DataFrame]:
     """STICKINESS and ACTIVE_PERSONS."""
-    found = [
-        stickiness_reports.stickiness(scope.events_for(each.sources), each, **calendar_limits(scope))
-        for each in scope.settings.stickiness
-    ]
+    found = [_evaluated(scope, each, stickiness_reports.stickiness) for each in scope.settings.stickiness]
     quality = scope.event_quality
     return {
         STICKINESS.name: mart_rows(STICKINESS, [each.cells for each in found], quality=quality),
@@ -49,7 +48,7 @@ def stickiness(scope: Scope) -> dict[str, pl.DataFrame]:
 def usage_intervals(scope: Scope) -> dict[str, pl.DataFrame]:
     """USAGE_INTERVALS and USAGE_INTERVAL_PAUSES."""
     found = [
-        usage_interval_reports.usage_interval(scope.events_for(each.sources), each, **calendar_limits(scope))
+        _evaluated(scope, each, usage_interval_reports.usage_interval)
         for each in scope.settings.usage_intervals
     ]
     quality = scope.event_quality
@@ -62,8 +61,16 @@ def usage_intervals(scope: Scope) -> dict[str, pl.DataFrame]:
 
 def trends(scope: Scope) -> dict[str, pl.DataFrame]:
     """TRENDS."""
-    frames = [
-        trends_reports.trends(scope.events_for(each.sources), each, **calendar_limits(scope)).rows
-        for each in scope.settings.trends
-    ]
+    frames = [_evaluated(scope, each, trends_reports.trends).rows for each in scope.settings.trends]
     return {TRENDS.name: mart_rows(TRENDS, frames, quality=scope.event_quality)}
+
+
+def _evaluated(scope: Scope, definition: Asked, report: Callable[..., Answer]) -> Answer:
+    """A report of `behavior.activity.History`: of the index, or of the events where that cannot tell."""
+    limits: dict[str, Any] = calendar_limits(scope)
+    return from_index(
+        scope,
+        definition,
+        lambda index, one: report(index, one, **limits),
+        lambda events, one: report(events, one, **limits),
+    )

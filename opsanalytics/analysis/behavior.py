@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import polars as pl
 
 from opsanalytics.analysis.scope import Scope
+from opsanalytics.behavior.activity_spec import Lifecycle, Stickiness, UsageInterval
 from opsanalytics.behavior.comparison import compared
 from opsanalytics.behavior.describe import definitions_frame
 from opsanalytics.behavior.describe_activity import Described, described
@@ -18,8 +19,9 @@ from opsanalytics.behavior.funnel_trend import funnel_trend
 from opsanalytics.behavior.index import BehaviorIndex, NotIndexedError
 from opsanalytics.behavior.index_breakdown import indexed_breakdown
 from opsanalytics.behavior.index_columns import EventsChangedError
-from opsanalytics.behavior.index_funnel import indexed_funnel, indexed_trend
+from opsanalytics.behavior.index_funnel import indexed_funnel
 from opsanalytics.behavior.index_retention import indexed_retention
+from opsanalytics.behavior.index_trend import indexed_trend
 from opsanalytics.behavior.marts import mart_rows, with_provenance
 from opsanalytics.behavior.retention import retention
 from opsanalytics.behavior.segments import Segment
@@ -34,12 +36,13 @@ from opsanalytics.behavior.tables import (
     RETENTION_CELLS,
 )
 from opsanalytics.behavior.times import conversion_times
+from opsanalytics.behavior.trends_spec import Trends
 from opsanalytics.config import Settings
 from opsanalytics.config.settings import Segment as SegmentSettings
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
-Asked = TypeVar("Asked", Funnel, Retention)
+Asked = TypeVar("Asked", bound=Funnel | Retention | Lifecycle | Stickiness | UsageInterval | Trends)
 
 COMPARED = timedelta(weeks=4)
 """Length of the periods that are set against each other."""
@@ -59,7 +62,7 @@ def funnel_trends(scope: Scope) -> pl.DataFrame:
     """FUNNEL_TREND: all weeks."""
     limits = calendar_limits(scope)
     frames = [
-        _from_index(
+        from_index(
             scope,
             definition,
             lambda index, one: indexed_trend(index, one, **limits),
@@ -70,14 +73,14 @@ def funnel_trends(scope: Scope) -> pl.DataFrame:
     return mart_rows(FUNNEL_TREND, frames, quality=scope.event_quality)
 
 
-def funnel_breakdowns(scope: Scope) -> pl.DataFrame:
+def funnel_breakdowns(scope: Scope, results: list[FunnelResult]) -> pl.DataFrame:
     """FUNNEL_BREAKDOWN: every funnel by every configured segment."""
     segments = [segment_of(segment) for segment in scope.settings.segments]
     if not segments:
         return FUNNEL_BREAKDOWN.empty()
     frames = [
-        breakdown_table(_broken_down(scope, definition, segments), definition, as_of=scope.as_of)
-        for definition in scope.settings.funnels
+        breakdown_table(_broken_down(scope, result, segments), result.definition, as_of=scope.as_of)
+        for result in results
     ]
     return mart_rows(FUNNEL_BREAKDOWN, frames, quality=scope.event_quality)
 
@@ -123,7 +126,7 @@ def _funnel(
         "last": last,
         "timezone": scope.settings.project.timezone,
     }
-    return _from_index(
+    return from_index(
         scope,
         definition,
         lambda index, one: indexed_funnel(index, one, **limits),
@@ -131,21 +134,21 @@ def _funnel(
     )
 
 
-def _broken_down(scope: Scope, definition: Funnel, segments: Sequence[Segment]) -> list[Broken]:
+def _broken_down(scope: Scope, result: FunnelResult, segments: Sequence[Segment]) -> list[Broken]:
     limits: dict[str, Any] = {
         "as_of": scope.as_of,
         "first": scope.first_entry,
         "timezone": scope.settings.project.timezone,
     }
-    return _from_index(
+    return from_index(
         scope,
-        definition,
-        lambda index, one: indexed_breakdown(index, one, segments, **limits),
+        result.definition,
+        lambda index, one: indexed_breakdown(index, one, segments, known=result, **limits),
         lambda events, one: broken_down(events, one, segments, **limits),
     )
 
 
-def _from_index(
+def from_index(
     scope: Scope,
     definition: Asked,
     of_index: Callable[[BehaviorIndex, Asked], Answer],
@@ -184,7 +187,7 @@ def retention_cells(scope: Scope) -> pl.DataFrame:
     """RETENTION_CELLS."""
     limits = calendar_limits(scope)
     frames = [
-        _from_index(
+        from_index(
             scope,
             definition,
             lambda index, one: indexed_retention(index, one, **limits),

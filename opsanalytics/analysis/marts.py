@@ -87,7 +87,7 @@ def funnel_marts(scope: Scope) -> Refreshed:
             FUNNEL_TREND.name: behavior.funnel_trends(some),
             FUNNEL_TIMES.name: behavior.funnel_times(some, results),
             FUNNEL_COMPARISON.name: behavior.funnel_comparisons(some),
-            FUNNEL_BREAKDOWN.name: behavior.funnel_breakdowns(some),
+            FUNNEL_BREAKDOWN.name: behavior.funnel_breakdowns(some, results),
         }
 
     by_cohort = any(segment.cohort is not None for segment in scope.settings.segments)

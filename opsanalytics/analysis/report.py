@@ -187,6 +187,7 @@ def report_data(scope: Scope, report: Report, week: date) -> ReportData:
     fixes = verified(whole.until(scope.as_of), log, plans_for(scope), known_titles(log, found.pain_points))
     shown = pl.lit(report.funnels is None) | pl.col("funnel").is_in([each.name for each in settings.funnels])
     items = fixes.items.filter(shown.fill_null(value=False))
+    results = behavior.funnel_results(scope)
     dropped = diagnosis_rows(scope, scope.settings.diagnosed)
     return ReportData(
         product=project.name,
@@ -200,9 +201,9 @@ def report_data(scope: Scope, report: Report, week: date) -> ReportData:
         small_n=settings.thresholds.min_n,
         funnels=tuple(each.name for each in settings.funnels),
         feedback_inbox=_inboxes(settings),
-        funnel_steps=behavior.funnel_steps(scope, behavior.funnel_results(scope)),
+        funnel_steps=behavior.funnel_steps(scope, results),
         funnel_trend=FUNNEL_TREND.conform(trend.filter(pl.col("period_start") >= first_trend)),
-        funnel_breakdown=behavior.funnel_breakdowns(scope),
+        funnel_breakdown=behavior.funnel_breakdowns(scope, results),
         drop_off_steps=dropped[DROP_OFF_STEPS.name],
         drop_off_diagnosis=dropped[DROP_OFF_DIAGNOSIS.name],
         drop_off_next=dropped[DROP_OFF_NEXT.name],

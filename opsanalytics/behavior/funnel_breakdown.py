@@ -1,6 +1,6 @@
 """Funnels by segment: which values of a property convert better or worse than the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
@@ -21,7 +21,7 @@ from opsanalytics.behavior.funnel_rows import (
 from opsanalytics.behavior.marts import nullable, with_provenance
 from opsanalytics.behavior.periods import zone
 from opsanalytics.behavior.rows import Events, PersonRows, check_as_of
-from opsanalytics.behavior.segments import NONE, OTHER, Segment, grouped, labelled, most_frequent
+from opsanalytics.behavior.segments import NONE, OTHER, Segment, frequencies, grouped, labelled, most_frequent
 from opsanalytics.behavior.semantics import OPSANALYTICS, Semantics, preset_named
 from opsanalytics.behavior.spec import Funnel
 from opsanalytics.behavior.statistics import (
@@ -33,6 +33,8 @@ from opsanalytics.behavior.statistics import (
 from opsanalytics.behavior.subjects import prepared
 from opsanalytics.behavior.values import VALUE, numeric, with_values
 
+SEPARATE = ("all", "step")
+"""Attributions of which a person may be in several groups, each a funnel of its own."""
 COUNTS = pl.DataFrame(
     schema={
         "segment": pl.String,
@@ -131,33 +133,20 @@ def broken_down(
     last: date | None = None,
     timezone: str = "UTC",
     preset: str | Semantics = OPSANALYTICS,
+    shown: Mapping[int, Sequence[str]] | None = None,
 ) -> list[Broken]:
     """The best attempts of every person by value, one `Broken` a segment.
 
-    In and raises: as `funnel_breakdown`.
+    In and raises: as `funnel_breakdown`. `shown` has the values that are shown of segments by `all` and
+    `step`, by place, where these are some of the persons only; see `values_of_groups`.
     """
     as_of = check_as_of(as_of)
     check_range(first, last)
     zone(timezone)
     semantics = preset_named(preset)
     check_preset(definition, semantics)
-    check_segments(segments, definition)
-    wanted = [name for one in segments for name in one.person_properties()]
-    cohorts = [cohort for one in segments for cohort in one.cohorts()]
-    events = prepared(events, definition, as_of=as_of, wanted=wanted, cohorts=cohorts, timezone=timezone)
-    columns = events.lazy().collect_schema().names()
-    extra = {f"segment_{i}": labelled(one.text(columns)) for i, one in enumerate(segments)}
-    if definition.value is not None:
-        extra[VALUE] = numeric(definition.value, columns)
-    found = funnel_rows(
-        events,
-        definition.model_copy(update={"among": None}),  # these are its persons by now
-        semantics,
-        as_of=as_of,
-        first=first,
-        last=last,
-        timezone=timezone,
-        extra=extra,
+    found = _segment_rows(
+        events, definition, segments, semantics, as_of=as_of, first=first, last=last, timezone=timezone
     )
 
     def best(rows: PersonRows, matching: pl.DataFrame) -> pl.DataFrame:
@@ -170,17 +159,95 @@ def broken_down(
     parts = []
     for i, one in enumerate(segments):
         column, attribution = f"segment_{i}", one.attributed(semantics)
-        if attribution in ("all", "step"):
+        if attribution in SEPARATE:
             chosen = [
                 best(unit_rows(rows, definition, semantics, found), rows).with_columns(value=pl.lit(value))
-                for value, rows in _by_group(found.matching, column, one, definition)
+                for value, rows in _by_group(found.matching, column, one, definition, (shown or {}).get(i))
             ]
             nobody = everybody.clear().with_columns(value=pl.lit(None, pl.String))
             attempts = pl.concat([nobody, *chosen])
         else:
             attempts = limited(_attributed(everybody, found, column, attribution, definition), one)
-        parts.append(Broken(one, whole, attempts, disjoint=attribution not in ("all", "step")))
+        parts.append(Broken(one, whole, attempts, disjoint=attribution not in SEPARATE))
     return parts
+
+
+def values_of_groups(
+    events: Events,
+    definition: Funnel,
+    segments: Sequence[Segment],
+    *,
+    as_of: datetime,
+    first: date | None = None,
+    last: date | None = None,
+    timezone: str = "UTC",
+    preset: str | Semantics = OPSANALYTICS,
+) -> dict[int, pl.DataFrame]:
+    """By place of the segments by `all` and `step`: `value` and how many persons (`len`) have it on an event
+    that decides which values `broken_down` shows.
+
+    In and raises: as `broken_down`.
+    """
+    semantics = preset_named(preset)
+    found = _segment_rows(
+        events,
+        definition,
+        segments,
+        semantics,
+        as_of=check_as_of(as_of),
+        first=first,
+        last=last,
+        timezone=timezone,
+    )
+    return {
+        i: frequencies(_deciding(found.matching, f"segment_{i}", one, definition))
+        for i, one in enumerate(segments)
+        if one.attributed(semantics) in SEPARATE
+    }
+
+
+def _segment_rows(
+    events: Events,
+    definition: Funnel,
+    segments: Sequence[Segment],
+    semantics: Semantics,
+    *,
+    as_of: datetime,
+    first: date | None,
+    last: date | None,
+    timezone: str,
+) -> FunnelRows:
+    """The funnel's rows with the label of each segment, `segment_<place>`."""
+    check_segments(segments, definition)
+    wanted = [name for one in segments for name in one.person_properties()]
+    cohorts = [cohort for one in segments for cohort in one.cohorts()]
+    events = prepared(events, definition, as_of=as_of, wanted=wanted, cohorts=cohorts, timezone=timezone)
+    columns = events.lazy().collect_schema().names()
+    extra = {f"segment_{i}": labelled(one.text(columns)) for i, one in enumerate(segments)}
+    if definition.value is not None:
+        extra[VALUE] = numeric(definition.value, columns)
+    return funnel_rows(
+        events,
+        definition.model_copy(update={"among": None}),  # these are its persons by now
+        semantics,
+        as_of=as_of,
+        first=first,
+        last=last,
+        timezone=timezone,
+        extra=extra,
+    )
+
+
+def _serving(matching: pl.DataFrame, segment: Segment, definition: Funnel) -> tuple[int, pl.DataFrame]:
+    """The step whose events decide a person's groups (a bit of `mask`), and its rows."""
+    bit = entering(definition) if segment.step is None else 1 << (segment.step - 1)
+    return bit, matching.filter((pl.col("mask") & bit) != 0, pl.col("person").is_not_null())
+
+
+def _deciding(matching: pl.DataFrame, column: str, segment: Segment, definition: Funnel) -> pl.Series:
+    """The value of every person and group."""
+    _, serving = _serving(matching, segment, definition)
+    return serving.select("person", column).unique()[column]
 
 
 def limited(attempts: pl.DataFrame, segment: Segment) -> pl.DataFrame:
@@ -236,13 +303,16 @@ def _first_of(column: str) -> pl.Expr:
 
 
 def _by_group(
-    matching: pl.DataFrame, column: str, segment: Segment, definition: Funnel
+    matching: pl.DataFrame,
+    column: str,
+    segment: Segment,
+    definition: Funnel,
+    shown: Sequence[str] | None,
 ) -> list[tuple[str, pl.DataFrame]]:
-    """The rows that each group's funnel sees."""
-    bit = entering(definition) if segment.step is None else 1 << (segment.step - 1)
-    serving = matching.filter((pl.col("mask") & bit) != 0, pl.col("person").is_not_null())
-    ranked = serving.select("person", column).unique()[column]
-    shown = most_frequent(ranked, segment.limit)
+    """The rows that each group's funnel sees; by the most frequent values, if `shown` are not given."""
+    bit, serving = _serving(matching, segment, definition)
+    if shown is None:
+        shown = most_frequent(_deciding(matching, column, segment, definition), segment.limit)
     given = set((matching if segment.step is None else serving)[column].to_list())
     groups = [*shown, *([NONE] if NONE in given else []), *([OTHER] if given - {NONE, *shown} else [])]
     own = grouped(pl.col(column), shown)

@@ -122,6 +122,29 @@ def trend_table(
             (~mature).sum().cast(pl.Int64).alias("immature_entered"),
         )
     )
+    return counted_trend(
+        counts,
+        definition,
+        as_of=as_of,
+        timezone=timezone,
+        week_start=week_start,
+        period=period,
+        semantics=semantics,
+    )
+
+
+def counted_trend(
+    counts: pl.DataFrame,
+    definition: Funnel,
+    *,
+    as_of: datetime,
+    timezone: str,
+    week_start: Weekday,
+    period: RetentionPeriod,
+    semantics: Semantics,
+) -> pl.DataFrame:
+    """`funnel_trend` from `bucket` (number of the period, Int32, once) and `entered`, `converted`,
+    `immature_entered` (Int64) of the periods with any."""
     bounds = counts.select(pl.col("bucket").min().alias("low"), pl.col("bucket").max().alias("high"))
     low, high = bounds.row(0)
     buckets = pl.int_range(low or 0, 0 if low is None else high + 1, dtype=pl.Int32, eager=True)

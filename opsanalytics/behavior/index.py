@@ -120,9 +120,17 @@ class BehaviorIndex:
         Raises:
             PropertyError, EventsChangedError: see `property_column`.
         """
-        return property_column(
-            self.home, name, [one.day for one in segments], [one.files for one in segments]
-        )
+        days = tuple(one.day for one in segments)
+        found = self._columns.get(name)
+        if found is None or found[0] != days:
+            found = (days, property_column(self.home, name, days, [one.files for one in segments]))
+            self._columns[name] = found
+        return found[1]
+
+    @cached_property
+    def _columns(self) -> dict[str, tuple[tuple[date, ...], PropertyColumn]]:
+        """The last of each property that was asked for, and its days: a report asks for the same again."""
+        return {}
 
     def between(self, since: int, until: int) -> list[Segment]:
         """Segments with events from `since` to `until`, inclusive."""
@@ -226,8 +234,8 @@ def chosen_rows(
     """Rows of the persons `low` to `high` with a wanted code from `since` to `until`, inclusive, person by
     person, at equal times in order of mask; `persons` are numbers. `codes` stand for the events of each
     segment; `masks` and `wanted` are by code."""
-    from opsanalytics.behavior.kernels_rows import NEVER
     from opsanalytics.behavior.kernels_index import by_person, choose_rows, sort_ties
+    from opsanalytics.behavior.kernels_rows import NEVER
 
     room = sum(one.end - one.begin for one in slices) + 1
     person, found, kinds = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int32)

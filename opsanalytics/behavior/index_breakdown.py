@@ -32,8 +32,10 @@ def indexed_breakdown(
     last: date | None = None,
     timezone: str = "UTC",
     preset: str | Semantics = OPSANALYTICS,
+    known: FunnelResult | None = None,
 ) -> list[Broken]:
-    """As `funnel_breakdown.broken_down` on the lake's events, by all the same rules.
+    """As `funnel_breakdown.broken_down` on the lake's events, by all the same rules. `known` is the funnel
+    with the same arguments, if it was asked for already.
 
     Raises:
         NotIndexedError: a segment is a cohort, or as `indexed_funnel`.
@@ -50,7 +52,9 @@ def indexed_breakdown(
     )
     if not plain:
         return projected_breakdown(index, definition, segments, as_of=as_of, **limits)
-    whole = indexed_funnel(index, definition, as_of=as_of, **limits)
+    # Only if it is of this very index its attempts are by these numbers of persons.
+    same = known is not None and known.names == index.named
+    whole = known if known and same else indexed_funnel(index, definition, as_of=as_of, **limits)
     return [
         Broken(one, whole, limited(_of_entries(index, whole, one.names()[0]), one), disjoint=True)
         for one in segments

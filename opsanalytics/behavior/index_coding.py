@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from opsanalytics.behavior.conditions import ANY_EVENT, Filter, Step
+from opsanalytics.behavior.conditions import ANY_EVENT, Filter, Match, Step
 from opsanalytics.behavior.index_build import MOST_CODES
-from opsanalytics.behavior.spec import Exclusion, Funnel
+from opsanalytics.behavior.spec import Funnel
 
 MOST_FILTERS = 12
 """On events of one name: every combination of them is a class."""
@@ -49,13 +49,28 @@ class Coding:
 
 
 def coding_of(definition: Funnel, codes: Sequence[tuple[str, str]]) -> Coding:
-    """Classes of the events with these (source, name) pairs.
+    """Classes of the events with these (source, name) pairs, one bit a step and exclusion.
 
     Raises:
         NotIndexedError: more classes than there are numbers.
     """
-    groups: list[Step | Exclusion] = [*definition.steps, *definition.exclusions]
-    matches = [one.matches if isinstance(one, Step) else (one,) for one in groups]
+    groups: list[list[Step | Match]] = [[one] for one in definition.steps]
+    groups += [[one] for one in definition.exclusions]
+    return coding_of_groups(groups, codes, sources=definition.sources, label=f"funnel {definition.name!r}")
+
+
+def coding_of_groups(
+    groups: Sequence[Sequence[Step | Match]],
+    codes: Sequence[tuple[str, str]],
+    *,
+    sources: Sequence[str] | None,
+    label: str,
+) -> Coding:
+    """As `coding_of`, one bit a group: set where an event is one of its steps. `label` is for the error."""
+    matches = [
+        tuple(match for one in group for match in (one.matches if isinstance(one, Step) else (one,)))
+        for group in groups
+    ]
     # By their JSON, since in Python a filter on 1 equals one on true.
     filters = {_key(each): each for group in matches for one in group for each in one.where}
     number = {key: place for place, key in enumerate(filters)}
@@ -64,7 +79,7 @@ def coding_of(definition: Funnel, codes: Sequence[tuple[str, str]]) -> Coding:
     first_class = np.zeros(len(codes), np.uint16)
     weights = np.zeros((len(filters), len(codes)), np.uint16)
     for code, (source, name) in enumerate(codes):
-        ours = definition.sources is None or source in definition.sources
+        ours = sources is None or source in sources
         serving = [
             (bit, {_key(each) for each in one.where})
             for bit, group in enumerate(matches)
@@ -74,7 +89,7 @@ def coding_of(definition: Funnel, codes: Sequence[tuple[str, str]]) -> Coding:
         asked = [key for key in filters if any(key in where for _, where in serving)]
         if len(asked) > MOST_FILTERS or len(masks) + (1 << len(asked)) > MOST_CODES:
             raise NotIndexedError(
-                f"funnel {definition.name!r}: {len(asked)} filters on the event {name!r} are more than the "
+                f"{label}: {len(asked)} filters on the event {name!r} are more than the "
                 "index can tell apart; evaluate it on the events of the lake"
             )
         first_class[code] = len(masks)

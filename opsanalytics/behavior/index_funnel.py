@@ -12,24 +12,15 @@ from opsanalytics.behavior.attempts import Bucket, best_attempts
 from opsanalytics.behavior.folding import is_plain
 from opsanalytics.behavior.funnel import FunnelResult
 from opsanalytics.behavior.funnel_rows import entry_rows
-from opsanalytics.behavior.funnel_trend import period_bucket, steps_of_trend, trend_table
-from opsanalytics.behavior.index import (
-    BehaviorIndex,
-    NotIndexedError,
-    Segment,
-    Slice,
-    chosen_rows,
-    nobodys,
-)
+from opsanalytics.behavior.index import BehaviorIndex, Segment, Slice, chosen_rows, nobodys
 from opsanalytics.behavior.index_coding import Coding, coding_of
 from opsanalytics.behavior.index_projection import projected_funnel
 from opsanalytics.behavior.index_question import Asked, asked_of
 from opsanalytics.behavior.index_streaming import Codes, streamed_attempts, streamed_counts
 from opsanalytics.behavior.index_subjects import passing_persons
-from opsanalytics.behavior.periods import Weekday
 from opsanalytics.behavior.rows import LeftOut
 from opsanalytics.behavior.semantics import OPSANALYTICS, Semantics
-from opsanalytics.behavior.spec import Funnel, RetentionPeriod
+from opsanalytics.behavior.spec import Funnel
 from opsanalytics.lake.tables import UTC_TIME
 
 AT_ONCE = 1 << 15
@@ -66,7 +57,7 @@ def indexed_funnel(
     if step_of is not None and is_plain(definition, asked.semantics) and definition.reentry:
         frames = streamed_attempts(index, asked, step_of, segments, codes)
     else:
-        frames = _followed(index, asked, coding, segments, codes)
+        frames = followed_attempts(index, asked, coding, segments, codes)
     wanted = coding.of_sources if asked.keeps_all else coding.masks != 0
     return FunnelResult(
         definition=definition,
@@ -112,50 +103,6 @@ def indexed_counts(
             "persons": counts[0],
             "immature_persons": counts[1] if len(counts) > 1 else np.zeros_like(counts[0]),
         }
-    )
-
-
-def indexed_trend(
-    index: BehaviorIndex,
-    definition: Funnel,
-    *,
-    as_of: datetime,
-    first: date | None = None,
-    last: date | None = None,
-    timezone: str = "UTC",
-    week_start: Weekday = "monday",
-    period: RetentionPeriod = "week",
-    from_step: int = 1,
-    to_step: int | None = None,
-    preset: str | Semantics = OPSANALYTICS,
-) -> pl.DataFrame:
-    """As `funnel_trend.funnel_trend` on the lake's events, by all the same rules.
-
-    Raises:
-        NotIndexedError: the definition is not `foldable`, or as `indexed_funnel`.
-        EventsChangedError, ValueError, PropertyError, PresetError: as `indexed_funnel`.
-    """
-    asked = asked_of(index, definition, as_of, first, last, timezone, preset)
-    steps = steps_of_trend(definition, from_step, to_step)
-    if not foldable(definition):
-        raise NotIndexedError(f"funnel {definition.name!r}: its trend needs the events of the lake")
-    coding = coding_of(definition, index.codes)
-    segments = index.between(*asked.events)
-    codes = class_codes(index, coding, segments, until=asked.until)
-    bucket = period_bucket(period, timezone=timezone, week_start=week_start)
-    units = [
-        no_attempts(definition).with_columns(pl.lit(None, pl.Int32).alias("bucket")),
-        *_followed(index, asked, coding, segments, codes, bucket),
-    ]
-    return trend_table(
-        pl.concat(units, how="diagonal"),
-        definition,
-        as_of=asked.as_of,
-        timezone=timezone,
-        week_start=week_start,
-        period=period,
-        steps=steps,
-        semantics=asked.semantics,
     )
 
 
@@ -216,7 +163,7 @@ def no_attempts(definition: Funnel) -> pl.DataFrame:
     )
 
 
-def _followed(
+def followed_attempts(
     index: BehaviorIndex,
     asked: Asked,
     coding: Coding,

@@ -6,16 +6,15 @@ the cells are counted from these tables, 64 persons at a time.
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from opsanalytics.behavior.conditions import Step
 from opsanalytics.behavior.index import BehaviorIndex, NotIndexedError, Segment, nobodys
-from opsanalytics.behavior.index_coding import coding_of
+from opsanalytics.behavior.index_coding import coding_of_groups
 from opsanalytics.behavior.index_funnel import class_codes
 from opsanalytics.behavior.index_periods import DayPeriods, periods_of_days
 from opsanalytics.behavior.periods import LONG_AGO, Weekday, microseconds
@@ -28,7 +27,7 @@ from opsanalytics.behavior.retention import (
     result_of,
 )
 from opsanalytics.behavior.rows import Int32, LeftOut
-from opsanalytics.behavior.spec import Funnel, Retention
+from opsanalytics.behavior.spec import Retention
 
 WORD = 64
 TABLES = 3
@@ -68,9 +67,10 @@ def indexed_retention(
         )
     until = min(microseconds(as_of), index.until)
     segments = index.between(LONG_AGO, until)
-    coding = coding_of(_as_funnel(definition), index.codes)
+    groups, label = groups_of(definition), f"retention {definition.name!r}"
+    coding = coding_of_groups(groups, index.codes, sources=definition.sources, label=label)
     codes = class_codes(index, coding, segments, until=until)
-    numbers, periods = periods_of_days([one.day for one in segments], calendar.number)
+    numbers, periods = periods_of_days([one.day for one in segments], calendar)
     slots = np.concatenate([np.empty(0, np.int64), *(day.slots for day in periods)])
     # Where a zone repeats the end of a day after the next one has begun, periods do not follow each other.
     in_order = bool((np.diff(slots) >= 0).all())
@@ -94,16 +94,6 @@ class _Day:
     codes: npt.NDArray[np.uint16]
     """Class of every row; see `index_coding`."""
     periods: DayPeriods
-
-
-def _as_funnel(definition: Retention) -> Funnel:
-    """A funnel whose steps are the groups of `retention.groups_of`."""
-    matches = [
-        tuple(match for one in group for match in (one.matches if isinstance(one, Step) else (one,)))
-        for group in groups_of(definition)
-    ]
-    steps = [Step(event=first.event, where=first.where, also=also) for first, *also in matches]
-    return Funnel(steps=tuple(steps), window=timedelta(days=1), sources=definition.sources)
 
 
 def _fold(

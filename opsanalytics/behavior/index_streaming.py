@@ -1,5 +1,6 @@
 """Plain ordered funnels straight from the segments of the index, with one row of state a person."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ def streamed_attempts(
     parts = [part for part in asked.parts() if part[1] <= part[2]]
 
     def part(low: int, high: int, slices: list[Slice]) -> list[_Best]:
-        rows = _Steps(asked, slices, codes, step_of, low)
+        rows = StepRows(asked, slices, codes, step_of, low)
         return [rows.best(low, high, begin, end) for _, begin, end in parts]
 
     found = index.by_range(segments, part, person_bytes=8 * (3 * steps + 40)) if parts else []
@@ -35,7 +36,7 @@ def streamed_attempts(
     return [pl.concat(frames).sort("person", maintain_order=True)] if len(frames) > 1 else frames
 
 
-class _Steps:
+class StepRows:
     """The rows of a range of persons that serve a step, segment by segment, so in order of time for each."""
 
     def __init__(self, asked: Asked, slices: Sequence[Slice], codes: Codes, step_of: Int8, low: int) -> None:
@@ -99,10 +100,10 @@ class _Steps:
 
     def _rows(self, begin: int, end: int) -> tuple[Int32, Int64, Int8, int]:
         """The rows that attempts from `begin` to `end` can have, and how many."""
-        until = end + self._asked.window
-        ends = [at for segment, at in self._ends if segment.first <= until]
-        low = max((at for segment, at in self._ends if segment.last < begin), default=0)
-        high = max(max(ends, default=0), low)
+        # Days follow each other, so that those before and after stand together.
+        before = bisect_left(self._ends, begin, key=lambda end: end[0].last)
+        within = bisect_right(self._ends, end + self._asked.window, key=lambda end: end[0].first)
+        low, high = (self._ends[count - 1][1] if count else 0 for count in (before, max(within, before)))
         return self._who[low:high], self._when[low:high], self._step[low:high], high - low
 
 
@@ -125,7 +126,7 @@ def streamed_counts(
     steps = len(asked.definition.steps)
 
     def part(low: int, high: int, slices: list[Slice]) -> Int64:
-        rows = _Steps(asked, slices, codes, step_of, low)
+        rows = StepRows(asked, slices, codes, step_of, low)
         counts = []
         for _, begin, end in asked.parts():
             exactly = np.bincount(rows.reached(high - low, begin, end), minlength=steps + 1)

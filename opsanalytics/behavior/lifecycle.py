@@ -1,18 +1,20 @@
 """Lifecycle: who is new, returning, resurrected or dormant; the rules of `Lifecycle`, evaluated exactly."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
-from opsanalytics.behavior.activity import Uses, uses
+from opsanalytics.behavior.activity import History, Uses, uses
 from opsanalytics.behavior.activity_spec import Lifecycle
 from opsanalytics.behavior.calendars import Calendar, asked_days
 from opsanalytics.behavior.marts import nullable, plain_rows, with_provenance
 from opsanalytics.behavior.periods import Weekday
-from opsanalytics.behavior.rows import Events, LeftOut, check_as_of
+from opsanalytics.behavior.rows import LeftOut, check_as_of
 from opsanalytics.behavior.statistics import count_ratio, wilson
 
 STATES = ("new", "returning", "resurrected", "dormant")
@@ -30,10 +32,18 @@ class LifecycleCounts:
     as_of: datetime
     periods: pl.DataFrame
     """The columns of LIFECYCLE without `quality`, one row a period, the running one last."""
-    states: pl.DataFrame
-    """`starts_at`, `person`, `state` of everybody who has one, `dormant` in periods that are over only
-    (with `posthog` in the running one too)."""
     left_out: LeftOut
+    numbered: pl.DataFrame
+    """`states` before its names are known: `person` may be a number."""
+    named: Callable[[pl.DataFrame], pl.DataFrame] | None = None
+    """From `numbered` to `states`, where these differ: names are looked up only when asked for."""
+
+    @cached_property
+    def states(self) -> pl.DataFrame:
+        """`starts_at`, `person`, `state` of everybody who has one, `dormant` in periods that are over only
+        (with `posthog` in the running one too)."""
+        ordered = self.numbered.sort("starts_at", "person")
+        return ordered if self.named is None else self.named(ordered)
 
     def to_polars(self) -> pl.DataFrame:
         return self.periods
@@ -70,7 +80,7 @@ class LifecycleCounts:
 
 
 def lifecycle(
-    events: Events,
+    events: History,
     definition: Lifecycle,
     *,
     as_of: datetime,
@@ -87,7 +97,7 @@ def lifecycle(
     dormant in it, and the rates, are null until it is over.
 
     Args:
-        events: see `rows.Events`. "New" means first in here: give all of history.
+        events: see `rows.Events`, `activity.History`. "New" means first in here: give all of history.
         as_of: events up to here are complete; later ones are not looked at. Needs a time zone.
         first, last: local days whose periods are shown; what came before still decides who is new.
         timezone, week_start: calendar of the periods.
@@ -121,11 +131,11 @@ def lifecycle(
         definition=definition,
         as_of=as_of,
         periods=with_provenance(_with_rates(table, definition, known), definition, as_of),
-        states=starts.select("period", "starts_at")
-        .join(states, on="period", how="inner")
-        .select("starts_at", "person", "state")
-        .sort("starts_at", "person"),
         left_out=found.left_out,
+        numbered=starts.select("period", "starts_at")
+        .join(states, on="period", how="inner")
+        .select("starts_at", "person", "state"),
+        named=found.named,
     )
 
 

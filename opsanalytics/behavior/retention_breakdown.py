@@ -35,8 +35,10 @@ def retention_by_value(
 
     With `attribution = "entry"` a person belongs to the value of the start event (of the first one, where a
     cohort is of first events; of each cohort's, where cohorts recur: a person may then be in several). With
-    `"all"` start and return share the value: each group is the retention of the events that have it. If the
-    segment says nothing, `posthog` takes `all`, others `entry`.
+    `"first"` or `"last"` a person belongs to the value of the first or last start or return event up to
+    `as_of` that has one (an empty text is none; of equal times the one that sorts first), so that what people
+    did later may decide their group. With `"all"` start and return share the value: each group is the
+    retention of the events that have it. If the segment says nothing, `posthog` takes `all`, others `entry`.
 
     In: as `retention`, whose keywords `keywords` are. Out: results by value.
 
@@ -44,9 +46,10 @@ def retention_by_value(
         ValueError: another attribution. EventsError, PropertyError: as `retention`.
     """
     attribution = _attribution(segment, preset)
-    if attribution not in ("entry", "all"):
+    if attribution not in ("entry", "first", "last", "all"):
         raise ValueError(
-            f"segment {segment.label()!r}: retention has no attribution {attribution!r}, only entry and all"
+            f"segment {segment.label()!r}: retention has no attribution {attribution!r}, only entry, first, "
+            "last and all"
         )
     events = prepared(
         events,
@@ -59,12 +62,23 @@ def retention_by_value(
     frame, columns = checked(events, needs_source=definition.sources is not None)
     frame = frame.with_columns(labelled(segment.text(columns)).alias(GROUP))
     starts = pl.any_horizontal([event_matches(one, columns) for one in definition.start.matches])
-    if definition.sources is not None:
-        starts &= pl.col("source").cast(pl.String).is_in(list(definition.sources))
     known = pl.col("person").is_not_null() & (pl.col("ts") <= pl.lit(as_of).cast(UTC_TIME))
+    if definition.sources is not None:
+        known &= pl.col("source").cast(pl.String).is_in(list(definition.sources))
     started = frame.filter(starts, known).select("person", "ts", GROUP).collect()
-    first_only = attribution == "entry" and definition.cohort != "recurring"
-    if first_only:
+    touched = attribution in ("first", "last")
+    first_only = touched or (attribution == "entry" and definition.cohort != "recurring")
+    if touched:
+        returns = [event_matches(one, columns) for step in definition.returning for one in step.matches]
+        touches = frame.filter(
+            pl.any_horizontal(starts, *returns), known, ~pl.col(GROUP).is_in([NONE, ""])
+        ).select("person", "ts", GROUP)
+        ordered = touches.collect().sort("ts", GROUP, descending=[attribution == "last", False])
+        values = ordered.unique("person", keep="first", maintain_order=True).select("person", GROUP)
+        started = (started.select("person").unique().join(values, on="person", how="left")).with_columns(
+            pl.col(GROUP).fill_null(NONE)
+        )
+    elif first_only:
         started = started.sort("ts", GROUP).unique("person", keep="first", maintain_order=True)
     pairs = started.select("person", GROUP).unique()
     shown = most_frequent(pairs[GROUP], segment.limit)

@@ -107,11 +107,20 @@ def labelled(value: pl.Expr) -> pl.Expr:
 
 def most_frequent(values: pl.Series, limit: int) -> list[str]:
     """The `limit` labels that occur most often, `(none)` apart; of equals those that sort first."""
+    return most_frequent_of(frequencies(values), limit)
+
+
+def frequencies(values: pl.Series) -> pl.DataFrame:
+    """`value` and `len`: how often each label occurs."""
+    return values.to_frame("value").group_by("value").agg(pl.len().cast(pl.Int64))
+
+
+def most_frequent_of(counts: pl.DataFrame, limit: int) -> list[str]:
+    """As `most_frequent`, from `frequencies`, which may have a label several times."""
     ranked = (
-        values.to_frame("value")
-        .filter(pl.col("value") != NONE)
+        counts.filter(pl.col("value") != NONE)
         .group_by("value")
-        .len()
+        .agg(pl.col("len").sum())
         .sort(["len", "value"], descending=[True, False])
     )
     return ranked["value"].head(limit).to_list()

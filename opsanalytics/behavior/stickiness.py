@@ -7,12 +7,12 @@ from typing import Any, Literal, cast
 import polars as pl
 
 from opsanalytics.behavior.active_persons import active_persons
-from opsanalytics.behavior.activity import Uses, uses
+from opsanalytics.behavior.activity import History, Uses, uses
 from opsanalytics.behavior.activity_spec import Stickiness
 from opsanalytics.behavior.calendars import Calendar, asked_days, local_day
 from opsanalytics.behavior.marts import nullable, plain_rows, with_provenance
 from opsanalytics.behavior.periods import Weekday
-from opsanalytics.behavior.rows import Events, LeftOut, check_as_of
+from opsanalytics.behavior.rows import LeftOut, check_as_of
 from opsanalytics.behavior.spec import RetentionPeriod
 from opsanalytics.behavior.statistics import wilson
 from opsanalytics.lake.tables import UTC_TIME
@@ -81,7 +81,7 @@ class StickinessCounts:
 
 
 def stickiness(
-    events: Events,
+    events: History,
     definition: Stickiness,
     *,
     as_of: datetime,
@@ -98,7 +98,7 @@ def stickiness(
     once for each period, so that the interval is too narrow to some degree.
 
     Args:
-        events: see `rows.Events`.
+        events: see `rows.Events`, `activity.History`.
         as_of: events up to here are complete; later ones are not looked at. Needs a time zone.
         first, last: local days; with `period = "range"` uses outside of their units do not count, else whole
             periods are shown. If not given, all from the first event to `as_of`.

@@ -8,9 +8,11 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from opsanalytics.behavior.activity import data_from, known_events, left_out_of, with_subjects
+from opsanalytics.behavior.activity import History, data_from, known_events, left_out_of, with_subjects
 from opsanalytics.behavior.calendars import Calendar, asked_days
 from opsanalytics.behavior.formulas import evaluate, formula_names
+from opsanalytics.behavior.index import BehaviorIndex, NotIndexedError
+from opsanalytics.behavior.index_activity import Found
 from opsanalytics.behavior.marts import nullable, plain_rows, with_provenance
 from opsanalytics.behavior.periods import Weekday
 from opsanalytics.behavior.rows import Events, LeftOut, check_as_of, checked, matching_rows
@@ -94,7 +96,7 @@ class _Grid:
 
 
 def trends(
-    events: Events,
+    events: History,
     definition: Trends,
     *,
     as_of: datetime,
@@ -113,7 +115,7 @@ def trends(
     where all its series add up over persons (no quantile, min or max).
 
     Args:
-        events: see `rows.Events`.
+        events: see `rows.Events`, `activity.History`.
         as_of: events up to here are complete; later ones are not looked at. Needs a time zone.
         first, last: local days whose periods are shown.
         timezone, week_start: calendar of the periods.
@@ -135,10 +137,13 @@ def trends(
             "each event counts where its own value is"
         )
     calendar = Calendar(definition.period, timezone, week_start)
-    rows, known_from = _matching(events, definition, breakdown, as_of)
-    rows = rows.with_columns(calendar.number(pl.col("ts")).alias("period"))
-    left_out = left_out_of(rows)
-    rows = rows.drop_nulls(["person", "ts"])
+    if isinstance(events, BehaviorIndex):
+        rows, known_from, left_out = _indexed(events, definition, breakdown, calendar, as_of)
+    else:
+        rows, known_from = _matching(events, definition, breakdown, as_of)
+        rows = rows.with_columns(calendar.number(pl.col("ts")).alias("period"))
+        left_out = left_out_of(rows)
+        rows = rows.drop_nulls(["person", "ts"])
     end = calendar.of(as_of) if last is None else min(calendar.of(as_of), calendar.of_day(last, last=True))
     begin = calendar.of_day(first) if first is not None else end + 1
     if first is None and known_from is not None:
@@ -193,13 +198,49 @@ def _matching(
     return rows, data_from(known_events(subjects, definition.sources, as_of))
 
 
+def _indexed(
+    index: BehaviorIndex,
+    definition: Trends,
+    breakdown: Segment | None,
+    calendar: Calendar,
+    as_of: datetime,
+) -> tuple[pl.DataFrame, datetime | None, LeftOut]:
+    """The same with `period`, of events with a person alone, and what is left out."""
+    if breakdown is not None and (
+        breakdown.cohorts() or breakdown.person_properties() or len(breakdown.names()) != 1
+    ):
+        raise NotIndexedError(
+            f"trends {definition.name!r}: the index breaks down by one property of events; evaluate it on "
+            "the events of the lake"
+        )
+    found = Found.of(
+        index,
+        [[each.event] for each in definition.series],
+        sources=definition.sources,
+        entity=definition.entity,
+        as_of=as_of,
+        label=f"trends {definition.name!r}",
+    )
+    values = {
+        f"value_{letter}": each.property
+        for letter, each in zip(definition.letters, definition.series, strict=True)
+        if each.property is not None
+    }
+    groups = {} if breakdown is None else {GROUP: breakdown.names()[0]}
+    rows = found.matching(calendar, values | groups)
+    numbers = [numeric(name, [name]).alias(name) for name in values]
+    labels = [labelled(pl.col(name)).alias(name) for name in groups]
+    return rows.with_columns(*numbers, *labels), found.data_from(), found.left_out()
+
+
 def _into_groups(rows: pl.DataFrame, breakdown: Segment, begin: int) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Rows with their group, and the groups: the most frequent values, `(other)`, `(none)`."""
+    """Rows with their group, and the groups: the most frequent values, `(other)`, `(none)`; without any
+    events the last alone, with its zeros."""
     seen = rows.filter(pl.col("period") >= begin)[GROUP]
     shown = most_frequent(seen, breakdown.limit)
     given = set(seen.unique().to_list())
     rest = [OTHER] if given - {NONE, *shown} else []
-    groups = (*shown, *rest, *([NONE] if NONE in given else []))
+    groups = (*shown, *rest, *([NONE] if NONE in given or not given else []))
     rows = rows.with_columns(grouped(pl.col(GROUP), shown).alias(GROUP))
     return rows.filter(pl.col(GROUP).is_in(list(groups))), groups
 

@@ -1,19 +1,21 @@
 """Usage interval: how long people pause between uses; the rules of `UsageInterval`."""
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from opsanalytics.behavior.activity import uses
+from opsanalytics.behavior.activity import History, uses
 from opsanalytics.behavior.activity_spec import UsageInterval
 from opsanalytics.behavior.calendars import Calendar, asked_days
 from opsanalytics.behavior.marts import nullable, plain_rows, with_provenance
 from opsanalytics.behavior.periods import Weekday
-from opsanalytics.behavior.rows import Events, LeftOut, check_as_of
+from opsanalytics.behavior.rows import LeftOut, check_as_of
 from opsanalytics.behavior.statistics import median_interval, quantile_interval, wilson
 
 
@@ -27,9 +29,16 @@ class UsageIntervalCounts:
     """The columns of USAGE_INTERVAL_PAUSES without `quality`, one row a length of pause that occurs."""
     summary: pl.DataFrame
     """The columns of USAGE_INTERVALS without `quality`, one row."""
-    persons: pl.DataFrame
-    """`person`, `uses`, `median_pause` (null with one use), `open_pause` (units since the last use)."""
     left_out: LeftOut
+    numbered: pl.DataFrame
+    """`persons` before its names are known: `person` may be a number."""
+    named: Callable[[pl.DataFrame], pl.DataFrame] | None = None
+    """From `numbered` to `persons`, where these differ: names are looked up only when asked for."""
+
+    @cached_property
+    def persons(self) -> pl.DataFrame:
+        """`person`, `uses`, `median_pause` (null with one use), `open_pause` (units since the last use)."""
+        return self.numbered if self.named is None else self.named(self.numbered)
 
     def to_polars(self) -> pl.DataFrame:
         return self.pauses
@@ -67,7 +76,7 @@ def _ends(row: dict[str, Any], name: str) -> str:
 
 
 def usage_interval(
-    events: Events,
+    events: History,
     definition: UsageInterval,
     *,
     as_of: datetime,
@@ -82,7 +91,7 @@ def usage_interval(
     there is data for cannot occur, so that with a short history the interval comes out too short.
 
     Args:
-        events: see `rows.Events`.
+        events: see `rows.Events`, `activity.History`.
         as_of: events up to here are complete; later ones are not looked at. Needs a time zone.
         first, last: local days to whose units uses are limited.
         timezone, week_start: calendar of the units.
@@ -118,8 +127,9 @@ def usage_interval(
         as_of=as_of,
         pauses=with_provenance(pauses, definition, as_of),
         summary=with_provenance(summary, definition, as_of),
-        persons=persons,
         left_out=found.left_out,
+        numbered=persons,
+        named=found.named,
     )
 
 

@@ -84,7 +84,11 @@ def _days_with(home: Home, ids: pl.DataFrame) -> pl.DataFrame:
     """`source` and `day` of events whose person these ids tell."""
     if ids.is_empty():
         return pl.DataFrame(schema={"source": pl.String, "day": pl.Date})
-    events = with_deciding_id(scan_raw_events(home), read_identity_rules(home))
+    # Whether an id is there at all is asked first, of few columns: mostly it is not.
+    holding = pl.any_horizontal(
+        pl.col(f"{kind}_id").is_in(some["id"].implode()) for (kind,), some in ids.group_by("id_kind")
+    )
+    events = with_deciding_id(scan_raw_events(home).filter(holding), read_identity_rules(home))
     return (
         events.select(*ID_KEY, pl.col("ts").dt.date().alias("day"))
         .join(ids.lazy(), on=list(ID_KEY), how="semi")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,10 +12,10 @@ from opsanalytics.behavior import lifecycle as lifecycles
 from opsanalytics.behavior import stickiness as sticking
 from opsanalytics.behavior import trends as trending
 from opsanalytics.behavior import usage_interval as pausing
+from opsanalytics.behavior.activity import History
 from opsanalytics.behavior.activity_spec import Lifecycle, Stickiness, UsageInterval
 from opsanalytics.behavior.calendars import asked_days
 from opsanalytics.behavior.periods import Weekday, day_start, zone
-from opsanalytics.behavior.rows import Events
 from opsanalytics.behavior.segments import Segment
 from opsanalytics.behavior.trends_spec import Trends
 from opsanalytics.queries.activity_answers import (
@@ -58,11 +59,10 @@ def lifecycle(
         as `funnel`.
     """
     asked = as_definition(definition or {}, Lifecycle)
-
-    def of_table(table: Events, **limits: Any) -> LifecycleResult:
-        return LifecycleResult(lifecycles.lifecycle(table, asked, preset=preset, **limits))
-
-    return _answered(of_table, events, persons, as_of, first, last, timezone, week_start, preset)
+    report = partial(lifecycles.lifecycle, definition=asked, preset=preset)
+    return LifecycleResult(
+        _answered(events, persons, as_of, first, last, timezone, week_start, report, preset)
+    )
 
 
 def stickiness(
@@ -83,11 +83,10 @@ def stickiness(
     `posthog` takes the range of days as one period.
     """
     asked = as_definition(definition or {}, Stickiness)
-
-    def of_table(table: Events, **limits: Any) -> StickinessResult:
-        return StickinessResult(sticking.stickiness(table, asked, preset=preset, **limits))
-
-    return _answered(of_table, events, persons, as_of, first, last, timezone, week_start, preset)
+    report = partial(sticking.stickiness, definition=asked, preset=preset)
+    return StickinessResult(
+        _answered(events, persons, as_of, first, last, timezone, week_start, report, preset)
+    )
 
 
 def usage_interval(
@@ -106,11 +105,8 @@ def usage_interval(
     In and raises: as `lifecycle`; `definition` is a `UsageInterval`, `first` and `last` limit the uses.
     """
     asked = as_definition(definition or {}, UsageInterval)
-
-    def of_table(table: Events, **limits: Any) -> UsageIntervalResult:
-        return UsageIntervalResult(pausing.usage_interval(table, asked, **limits))
-
-    return _answered(of_table, events, persons, as_of, first, last, timezone, week_start)
+    report = partial(pausing.usage_interval, definition=asked)
+    return UsageIntervalResult(_answered(events, persons, as_of, first, last, timezone, week_start, report))
 
 
 def trends(
@@ -131,16 +127,11 @@ def trends(
     In and raises: as `lifecycle`; `definition` is a `Trends`, `breakdown` a property or a `Segment`.
     """
     asked = as_definition(definition, Trends)
-    segment = as_segment(breakdown)
-
-    def of_table(table: Events, **limits: Any) -> TrendsResult:
-        return TrendsResult(trending.trends(table, asked, breakdown=segment, preset=preset, **limits))
-
-    return _answered(of_table, events, persons, as_of, first, last, timezone, week_start, preset)
+    report = partial(trending.trends, definition=asked, breakdown=as_segment(breakdown), preset=preset)
+    return TrendsResult(_answered(events, persons, as_of, first, last, timezone, week_start, report, preset))
 
 
 def _answered(
-    of_table: Callable[..., Answered],
     events: EventsOrLake,
     persons: pl.DataFrame | None,
     as_of: datetime | None,
@@ -148,9 +139,10 @@ def _answered(
     last: date | str | None,
     timezone: str,
     week_start: Weekday,
+    report: Callable[..., Answered],
     preset: str = "opsanalytics",
 ) -> Answered:
-    """What `of_table` says, given the table and what all questions pass on.
+    """What `report` gives of the lake's index, or of the events where that cannot tell.
 
     `posthog` takes the range that is asked for as over, whenever the last event was.
     """
@@ -158,10 +150,11 @@ def _answered(
     begin, stop = day_of("first", first), day_of("last", last)
     asked_days(begin, stop)
 
-    def of_days(table: Events, end: datetime) -> Answered:
+    def of_days(history: History, end: datetime) -> Answered:
         if as_of is None and stop is not None and preset == "posthog":
             after = EPOCH + timedelta(microseconds=day_start(stop + timedelta(days=1), timezone) - 1)
             end = max(end, after).astimezone(UTC)
-        return of_table(table, as_of=end, first=begin, last=stop, timezone=timezone, week_start=week_start)
+        return report(history, as_of=end, first=begin, last=stop, timezone=timezone, week_start=week_start)
 
-    return answered(events, persons, as_of, of_days)
+    # Persons that come apart from the events are no part of the index.
+    return answered(events, persons, as_of, of_days, of_days if persons is None else None)

@@ -17,8 +17,9 @@ from opsanalytics.behavior.funnel import FunnelResult as FunnelCounts
 from opsanalytics.behavior.funnel_breakdown import broken_down
 from opsanalytics.behavior.index import BehaviorIndex
 from opsanalytics.behavior.index_breakdown import indexed_breakdown
-from opsanalytics.behavior.index_funnel import indexed_funnel, indexed_trend
+from opsanalytics.behavior.index_funnel import indexed_funnel
 from opsanalytics.behavior.index_retention import indexed_retention
+from opsanalytics.behavior.index_trend import indexed_trend
 from opsanalytics.behavior.periods import Weekday, zone
 from opsanalytics.behavior.reconcile import Reconciliation
 from opsanalytics.behavior.retention_breakdown import groups_apart, retention_by_value
@@ -174,7 +175,8 @@ def retention(
         definition: a `Retention`, its fields as a mapping, or a JSON or TOML file.
         preset: `posthog` lets column 0 count the whole cohort, and minimum occurrences come in one period.
         breakdown: a property or a `Segment` whose `attribution` is `entry` (the start event's value; the
-            default) or `all` (start and return share the value; the default of `posthog`).
+            default), `first` or `last` (of the first or last start or return event that has one), or `all`
+            (start and return share the value; the default of `posthog`).
         timezone, week_start: calendar of the periods.
         max_cohorts: only the last so many cohorts; all if not given.
 

@@ -4,6 +4,5 @@ Needs the extra `opsanalytics[spark]` and Java 17 or later. See `docs/spark.md`.
 """
 
 from opsanalytics.spark.engine import SparkEngine
-from opsanalytics.spark.errors import NotOnSparkError
 
-__all__ = ["NotOnSparkError", "SparkEngine"]
+__all__ = ["SparkEngine"]

@@ -15,11 +15,11 @@ from pyspark.sql.types import MapType
 from opsanalytics.behavior import funnel as funnels
 from opsanalytics.behavior import retention as retentions
 from opsanalytics.behavior.folding import check_preset
-from opsanalytics.behavior.funnel_breakdown import Broken, broken_down
+from opsanalytics.behavior.funnel_breakdown import SEPARATE, Broken, broken_down, limited
 from opsanalytics.behavior.overlaps import Overlap
 from opsanalytics.behavior.periods import Weekday
 from opsanalytics.behavior.rows import LeftOut, checked
-from opsanalytics.behavior.segments import Segment, grouped, most_frequent
+from opsanalytics.behavior.segments import Segment, most_frequent_of
 from opsanalytics.behavior.semantics import Semantics, preset_named
 from opsanalytics.behavior.spec import Funnel, Retention
 from opsanalytics.behavior.subjects import prepared
@@ -29,13 +29,13 @@ from opsanalytics.queries.ask import FunnelLike, RetentionLike, as_segments
 from opsanalytics.queries.inputs import as_definition, lake_of, moment
 from opsanalytics.spark.chunks import PERSON, whole_persons
 from opsanalytics.spark.columns import counted_events, looks_at_first_events, needed_columns
-from opsanalytics.spark.errors import NotOnSparkError
 from opsanalytics.spark.lake import read_events
 from opsanalytics.spark.work import (
     ANSWER,
     Answer,
     FunnelWork,
     RetentionWork,
+    ValuesWork,
     Work,
     added_up,
     answering,
@@ -90,22 +90,14 @@ class SparkEngine:
         last: date | None = None,
         timezone: str = "UTC",
     ) -> FunnelResult:
-        """As `opsanalytics.funnel`.
+        """As `opsanalytics.funnel`. Raises: the same.
 
-        Raises:
-            NotOnSparkError: a breakdown by `all` or `step`, whose groups are chosen over all persons.
-            and as `opsanalytics.funnel`.
+        Breakdowns by `all` and `step` take two rounds: which values are shown is decided over all persons.
         """
         asked = as_definition(definition, Funnel)
         semantics = preset_named(preset)
         check_preset(asked, semantics)
         segments = as_segments(breakdown)
-        for one in segments:
-            if one.attributed(semantics) in ("all", "step"):
-                raise NotOnSparkError(
-                    f"breakdown by {one.label()}: with attribution {one.attributed(semantics)!r} groups are "
-                    "chosen over all persons; ask for entry, first or last, or ask the local engine"
-                )
         table = self._table(events, asked.sources)
         options: dict[str, Any] = {
             "as_of": self._end(table, as_of),
@@ -130,19 +122,26 @@ class SparkEngine:
         if asked.entity is not None:
             table = self._by_entity(table, asked, options["as_of"], timezone, wanted, cohorts)
             by_person = asked.model_copy(update={"entity": None, "among": None})
-        work = FunnelWork(by_person, tuple(segments), options)
-        answers = self._asked(table, work, whole=looks_at_first_events(asked))
+        whole = looks_at_first_events(asked)
+        separate = {at for at, one in enumerate(segments) if one.attributed(semantics) in SEPARATE}
+        shown = {}
+        if separate:
+            values = self._asked(table, ValuesWork(by_person, tuple(segments), options), whole=whole)
+            for at in separate:
+                counts = [answer.table for answer in values if answer.part == at]
+                shown[at] = most_frequent_of(pl.concat(counts), segments[at].limit) if counts else []
+        work = FunnelWork(by_person, tuple(segments), options, shown)
+        answers = self._asked(table, work, whole=whole)
         persons = _together(nothing.persons, answers, 0)
         left_out = _left_out(answers)
-        counts = funnels.FunnelResult(asked, nothing.as_of, persons, left_out, semantics)
+        counted = funnels.FunnelResult(asked, nothing.as_of, persons, left_out, semantics)
         parts = []
         for at, (one, part) in enumerate(zip(segments, no_parts, strict=True), 1):
             attempts = _together(part.attempts, answers, at)
-            mature = attempts.filter("mature")["value"]
-            shown = most_frequent(mature if mature.len() else attempts["value"], one.limit)
-            attempts = attempts.with_columns(value=grouped(pl.col("value"), shown))
-            parts.append(Broken(one, counts, attempts, part.disjoint))
-        return FunnelResult(counts, tuple(parts))
+            if at - 1 not in separate:
+                attempts = limited(attempts, one)
+            parts.append(Broken(one, counted, attempts, part.disjoint))
+        return FunnelResult(counted, tuple(parts))
 
     def retention(
         self,

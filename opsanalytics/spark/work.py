@@ -4,7 +4,7 @@ An answer is one row: a table in Arrow's file format, as bytes, so that types an
 say in it; beside it the events that count nowhere.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
@@ -16,7 +16,7 @@ import pyarrow as pa
 from opsanalytics.behavior import funnel as funnels
 from opsanalytics.behavior import retention as retentions
 from opsanalytics.behavior.calendars import Calendar
-from opsanalytics.behavior.funnel_breakdown import broken_down
+from opsanalytics.behavior.funnel_breakdown import broken_down, values_of_groups
 from opsanalytics.behavior.rows import LeftOut, matching_rows, person_rows
 from opsanalytics.behavior.segments import Segment
 from opsanalytics.behavior.spec import Funnel, Retention
@@ -87,15 +87,30 @@ class FunnelWork:
     definition: Funnel
     segments: tuple[Segment, ...]
     options: dict[str, Any]
+    shown: Mapping[int, Sequence[str]]
+    """Values by place of a segment, where each is a funnel of its own."""
 
     def __call__(self, chunk: pl.DataFrame) -> list[Answer]:
         whole = funnels.funnel(chunk, self.definition, **self.options)
         answers = [Answer(0, whole.persons, whole.left_out)]
         if self.segments:
             every = [replace(one, limit=EVERY_VALUE) for one in self.segments]
-            parts = broken_down(chunk, self.definition, every, **self.options)
+            parts = broken_down(chunk, self.definition, every, shown=self.shown, **self.options)
             answers += [Answer(at, part.attempts, LeftOut()) for at, part in enumerate(parts, 1)]
         return answers
+
+
+@dataclass(frozen=True)
+class ValuesWork:
+    """How many of a chunk's persons have which value, of the segments by `all` and `step`."""
+
+    definition: Funnel
+    segments: tuple[Segment, ...]
+    options: dict[str, Any]
+
+    def __call__(self, chunk: pl.DataFrame) -> list[Answer]:
+        counts = values_of_groups(chunk, self.definition, self.segments, **self.options)
+        return [Answer(at, table, LeftOut()) for at, table in counts.items()]
 
 
 @dataclass(frozen=True)

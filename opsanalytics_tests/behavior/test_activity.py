@@ -1,5 +1,6 @@
 """Lifecycle, stickiness and usage interval against a plain reference, and their rules one by one."""
 
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -72,11 +73,23 @@ def test_lifecycle_is_that_of_the_reference(
 
 
 @settings(max_examples=30, deadline=None)
-@given(PEOPLE, st.sampled_from(["week", "month"]), ZONES)
-def test_stickiness_is_that_of_the_reference(people: dict[str, list[int]], period: Any, zone: str) -> None:
-    uses = used(people)
+@given(PEOPLE, st.sampled_from(["week", "month"]), ZONES, st.sampled_from([1, 1, 2]))
+def test_stickiness_is_that_of_the_reference(
+    people: dict[str, list[int]], period: Any, zone: str, minimum: int
+) -> None:
+    definition = Stickiness(period=period, minimum=minimum)
+    everything = used(people)
+    found = stickiness(events(everything), definition, as_of=AS_OF, timezone=zone)
+    days = Counter(
+        (person, reference.first_day_of(ts, "day", zone))
+        for person, times in everything.items()
+        for ts in times
+    )
+    uses = {
+        person: [ts for ts in times if days[person, reference.first_day_of(ts, "day", zone)] >= minimum]
+        for person, times in everything.items()
+    }
     expected = reference.stickiness(uses, period, zone)
-    found = stickiness(events(uses), Stickiness(period=period), as_of=AS_OF, timezone=zone)
     cells = found.cells.filter(pl.col("period_start").is_not_null())
     seen = {(row["period_start"], row["units"]): row for row in cells.to_dicts()}
     assert {key: row["persons"] for key, row in seen.items() if row["persons"]} == {

@@ -21,8 +21,9 @@ from opsanalytics.behavior.index import BehaviorIndex, open_index
 from opsanalytics.behavior.index_breakdown import indexed_breakdown
 from opsanalytics.behavior.index_build import MisplacedEventsError
 from opsanalytics.behavior.index_columns import EventsChangedError
-from opsanalytics.behavior.index_funnel import foldable, indexed_counts, indexed_funnel, indexed_trend
+from opsanalytics.behavior.index_funnel import foldable, indexed_counts, indexed_funnel
 from opsanalytics.behavior.index_store import IndexFullError, refresh_index
+from opsanalytics.behavior.index_trend import indexed_trend
 from opsanalytics.behavior.segments import Segment
 from opsanalytics.behavior.semantics import PRESETS, preset_named
 from opsanalytics.behavior.spec import Funnel

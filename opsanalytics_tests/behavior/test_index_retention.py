@@ -207,11 +207,11 @@ def test_what_the_index_does_not_hold_is_refused(lake: Home, change: dict[str, A
 def test_periods_of_a_day_are_those_of_its_instants(
     day: date, zone: str, period: Any, week_start: Any, within: list[int]
 ) -> None:
-    number = Calendar(period, zone, week_start).number
-    numbers, (found,) = periods_of_days([day], number)
+    calendar = Calendar(period, zone, week_start)
+    numbers, (found,) = periods_of_days([day], calendar)
     begins = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
     edges = [edge + more for edge in found.edges.tolist() for more in (-1, 0)][1:]
     instants = np.array([*(begins + one for one in within), *edges], np.int64)
-    expected = pl.select(number(pl.lit(pl.Series(instants).cast(UTC_TIME)))).to_series().to_list()
+    expected = pl.select(calendar.number(pl.lit(pl.Series(instants).cast(UTC_TIME)))).to_series().to_list()
     place = np.searchsorted(found.edges, instants, side="right") - 1
     assert numbers[found.slots[place]].tolist() == expected

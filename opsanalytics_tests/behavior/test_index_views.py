@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from opsanalytics.behavior.funnel import funnel
 from opsanalytics.behavior.funnel_trend import funnel_trend
 from opsanalytics.behavior.index import BehaviorIndex, open_index
-from opsanalytics.behavior.index_funnel import indexed_funnel, indexed_trend
+from opsanalytics.behavior.index_funnel import indexed_funnel
 from opsanalytics.behavior.index_retention import indexed_retention
+from opsanalytics.behavior.index_trend import indexed_trend
 from opsanalytics.behavior.index_views import index_counted_once
 from opsanalytics.behavior.overlaps import Overlap, counted_once
 from opsanalytics.behavior.retention import retention

@@ -137,3 +137,33 @@ def test_splitting_by_a_property_of_persons_adds_up(
             before = sums.get(cell, (0, 0))
             sums[cell] = (before[0] + n, before[1] + came)
     assert sums == counts(events, definition)
+
+
+@EXAMPLES
+@given(people=PEOPLE, definition=DEFINITIONS, last=st.booleans())
+def test_the_first_or_last_value_tells_a_person_s_group(
+    people: Mapping[str, list[Event]], definition: Retention, *, last: bool
+) -> None:
+    """An event's value is its hour, that of midnight none: plainly, person by person."""
+    events = table(people).with_columns(
+        group=pl.col("ts")
+        .dt.hour()
+        .replace_strict(
+            {0: None, 6: ""}, default=pl.col("ts").dt.hour().cast(pl.String), return_dtype=pl.String
+        )
+    )
+    segment = Segment("group", attribution="last" if last else "first")
+    parts = retention_by_value(events, definition, segment, as_of=LATER, timezone=ZONE)
+    serving = {"S", *(step.event for step in definition.returning)}
+    groups: dict[str, set[str]] = {}
+    for person, own in people.items():
+        if any(event == "S" for event, *_ in own):
+            valued = sorted(ts for event, ts, *_ in own if event in serving and ts.hour > 6)
+            group = str(valued[-1 if last else 0].hour) if valued else "(none)"
+            groups.setdefault(group, set()).add(person)
+    assert parts.keys() == groups.keys()
+    for value, members in groups.items():
+        alone = retention(
+            events.filter(pl.col("person").is_in(list(members))), definition, as_of=LATER, timezone=ZONE
+        )
+        assert parts[value].cells.equals(alone.cells)

@@ -209,3 +209,13 @@ def test_hostile_times_and_no_events() -> None:
         found = trends(rows, definition, as_of=datetime(2240, 1, 1, tzinfo=UTC)).rows
         TRENDS.conform(found.with_columns(quality=pl.lit("passed")))
         assert found.filter(pl.col("series") == "A")["number"].sum() == rows.height
+
+
+def test_a_breakdown_of_nothing_has_zeros() -> None:
+    events = pl.DataFrame(
+        {"person": ["a"], "event": ["other"], "ts": [datetime(2026, 3, 2, tzinfo=UTC)], "plan": ["pro"]}
+    )
+    found = trends(
+        events, Trends(series=["S"]), as_of=datetime(2026, 3, 9, tzinfo=UTC), breakdown=Segment("plan")
+    )
+    assert found.rows.select("value", "number").rows() == [("(none)", 0.0)] * 2

@@ -100,8 +100,8 @@ def test_an_entity_returns() -> None:
 
 
 def test_other_attributions_are_for_funnels() -> None:
-    with pytest.raises(ValueError, match="retention has no attribution 'last'"):
-        opsanalytics.retention(PAID, DAILY, breakdown=Segment("plan", attribution="last"))
+    with pytest.raises(ValueError, match="retention has no attribution 'step'"):
+        opsanalytics.retention(PAID, DAILY, breakdown=Segment("plan", attribution="step", step=1))
 
 
 @pytest.mark.parametrize(
