@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from opsanalytics.feedback import registry
 from opsanalytics.feedback.decisions import ThemeDecision
+from opsanalytics.feedback.keyword_themes import KeywordTheme
 from opsanalytics.feedback.matching import match
 from opsanalytics.feedback.themes import Themes, ThemeSettings, find_themes
 from opsanalytics.feedback.walked import Walked
@@ -135,6 +136,24 @@ def test_decisions_survive_later_messages(said: list[str]) -> None:
     assert rows[second]["muted"]
     assert rows[second]["rank"] == after.height
     assert rows[third]["rank"] == 1
+
+
+@SLOW
+@given(said=SAID)
+def test_mergers_and_keyword_themes_survive_later_messages(said: list[str]) -> None:
+    first, second = found(FIRST, 1).themes["theme_id"].head(2)
+    csv = KeywordTheme(name="Tables", any=("csv",))
+    decisions = [
+        ThemeDecision("merge", second, first, seq=1),
+        ThemeDecision("keyword", csv.theme_id, csv.model_dump_json(), seq=2),
+    ]
+    after = found(pl.concat([FIRST, week(1, said)]), 2, decisions=decisions)
+    assert second not in names(after)
+    assert names(after)[csv.theme_id] == "Tables"
+    wanted = {at for at, text in enumerate(corpus()) if "CSV" in text}
+    assert {
+        int(name[-4:]) for name, theme in ids(after).items() if name[:2] == "w0" and theme[:2] == "KW"
+    } == (wanted)
 
 
 def test_a_new_subject_is_a_new_theme_and_is_recorded() -> None:
