@@ -155,12 +155,10 @@ def trends(
         rows, groups = _into_groups(rows, breakdown, begin)
     else:
         rows, groups = rows.with_columns(pl.lit(ALL).alias(GROUP)), (ALL,)
-    grid = _Grid(groups or (ALL,), begin - back, shown + back)
+    grid = _Grid(groups, begin - back, shown + back)
     rows = rows.with_columns(grid.cell().alias("cell"))
     starts = calendar.starts(calendar.between(grid.begin, grid.begin + grid.periods - 1), as_of, known_from)
     table = _table(rows, definition, grid, starts, back, zero=preset == "posthog")
-    if not groups:  # nothing happened, so there is no group that could be shown with zeros
-        table = table.clear()
     return TrendsCounts(
         definition=definition,
         as_of=as_of,

@@ -227,8 +227,8 @@ OTHER_ARGUMENTS: list[tuple[Callable[..., Any], Any, dict[str, Any], str]] = [
     (
         opsanalytics.retention,
         RETENTION,
-        {"breakdown": Segment("plan", attribution="last")},
-        "retention has no attribution 'last', only entry and all",
+        {"breakdown": Segment("plan", attribution="step", step=1)},
+        "retention has no attribution 'step', only entry, first",
     ),
     (opsanalytics.retention, RETENTION | {"value": "price"}, {}, "property 'price': the events have neither"),
     (opsanalytics.lifecycle, {}, {"preset": "mixpanel"}, "preset: 'mixpanel' is not one of opsanalytics"),
