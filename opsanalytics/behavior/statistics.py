@@ -4,6 +4,7 @@ Undefined results (nobody observed) are NaN in arrays; tables turn them into nul
 and stay inside the functions.
 """
 
+import math
 from typing import TypeAlias
 
 import numpy as np
@@ -127,8 +128,9 @@ def benjamini_hochberg(p_values: npt.ArrayLike) -> Floats:
 def median_interval(values: npt.ArrayLike) -> tuple[float, float]:
     """95 % interval of the median by order statistics, no distribution assumed; NaN below 6 values.
 
-    Source: Conover, Practical Nonparametric Statistics (1999), 3.2; scipy `quantile_test`, whose ends
-    are two of the values, chosen by the binomial distribution.
+    Source: Conover, Practical Nonparametric Statistics (1999), 3.2: the ends are two of the values, chosen by
+    the binomial distribution. The tests compare it with scipy's `quantile_test`, which takes half a second to
+    import and sorts all values.
     """
     return quantile_interval(values, 0.5)
 
@@ -136,13 +138,28 @@ def median_interval(values: npt.ArrayLike) -> tuple[float, float]:
 def quantile_interval(values: npt.ArrayLike, share: float) -> tuple[float, float]:
     """95 % interval of the value below which a `share` lies; as `median_interval`, NaN where the values are
     too few."""
-    from scipy.stats import quantile_test
-
     sample = np.asarray(values, dtype=np.float64)
     if not sample.size:
         return float("nan"), float("nan")
-    interval = quantile_test(sample, q=0, p=share).confidence_interval(CONFIDENCE)
-    return float(interval.low), float(interval.high)
+    rest = (1 - CONFIDENCE) / 2
+    low, high = _binomial(rest, sample.size, share) - 1, _binomial(1 - rest, sample.size, share)
+    ends = [end for end in (low, high) if 0 <= end < sample.size]
+    ordered = np.partition(sample, ends) if ends else sample
+    first, second = (float(ordered[end]) if end in ends else float("nan") for end in (low, high))
+    return first, second
+
+
+def _binomial(chance: float, n: int, share: float) -> int:
+    """The least number that so many of `n` do not exceed with at least this chance."""
+    from scipy.special import bdtr, bdtrik
+
+    found: int = max(0, math.ceil(bdtrik(chance, n, share)))
+    # What inverts a distribution of steps may be one beside.
+    while found and bdtr(found - 1, n, share) >= chance:
+        found -= 1
+    while found < n and bdtr(found, n, share) < chance:
+        found += 1
+    return found
 
 
 def count_ratio(counts: npt.ArrayLike, others: npt.ArrayLike) -> tuple[Floats, Floats]:

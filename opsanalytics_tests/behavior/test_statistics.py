@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, binomtest, chi2_contingency, fisher_exact
+from scipy.stats import binom, binomtest, chi2_contingency, fisher_exact, quantile_test
 
 from opsanalytics.behavior.statistics import (
     benjamini_hochberg,
     median_interval,
     newcombe_difference,
+    quantile_interval,
     two_proportion_p,
     wilson,
 )
@@ -104,3 +105,16 @@ def test_median_interval_covers_with_95_percent(n: int) -> None:
     assert coverage >= 0.95
     tighter = binom.cdf(high - 1, n, 0.5) - binom.cdf(low + 1, n, 0.5)
     assert tighter < 0.95
+
+
+@settings(deadline=None)  # the first call imports scipy.stats
+@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=400), st.sampled_from([0.5, 0.75, 0.9, 0.99]))
+def test_intervals_of_quantiles_equal_scipys(values: list[float], share: float) -> None:
+    other = quantile_test(values, q=0, p=share).confidence_interval(0.95)
+    np.testing.assert_equal(quantile_interval(values, share), (other.low, other.high))
+
+
+def test_intervals_of_many_values_equal_scipys() -> None:
+    values = np.random.default_rng(5).exponential(size=1_000_003)
+    other = quantile_test(values, q=0, p=0.9).confidence_interval(0.95)
+    assert quantile_interval(values, 0.9) == (other.low, other.high)
