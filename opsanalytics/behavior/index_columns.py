@@ -9,11 +9,13 @@ anew because identities changed, and are never out of date.
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,9 @@ import polars as pl
 import pyarrow as pa
 
 from opsanalytics.behavior.filters import filter_passes, property_text
+from opsanalytics.behavior.index_build import day_files
 from opsanalytics.behavior.index_files import (
+    SYNCS,
     Fingerprint,
     dictionary,
     fingerprint,
@@ -31,7 +35,7 @@ from opsanalytics.behavior.index_files import (
     write_batch,
 )
 from opsanalytics.behavior.spec import Filter
-from opsanalytics.lake.events import read_day
+from opsanalytics.lake.events import scan_files
 from opsanalytics.lake.files import replacing
 from opsanalytics.lake.paths import Home
 from opsanalytics.lake.schemas import EVENTS
@@ -39,6 +43,8 @@ from opsanalytics.lake.schemas import EVENTS
 VALUE = "value"
 MOST_BYTES = 4 << 30
 """Of all columns together; beyond it those that were not used for longest are removed."""
+READ_BYTES = 32 << 20
+"""Event files of so many bytes are read at once: a scan for each of thousands of small days takes longer."""
 
 
 class EventsChangedError(RuntimeError):
@@ -95,13 +101,24 @@ def property_column(
         EventsChangedError: the event files are other files by now.
     """
     text = property_text(name, EVENTS.names)
-    folder = home.index / "columns" / hashlib.sha256(name.encode()).hexdigest()[:16]
-    paths = [_path(folder, day, made_of) for day, made_of in zip(days, files, strict=True)]
-    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-        columns = tuple(
-            pool.map(lambda day, made_of, path: _opened(home, text, day, made_of, path), days, files, paths)
+    asked = [
+        _Asked(
+            day,
+            made_of,
+            _folder(home, day, made_of) / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.arrow",
         )
-    return PropertyColumn(columns)
+        for day, made_of in zip(days, files, strict=True)
+    ]
+    found = {one.day: batch for one in asked if (batch := _kept(one.path)) is not None}
+    batches = _batches([one for one in asked if one.day not in found])
+    with ThreadPoolExecutor(pl.thread_pool_size()) as readers, ThreadPoolExecutor(SYNCS) as writers:
+
+        def made(batch: Sequence[_Asked]) -> list[pa.RecordBatch]:
+            return list(writers.map(_written, batch, _read(home, text, batch)))
+
+        for batch, written in zip(batches, readers.map(made, batches), strict=True):
+            found.update(zip([one.day for one in batch], written, strict=True))
+    return PropertyColumn(tuple(_column(found[day]) for day in days))
 
 
 def remove_stale_columns(home: Home, current: dict[date, Fingerprint]) -> None:
@@ -109,15 +126,13 @@ def remove_stale_columns(home: Home, current: dict[date, Fingerprint]) -> None:
 
     Whoever has one mapped keeps it.
     """
-    folder = home.index / "columns"
-    if not folder.is_dir():
-        return
-    names = {_path(folder, day, files).name for day, files in current.items()}
+    names = {_folder(home, day, files).name for day, files in current.items()}
     kept: list[tuple[float, int, Path]] = []
-    for path in folder.glob("*/*.arrow"):
-        if path.name not in names:
-            path.unlink(missing_ok=True)
-        else:
+    for folder in (home.index / "columns").glob("*"):
+        if folder.name not in names:
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
+        for path in folder.glob("*.arrow"):
             stat = path.stat()
             kept.append((stat.st_mtime, stat.st_size, path))
     total = sum(size for _, size, _ in kept)
@@ -128,31 +143,65 @@ def remove_stale_columns(home: Home, current: dict[date, Fingerprint]) -> None:
         total -= size
 
 
-def _path(folder: Path, day: date, files: Fingerprint) -> Path:
-    return (
-        folder / f"day={day.isoformat()}.{hashlib.sha256(json.dumps(files).encode()).hexdigest()[:24]}.arrow"
-    )
+@dataclass(frozen=True)
+class _Asked:
+    """The column of a day, and where it is kept."""
+
+    day: date
+    files: Fingerprint
+    path: Path
 
 
-def _opened(home: Home, text: pl.Expr, day: date, files: Fingerprint, path: Path) -> DayColumn:
+def _folder(home: Home, day: date, files: Fingerprint) -> Path:
+    """Of the columns of a day; one a day, because folders of thousands of files are slow."""
+    made_of = hashlib.sha256(json.dumps(files).encode()).hexdigest()[:24]
+    return home.index / "columns" / f"day={day.isoformat()}.{made_of}"
+
+
+def _kept(path: Path) -> pa.RecordBatch | None:
     try:
         batch = mapped(path)
         os.utime(path)  # when it was last used
     except FileNotFoundError:
-        batch = _made(home, text, day, files, path)
-    column = batch.column(VALUE)
-    return DayColumn(numbers(column.indices), pl.Series(column.dictionary).cast(pl.String))
+        return None
+    return batch
 
 
-def _made(home: Home, text: pl.Expr, day: date, files: Fingerprint, path: Path) -> pa.RecordBatch:
-    folder = home.events / f"day={day.isoformat()}"
-    found = read_day(folder).select(text.alias(VALUE)).collect()[VALUE]
-    if fingerprint(sorted(folder.glob("*.parquet"))) != files:
-        raise EventsChangedError(f"the events of {day} changed while they were read; ask again")
-    values, codes = dictionary(found)
+def _batches(asked: Sequence[_Asked]) -> list[list[_Asked]]:
+    """Days that are read at once."""
+    ends = np.cumsum([sum(file[1] for file in one.files) for one in asked])
+    _, starts = np.unique(ends // READ_BYTES, return_index=True)
+    bounds = [*starts.tolist(), len(asked)]
+    return [list(asked[begin:end]) for begin, end in pairwise(bounds)]
+
+
+def _read(home: Home, text: pl.Expr, batch: Sequence[_Asked]) -> list[pl.Series]:
+    """The property by day."""
+    from pyarrow.parquet import read_metadata
+
+    paths = [day_files(home, one.day) for one in batch]
+    try:
+        rows = [sum(read_metadata(path).num_rows for path in of_day) for of_day in paths]
+        found = scan_files([path for of_day in paths for path in of_day]).select(text.alias(VALUE)).collect()
+    except FileNotFoundError as error:
+        raise EventsChangedError(f"{error.filename} went away while it was read; ask again") from error
+    for one, of_day in zip(batch, paths, strict=True):
+        if fingerprint(of_day) != one.files:
+            raise EventsChangedError(f"the events of {one.day} changed while they were read; ask again")
+    ends = np.cumsum(rows).tolist()
+    return [found[VALUE].slice(end - count, count) for end, count in zip(ends, rows, strict=True)]
+
+
+def _written(one: _Asked, texts: pl.Series) -> pa.RecordBatch:
+    values, codes = dictionary(texts)
     column = pa.DictionaryArray.from_arrays(pa.array(codes), pa.array([None, *values], pa.large_string()))
     batch = pa.record_batch({VALUE: column})
     # Not under the lock of the index: whoever else makes it makes the same.
-    with replacing(path) as temporary:
+    with replacing(one.path) as temporary:
         write_batch(temporary, batch)
     return batch
+
+
+def _column(batch: pa.RecordBatch) -> DayColumn:
+    column = batch.column(VALUE)
+    return DayColumn(numbers(column.indices), pl.Series(column.dictionary).cast(pl.String))

@@ -33,7 +33,7 @@ def event_days(home: Home) -> list[date]:
 
 def scan_raw_events(home: Home, *, first: date | None = None, last: date | None = None) -> pl.LazyFrame:
     """Scan canonical events of the UTC days `first` to `last`, inclusive, without persons."""
-    return _scan(
+    return scan_files(
         path
         for day in event_days(home)
         if (first is None or day >= first) and (last is None or day <= last)
@@ -41,12 +41,8 @@ def scan_raw_events(home: Home, *, first: date | None = None, last: date | None 
     )
 
 
-def read_day(folder: Path) -> pl.LazyFrame:
-    """Scan the canonical events of one day's folder alone: a lake may have thousands of others."""
-    return _scan(sorted(folder.glob("*.parquet")))
-
-
-def _scan(paths: Iterable[Path]) -> pl.LazyFrame:
+def scan_files(paths: Iterable[Path]) -> pl.LazyFrame:
+    """Scan the canonical events of some files alone, in this order: a lake may have thousands of others."""
     files = list(paths)
     if not files:
         return EVENTS.empty().lazy()
