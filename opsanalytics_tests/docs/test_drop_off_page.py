@@ -12,10 +12,8 @@ from opsanalytics_tests.behavior.drop_off_world import drop_off_world
 from opsanalytics_tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "drop-off.md").read_text(encoding="utf-8")
-PROJECT = (
-    '[project]\nname = "Shop"\nstart = 2026-01-01\n'
-    '[[funnels]]\nname = "activation"\nsteps = ["sign_up", "purchase"]\nwindow = "7d"\n'
-)
+PROJECT = 'name = "Shop"\nstart = 2026-01-01\n'
+FUNNEL = '[[funnels]]\nname = "activation"\nsteps = ["sign_up", "purchase"]\nwindow = "7d"\n'
 
 
 def block(language: str) -> str:
@@ -34,7 +32,7 @@ def test_the_python_runs() -> None:
 
 def test_the_configuration_can_be_read(tmp_path: Path) -> None:
     config = tmp_path / "opsanalytics.toml"
-    config.write_text(PROJECT + block("toml"))
+    config.write_text(block("toml").replace("[project]\n", f"[project]\n{PROJECT}") + FUNNEL)
     assert [each.name for each in load_settings(config).diagnosed] == ["after_sign_up"]
 
 
