@@ -87,8 +87,9 @@ def list_(config: Path | None, everything: bool, state: str | None, owner: str |
         if not rows.is_empty():
             console.print(_table(rows, title, reach, cost, LEGEND[lane]))
     left = items.filter(~chosen)
+    more = "" if shown.is_empty() else "more "
     hidden = [
-        f"{count} more are {what}"
+        f"{count} {more}are {what}"
         for count, what in (
             (left.filter(pl.col("stage") != "apart").height, "watched but not beyond doubt"),
             (left.filter(pl.col("stage") == "apart").height, "set aside"),
@@ -96,6 +97,10 @@ def list_(config: Path | None, everything: bool, state: str | None, owner: str |
         if count
     ]
     tail = f" {'; '.join(hidden)}; --all shows them." if hidden and state is owner is None else ""
+    if shown.is_empty():
+        console.print(
+            "No item." if state or owner else "Nothing is a finding, and nobody has taken on anything."
+        )
     console.print(
         f"As of {items['as_of'][0]:%Y-%m-%d %H:%M} UTC. Score: {FORMULAS[items['ranking'][0]]}.{tail}"
     )

@@ -161,3 +161,11 @@ def test_decisions_survive_the_loss_of_all_marts(call: Call, home: Home) -> None
 def test_without_a_run_it_says_what_to_do(call: Call, home: Home) -> None:
     write_mart(home, PAIN_POINTS, PAIN_POINTS.conform(pl.DataFrame(schema=PAIN_POINTS.schema)))
     assert "run `opsanalytics run` first" in call("list", code=1).output
+
+
+def test_a_list_without_findings_says_so(call: Call, home: Home) -> None:
+    write_mart(home, PAIN_POINTS, points(pain_point(C, 1.0, status="watch")))
+    words = " ".join(call("list").output.split())
+    assert "Nothing is a finding, and nobody has taken on anything." in words
+    assert "1 are watched but not beyond doubt" in words
+    assert "No item." in call("list", "--owner", "Ann").output
