@@ -228,19 +228,15 @@ def test_a_new_day_reads_no_event_of_the_days_before(tmp_path: Path, monkeypatch
         days.update(day for day in events.event_days(home) if first is None or first <= day <= (last or day))
         return scan(home, first=first, last=last)
 
-    def noted_day(folder: Path) -> pl.LazyFrame:
-        days.add(date.fromisoformat(folder.name.removeprefix("day=")))
-        return one_day(folder)
-
     def noted_index_day(home: Home, day: date) -> list[Path]:
         days.add(day)
         return day_files(home, day)
 
-    scan, one_day, day_files = events.scan_raw_events, events.read_day, index_build.day_files
+    scan, day_files = events.scan_raw_events, index_build.day_files
     for module in (events, id_changes):
         monkeypatch.setattr(module, "scan_raw_events", noted)
-    monkeypatch.setattr(index_build, "day_files", noted_index_day)
-    monkeypatch.setattr(index_columns, "read_day", noted_day)
+    for module in (index_build, index_columns):
+        monkeypatch.setattr(module, "day_files", noted_index_day)
     scope = world.scope()
     for step in INDEXED:
         step(scope)
