@@ -6,10 +6,10 @@ value, not once an event. Files are named by what they were made from: they outl
 anew because identities changed, and are never out of date.
 """
 
+import errno
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -45,6 +45,8 @@ MOST_BYTES = 4 << 30
 """Of all columns together; beyond it those that were not used for longest are removed."""
 READ_BYTES = 32 << 20
 """Event files of so many bytes are read at once: a scan for each of thousands of small days takes longer."""
+READ_FILES = 256
+"""And no more files: each may be open meanwhile."""
 
 
 class EventsChangedError(RuntimeError):
@@ -130,7 +132,7 @@ def remove_stale_columns(home: Home, current: dict[date, Fingerprint]) -> None:
     kept: list[tuple[float, int, Path]] = []
     for folder in (home.index / "columns").glob("*"):
         if folder.name not in names:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
             continue
         for path in folder.glob("*.arrow"):
             stat = path.stat()
@@ -158,6 +160,19 @@ def _folder(home: Home, day: date, files: Fingerprint) -> Path:
     return home.index / "columns" / f"day={day.isoformat()}.{made_of}"
 
 
+def _remove(folder: Path) -> None:
+    try:
+        for path in folder.iterdir():
+            path.unlink(missing_ok=True)
+        folder.rmdir()
+    except FileNotFoundError:
+        return  # another process was faster
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+        # Another process writes into it: it goes with the next refresh.
+
+
 def _kept(path: Path) -> pa.RecordBatch | None:
     try:
         batch = mapped(path)
@@ -169,9 +184,10 @@ def _kept(path: Path) -> pa.RecordBatch | None:
 
 def _batches(asked: Sequence[_Asked]) -> list[list[_Asked]]:
     """Days that are read at once."""
-    ends = np.cumsum([sum(file[1] for file in one.files) for one in asked])
-    _, starts = np.unique(ends // READ_BYTES, return_index=True)
-    bounds = [*starts.tolist(), len(asked)]
+    sizes = np.cumsum([sum(file[1] for file in one.files) for one in asked]) // READ_BYTES
+    files = np.cumsum([len(one.files) for one in asked]) // READ_FILES
+    changes = np.flatnonzero((np.diff(sizes) != 0) | (np.diff(files) != 0)) + 1
+    bounds = [0, *changes.tolist(), len(asked)] if asked else []
     return [list(asked[begin:end]) for begin, end in pairwise(bounds)]
 
 
@@ -197,8 +213,13 @@ def _written(one: _Asked, texts: pl.Series) -> pa.RecordBatch:
     column = pa.DictionaryArray.from_arrays(pa.array(codes), pa.array([None, *values], pa.large_string()))
     batch = pa.record_batch({VALUE: column})
     # Not under the lock of the index: whoever else makes it makes the same.
-    with replacing(one.path) as temporary:
-        write_batch(temporary, batch)
+    try:
+        with replacing(one.path) as temporary:
+            write_batch(temporary, batch)
+    except FileNotFoundError as error:
+        raise EventsChangedError(
+            f"the events of {one.day} changed while they were kept; ask again"
+        ) from error
     return batch
 
 

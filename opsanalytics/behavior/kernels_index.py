@@ -134,6 +134,26 @@ def choose_steps(
     return to
 
 
+@inner
+def _tied(
+    step: Any, x: int, y: int, u: int, t: int, window: int, steps: int, may_enter: bool, state: Any
+) -> int:
+    """Take rows x to y of one person and time into the state; the furthest step they make, 0 for none."""
+    furthest = 0
+    for s in range(1, steps + 1):
+        present = False
+        for z in range(x, y):
+            present = present or step[z] == s
+        if present:
+            before = state[u, s - 1]
+            if s == 1:
+                before = t if may_enter else NEVER
+            if t - before <= window:
+                state[u, s] = before
+                furthest = s
+    return furthest
+
+
 @compiled
 def fold_steps(
     who: Any,
@@ -180,22 +200,12 @@ def fold_steps(
             begun = first[u]
             first[u] = t if (k == 1) & may_enter & (begun == NEVER) else begun
         else:
-            for s in range(1, steps + 1):
-                present = False
-                for z in range(x, y):
-                    present = present or step[z] == s
-                if not present:
-                    continue
-                before = state[u, s - 1]
-                if s == 1:
-                    before = t if may_enter else NEVER
-                    if may_enter and first[u] == NEVER:
-                        first[u] = t
-                if t - before <= window:
-                    state[u, s] = before
-                    if s > best[u]:
-                        best[u] = s
-                        entry[u] = before
+            reached = _tied(step, x, y, u, t, window, steps, may_enter, state)
+            if first[u] == NEVER and state[u, 1] == t:
+                first[u] = t
+            if reached > best[u]:
+                best[u] = reached
+                entry[u] = state[u, reached]
         x = y
 
 
@@ -229,16 +239,7 @@ def fold_reached(
             old = state[u, k]
             state[u, k] = before if t - before <= window else old
         else:
-            for s in range(1, steps + 1):
-                present = False
-                for z in range(x, y):
-                    present = present or step[z] == s
-                if present:
-                    before = state[u, s - 1]
-                    if s == 1:
-                        before = t if may_enter else NEVER
-                    if t - before <= window:
-                        state[u, s] = before
+            _tied(step, x, y, u, t, window, steps, may_enter, state)
         x = y
     for u in range(len(best)):
         reached = steps
